@@ -1,0 +1,212 @@
+"""Every setting of the program: one typed tree, each leaf with default, unit and one line of help.
+
+Precedence: default < site.toml < environment (``REID_TRACKER_<TABLE>__<KEY>``) < command line. Unknown keys fail
+and name the nearest right one. The effective tree is written beside every result.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from reid_tracker.errors import ConfigError
+
+ENVIRONMENT_PREFIX = "REID_TRACKER_"
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+def _with_zone(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class CameraConfig(_Table):
+    """One camera: ``[[cameras]]``."""
+
+    id: str = Field(min_length=1, description="name of the camera, unique")
+    source: str = Field(description="video file, pattern of video files, folder of images, or webcam number")
+    start_time: Annotated[datetime, AfterValidator(_with_zone)] | None = Field(
+        None, description="when the first frame was taken (ISO 8601; UTC where no zone is given)"
+    )
+    homography: tuple[tuple[float, float, float], ...] | None = Field(
+        None, description="3 x 3 matrix from pixels of the frame to the site's ground plane in metres"
+    )
+    neighbours: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
+        default_factory=dict, description="camera id -> [least, most] seconds that people walk to it"
+    )
+
+    @model_validator(mode="after")
+    def _square(self) -> CameraConfig:
+        if self.homography is not None and len(self.homography) != 3:
+            raise ValueError(f"homography of camera {self.id!r} needs 3 rows of 3 numbers")
+        return self
+
+
+class RuntimeConfig(_Table):
+    """How networks run: ``[runtime]``."""
+
+    backend: Literal["auto", "onnxruntime", "openvino"] = Field(
+        "auto", description="inference engine; auto takes OpenVINO on a CPU where it is installed"
+    )
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32",
+        description="arithmetic of the networks; bf16 is faster on CPUs that have it, with small changes",
+    )
+    threads: int = Field(0, ge=0, description="CPU threads for inference; 0 takes all cores")
+
+
+class DetectionConfig(_Table):
+    """Finding people: ``[detection]``."""
+
+    model: str = Field(
+        "nanodet_g", description="name of a shipped model, .onnx or .pt file, or registered detector"
+    )
+    trust_model: bool = Field(False, description="allow loading .pt files, which can run code")
+    input_size: int | Literal["auto"] = Field(
+        "auto", description="longer side of the network input in pixels; auto chooses from the frames and keeps it"
+    )
+    score_threshold: Fraction | Literal["auto"] = Field(
+        "auto", description="least score that leaves the detector; auto follows model and size"
+    )
+    nms_overlap: Fraction = Field(0.6, description="boxes that overlap more than this (IoU) are one person")
+
+
+class EmbeddingConfig(_Table):
+    """Describing people: ``[embedding]``."""
+
+    model: str = Field(
+        "alignedreid_small", description="name of a shipped model, .onnx file, or registered embedder"
+    )
+    batch: int = Field(16, ge=1, description="crops per call of the network")
+
+
+class TrackingConfig(_Table):
+    """Following people inside one camera: ``[tracking]``."""
+
+
+class AssociationConfig(_Table):
+    """Linking people across cameras: ``[association]``."""
+
+
+class OutputConfig(_Table):
+    """What a run leaves on disk: ``[output]``."""
+
+    video: bool = Field(False, description="write an annotated video per camera (pictures of people)")
+    report: bool = Field(False, description="write report.html (pictures of people)")
+    save_crops: bool = Field(False, description="write the best crops of each tracklet (pictures of people)")
+    looks: bool = Field(True, description="write each tracklet's embeddings (no pictures)")
+
+
+class Config(_Table):
+    """The whole tree. Every leaf has a default: ``Config()`` runs."""
+
+    cameras: list[CameraConfig] = Field(default_factory=list)
+    runtime: RuntimeConfig = Field(default_factory=RuntimeConfig)
+    detection: DetectionConfig = Field(default_factory=DetectionConfig)
+    embedding: EmbeddingConfig = Field(default_factory=EmbeddingConfig)
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig)
+    association: AssociationConfig = Field(default_factory=AssociationConfig)
+    output: OutputConfig = Field(default_factory=OutputConfig)
+
+    @model_validator(mode="after")
+    def _cameras_agree(self) -> Config:
+        names = [camera.id for camera in self.cameras]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two cameras are called {name!r}; give each its own id")
+        for camera in self.cameras:
+            for neighbour in camera.neighbours:
+                if neighbour not in names:
+                    raise ValueError(
+                        f"camera {camera.id!r} names the neighbour {neighbour!r}, which is no camera"
+                        + _did_you_mean(neighbour, names)
+                    )
+        return self
+
+    def with_values(self, values: Mapping[str, Any]) -> Config:
+        """This tree with dotted keys replaced, e.g. ``{"detection.model": "yolo11n.onnx"}``; checked again.
+
+        Raises:
+            ConfigError: unknown key or unusable value.
+        """
+        tree = self.model_dump()
+        for path, value in values.items():
+            *tables, key = path.split(".")
+            branch = tree
+            for table in tables:
+                branch = branch.setdefault(table, {})
+            branch[key] = value
+        return _checked(tree, "settings")
+
+
+def load_config(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Config:
+    """The defaults, overlaid by ``path`` (TOML) and then by environment variables.
+
+    Raises:
+        ConfigError: the file is missing, no TOML, or has an unknown key or an unusable value.
+    """
+    tree: dict[str, Any] = {}
+    if path is not None:
+        try:
+            tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"config {path}: cannot be read ({error.strerror})") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"config {path}: not valid TOML ({error})") from error
+    for name, text in (os.environ if environment is None else environment).items():
+        if name.startswith(ENVIRONMENT_PREFIX) and "__" in name:
+            table, _, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
+            branch = tree.setdefault(table, {})
+            if isinstance(branch, dict):
+                branch[key] = text
+    return _checked(tree, f"config {path}" if path else "environment")
+
+
+def _checked(tree: Mapping[str, Any], where: str) -> Config:
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as failure:
+        raise ConfigError("; ".join(f"{where}: {_explain(error)}" for error in failure.errors())) from failure
+
+
+def _explain(error: Any) -> str:
+    path = ".".join(str(step) for step in error["loc"])
+    if error["type"] == "extra_forbidden":
+        *tables, key = [step for step in error["loc"] if isinstance(step, str)]
+        return f"unknown key {path!r}{_did_you_mean(key, _keys_of(tables))}"
+    message = error["msg"].removeprefix("Value error, ")
+    if not path:
+        return str(message)
+    return f"{path}: {message} (got {error['input']!r})"
+
+
+def _keys_of(tables: list[str]) -> list[str]:
+    model: type[BaseModel] = Config
+    for table in tables:
+        if table == "cameras":
+            model = CameraConfig
+            continue
+        annotation = model.model_fields[table].annotation if table in model.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)
+
+
+def _did_you_mean(word: str, known: list[str]) -> str:
+    nearest = difflib.get_close_matches(word, known, n=1)
+    if nearest:
+        return f"; did you mean {nearest[0]!r}?"
+    return f" (known: {', '.join(known)})" if known else ""

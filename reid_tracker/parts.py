@@ -1,0 +1,114 @@
+"""The parts of the main path, as call signatures, and how a part is found by name.
+
+A part is any object with the right call; nothing needs to be subclassed. Another package adds one through the
+entry-point groups ``reid_tracker.detectors``, ``.embedders``, ``.sources`` and ``.sinks``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib.metadata import entry_points
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from reid_tracker.errors import ConfigError
+from reid_tracker.types import (
+    Appearance,
+    BoolArray,
+    CameraTracks,
+    Detections,
+    Frame,
+    IdentityEvent,
+    TrackedFrame,
+    Tracklet,
+)
+
+
+class Source(Protocol):
+    """One camera's frames in order of time. Iterating ends when the recording ends."""
+
+    camera_id: str
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames, index from 0 without gaps for what was decoded, time not decreasing."""
+        ...
+
+    def close(self) -> None:
+        """Release the file or device; may be called twice."""
+        ...
+
+
+class Detector(Protocol):
+    """Finds people: one batch over frames of any number of cameras, one result per frame, in order."""
+
+    def __call__(self, frames: Sequence[Frame]) -> list[Detections]: ...
+
+
+class Embedder(Protocol):
+    """Turns boxes into appearance: one batch over all crops of all frames.
+
+    ``wanted`` (one mask per frame) leaves out crops that nobody will look at; their rows come back not valid.
+    """
+
+    def __call__(
+        self,
+        frames: Sequence[Frame],
+        detections: Sequence[Detections],
+        wanted: Sequence[BoolArray] | None = None,
+    ) -> list[Appearance]: ...
+
+
+class Tracker(Protocol):
+    """Follows people inside one camera. One instance per camera, not thread-safe."""
+
+    def wanted(self, frame: Frame, detections: Detections) -> BoolArray:
+        """(N,) bool: the detections whose appearance the next call needs. Changes nothing."""
+        ...
+
+    def __call__(self, frame: Frame, detections: Detections, appearance: Appearance) -> CameraTracks: ...
+
+    def finish(self) -> tuple[Tracklet, ...]:
+        """End all open tracklets and return the believed ones (state ENDED)."""
+        ...
+
+
+class Associator(Protocol):
+    """Gives tracklets identities over all cameras. One instance per site, not thread-safe."""
+
+    def __call__(self, tracks: Sequence[CameraTracks]) -> list[TrackedFrame]:
+        """One result per input, in order; ``finished`` and ``events`` are filled in."""
+        ...
+
+    def finish(self, ended: Sequence[Tracklet]) -> tuple[IdentityEvent, ...]:
+        """Settle what is open at the end of the run, given the tracklets that ended with it."""
+        ...
+
+
+class Sink(Protocol):
+    """Takes tracked frames in order. A context manager; closing completes what was written."""
+
+    def write(self, tracked: TrackedFrame) -> None: ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def find_part(group: str, name: str) -> Any:
+    """The object registered as ``name`` in entry-point group ``reid_tracker.<group>``.
+
+    Raises:
+        ConfigError: no such name, or two packages claim it.
+    """
+    found = entry_points(group=f"reid_tracker.{group}", name=name)
+    if len(found) > 1:
+        claimants = ", ".join(sorted(entry.value for entry in found))
+        raise ConfigError(f"{group}: {name!r} is claimed by several packages ({claimants}); uninstall all but one")
+    for entry in found:
+        return entry.load()
+    known = ", ".join(sorted(entry.name for entry in entry_points(group=f"reid_tracker.{group}"))) or "none"
+    raise ConfigError(f"{group}: nothing is registered as {name!r} (registered: {known})")

@@ -1,0 +1,98 @@
+"""The main path: frames of many cameras go in, people with one id over all cameras come out.
+
+    sources -> detector -> crops -> embedder -> per-camera tracker -> associator -> sinks
+
+Nothing here knows of files, sockets, web pages or GPUs. An offline run, a live service, a worker of a cluster and
+somebody's own loop all call ``step``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from reid_tracker.config import Config
+from reid_tracker.parts import Associator, Detector, Embedder, Source, Tracker
+from reid_tracker.types import Frame, IdentityEvent, TrackedFrame, Tracklet
+
+
+class Pipeline:
+    """Detector, embedder, one tracker per camera and the associator, wired. Not thread-safe.
+
+    Args:
+        detector, embedder, associator: the parts (reid_tracker.parts says what they must do).
+        new_tracker: makes the tracker of a camera that is seen for the first time.
+        keep_images: hand pictures on to sinks that draw.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        embedder: Embedder,
+        new_tracker: Callable[[str], Tracker],
+        associator: Associator,
+        keep_images: bool = False,
+    ) -> None:
+        self.detector = detector
+        self.embedder = embedder
+        self.associator = associator
+        self.trackers: dict[str, Tracker] = {}
+        self._new_tracker = new_tracker
+        self._keep_images = keep_images
+
+    @classmethod
+    def from_config(cls, config: Config | None = None) -> Pipeline:
+        """The pipeline that a configuration describes; the defaults where none is given."""
+        from reid_tracker.build import build_pipeline  # the parts know their runtimes; this file does not
+
+        return build_pipeline(config or Config())
+
+    def step(self, frames: Sequence[Frame]) -> list[TrackedFrame]:
+        """Take the frames of one moment, at most one a camera, and say who is in them, in the same order."""
+        trackers = [self._tracker_of(frame.camera_id) for frame in frames]
+
+        detections = self.detector(frames)
+        wanted = [
+            tracker.wanted(frame, found) for tracker, frame, found in zip(trackers, frames, detections, strict=True)
+        ]
+        appearance = self.embedder(frames, detections, wanted)
+        tracks = [
+            tracker(frame, found, looks)
+            for tracker, frame, found, looks in zip(trackers, frames, detections, appearance, strict=True)
+        ]
+        tracked = self.associator(tracks)
+
+        if self._keep_images:
+            tracked = [replace(moment, image=frame.image) for moment, frame in zip(tracked, frames, strict=True)]
+        return tracked
+
+    def finish(self) -> tuple[tuple[IdentityEvent, ...], tuple[Tracklet, ...]]:
+        """End what is still open: the last events, and the tracklets that ended with the run."""
+        ended = tuple(tracklet for tracker in self.trackers.values() for tracklet in tracker.finish())
+        self.trackers.clear()
+        return self.associator.finish(ended), ended
+
+    def run(self, cameras: Iterable[Source], stop: Callable[[], bool] = lambda: False) -> Iterator[TrackedFrame]:
+        """Advance all cameras together by time until they end or ``stop()`` says so, then finish.
+
+        The last moment's frames come last and carry what was decided at the end of the run.
+        """
+        from reid_tracker.sources import moments  # aligns cameras on one clock
+
+        held: list[TrackedFrame] = []
+        for frames in moments(cameras):
+            yield from held
+            held = self.step(frames)
+            if stop():
+                break
+        events, ended = self.finish()
+        if held:
+            *before, last = held
+            last = replace(last, events=last.events + events, finished=last.finished + ended)
+            held = [*before, last]
+        yield from held
+
+    def _tracker_of(self, camera_id: str) -> Tracker:
+        if camera_id not in self.trackers:
+            self.trackers[camera_id] = self._new_tracker(camera_id)
+        return self.trackers[camera_id]
