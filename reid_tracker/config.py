@@ -70,9 +70,7 @@ class RuntimeConfig(_Table):
 class DetectionConfig(_Table):
     """Finding people: ``[detection]``."""
 
-    model: str = Field(
-        "nanodet_g", description="name of a shipped model, .onnx or .pt file, or registered detector"
-    )
+    model: str = Field("nanodet_g", description="name of a shipped model, .onnx or .pt file, or registered detector")
     trust_model: bool = Field(False, description="allow loading .pt files, which can run code")
     input_size: int | Literal["auto"] = Field(
         "auto", description="longer side of the network input in pixels; auto chooses from the frames and keeps it"
@@ -86,9 +84,7 @@ class DetectionConfig(_Table):
 class EmbeddingConfig(_Table):
     """Describing people: ``[embedding]``."""
 
-    model: str = Field(
-        "alignedreid_small", description="name of a shipped model, .onnx file, or registered embedder"
-    )
+    model: str = Field("alignedreid_small", description="name of a shipped model, .onnx file, or registered embedder")
     batch: int = Field(16, ge=1, description="crops per call of the network")
 
 
@@ -172,6 +168,26 @@ def load_config(path: Path | None = None, environment: Mapping[str, str] | None 
             if isinstance(branch, dict):
                 branch[key] = text
     return _checked(tree, f"config {path}" if path else "environment")
+
+
+def settings_as_toml() -> str:
+    """Every setting with its default and help, as TOML with the defaults commented out."""
+    lines = ["# One table per camera:", "# [[cameras]]"]
+    lines += [f"# {name} =  # {info.description}" for name, info in CameraConfig.model_fields.items()]
+    for table, info in Config.model_fields.items():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            lines += ["", f"[{table}]"]
+            for key, leaf in info.annotation.model_fields.items():
+                lines += [f"# {leaf.description}", f"# {key} = {_toml_value(leaf.default)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(_toml_value(item) for item in value)}]"
+    return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def _checked(tree: Mapping[str, Any], where: str) -> Config:

@@ -49,9 +49,8 @@ class Pipeline:
 
     def step(self, frames: Sequence[Frame]) -> list[TrackedFrame]:
         """Take the frames of one moment, at most one a camera, and say who is in them, in the same order."""
-        trackers = [self._tracker_of(frame.camera_id) for frame in frames]
-
         detections = self.detector(frames)
+        trackers = [self._tracker_of(frame.camera_id) for frame in frames]
         wanted = [
             tracker.wanted(frame, found) for tracker, frame, found in zip(trackers, frames, detections, strict=True)
         ]

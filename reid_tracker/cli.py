@@ -1,0 +1,317 @@
+"""The command line: parse, build, run, print. Everything it does, the library does without it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from reid_tracker import __version__
+from reid_tracker.config import CameraConfig, Config, load_config
+from reid_tracker.errors import ConfigError, ReidTrackerError
+
+USAGE, FAILURE, INTERRUPTED = 2, 1, 130
+
+app = typer.Typer(
+    name="reid-tracker",
+    help="Follow people across cameras: one id per person, over all of them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+models_app = typer.Typer(no_args_is_help=True, help="The networks that ship: list them, check them.")
+app.add_typer(models_app, name="models")
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+CameraOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--camera",
+        metavar="ID=SOURCE",
+        help="A camera: its name and a video file, a pattern of segment files ('hall_*.mp4'), a folder of images or a "
+        "webcam number. Give one per camera.",
+    ),
+]
+TracksOption = Annotated[Path, typer.Option("--tracks", help="Results of a run: its folder, or its tracks.jsonl.")]
+IdsOption = Annotated[
+    str,
+    typer.Option("--ids", help="Which ids: **final**, as known at the end, or **emitted**, as written at the time."),
+]
+
+
+@app.command()
+def track(
+    output: Annotated[Path, typer.Option("--out", help="Folder for the results; must be new or empty.")],
+    camera: CameraOption = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings and cameras of a site (TOML, docs/configuration.md).")
+    ] = None,
+    start_time: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID=TIME", help="When a camera's first frame was taken, e.g. door=2026-05-01T08:00:00Z."),
+    ] = None,
+    detections: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID=DET.TXT", help="Detections of a camera as a MOT file, in place of a detector."),
+    ] = None,
+    detector: Annotated[
+        str | None, typer.Option(help="Shipped model, .onnx file, or .pt file with --trust-model.")
+    ] = None,
+    embedder: Annotated[str | None, typer.Option(help="Shipped model or .onnx file.")] = None,
+    trust_model: Annotated[
+        bool, typer.Option("--trust-model", help="Allow a .pt detector: such files can run code.")
+    ] = False,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any setting, e.g. tracking.max_lost_seconds=3."),
+    ] = None,
+    video: Annotated[
+        bool, typer.Option("--video", help="Write an annotated video per camera (pictures of people).")
+    ] = False,
+    report: Annotated[bool, typer.Option("--report", help="Write report.html (pictures of people).")] = False,
+    save_crops: Annotated[
+        bool, typer.Option("--save-crops", help="Write the best crops of each person (pictures of people).")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the results of an earlier run in --out.")
+    ] = False,
+) -> None:
+    """Follow people through recorded videos.
+
+    Example: `reid-tracker track --camera door=door.mp4 --camera hall='hall_*.mp4' --out out/ --report`
+    """
+    settings = _settings(
+        config,
+        camera or [],
+        start_time or [],
+        {
+            **dict(_assignment(text, "--set") for text in setting or []),
+            **({"detection.model": detector} if detector else {}),
+            **({"embedding.model": embedder} if embedder else {}),
+            **({"detection.trust_model": True} if trust_model else {}),
+            **({"output.video": True} if video else {}),
+            **({"output.report": True} if report else {}),
+            **({"output.save_crops": True} if save_crops else {}),
+        },
+    )
+    detection_files = {
+        name: Path(file) for name, file in (_assignment(text, "--detections") for text in detections or [])
+    }
+    _track(settings, output, overwrite, detection_files)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("out/demo"),
+) -> None:
+    """Follow people through the two-camera clip that comes with the program, with video and report."""
+    from reid_tracker.recording import demo_config
+
+    settings = demo_config().with_values({"output.video": True, "output.report": True})
+    _track(settings, output, overwrite=True, detection_files={})
+
+
+@app.command()
+def evaluate(
+    truth: Annotated[Path, typer.Option(help="Ground truth: folder with <camera>/gt/gt.txt in MOTChallenge form.")],
+    tracks: TracksOption,
+    ids: IdsOption = "final",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Score a run against ground truth: HOTA, IDF1, MOTA per camera and across cameras."""
+    from reid_tracker.evaluation import evaluate as score
+
+    result = score(truth, tracks, ids=_one_of(ids, ("emitted", "final"), "--ids"))
+    out.print_json(json.dumps(result.to_json())) if as_json else out.print(result.to_text(), markup=False)
+
+
+@app.command()
+def export(
+    tracks: TracksOption,
+    output: Annotated[Path, typer.Option("--out", help="Folder for the exported files.")],
+    format_: Annotated[str, typer.Option("--format", help="What to write; an unknown name lists what there is.")],
+    ids: IdsOption = "final",
+) -> None:
+    """Write a run's tracks in another program's format."""
+    from reid_tracker.results import export as write_export
+
+    for path in write_export(tracks, output, format_, ids=_one_of(ids, ("emitted", "final"), "--ids")):
+        out.print(str(path), markup=False)
+
+
+@models_app.command("list")
+def models_list() -> None:
+    """The shipped networks, what they are for and on what terms."""
+    from reid_tracker.runtime.registry import shipped_models
+
+    table = Table("model", "task", "input", "size", "terms", box=None, pad_edge=False)
+    for model in shipped_models():
+        table.add_row(
+            model.name, model.task, model.input_text, f"{model.path.stat().st_size / 1e6:.1f} MB", model.terms
+        )
+    out.print(table)
+
+
+@models_app.command("verify")
+def models_verify() -> None:
+    """Check the shipped networks against their recorded checksums."""
+    from reid_tracker.runtime.registry import shipped_models
+
+    for model in shipped_models():
+        model.verify()
+        out.print(f"{model.name}: sha256 {model.sha256[:16]}… as recorded", markup=False)
+
+
+@app.command()
+def settings() -> None:
+    """Print every setting with its default, as a site.toml to start from."""
+    from reid_tracker.config import settings_as_toml
+
+    out.print(settings_as_toml(), markup=False, end="")
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more about what happens.")] = False,
+) -> None:
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    if version:
+        out.print(f"reid-tracker {__version__}")
+        raise typer.Exit
+
+
+def _track(settings: Config, output: Path, overwrite: bool, detection_files: dict[str, Path]) -> None:
+    from reid_tracker.recording import track_recording
+
+    if "model" not in settings.embedding.model_fields_set:
+        from reid_tracker.runtime.registry import shipped_model
+
+        model = shipped_model(settings.embedding.model)
+        err.print(
+            f"embedder {model.name}: {model.terms} (--embedder {model.name} accepts; or name your own)", markup=False
+        )
+    with _stop_on_interrupt() as stop, _progress() as advance:
+        summary = track_recording(
+            settings, output, overwrite=overwrite, detection_files=detection_files, stop=stop, progress=advance
+        )
+    out.print(summary.to_text(), markup=False)
+    if summary.interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _settings(path: Path | None, cameras: list[str], start_times: list[str], values: dict[str, Any]) -> Config:
+    """File, then environment, then the command line's cameras and values."""
+    settings = load_config(path)
+    known = {entry.id: entry for entry in settings.cameras}
+    seen: set[str] = set()
+    for text in cameras:
+        name, source = _assignment(text, "--camera")
+        if name in seen:
+            raise ConfigError(f"--camera: two cameras are called {name!r}; give each its own name")
+        seen.add(name)
+        described = known[name].model_dump() if name in known else {"id": name}
+        known[name] = CameraConfig.model_validate({**described, "source": source})
+    entries = {name: entry.model_dump() for name, entry in known.items()}
+    for text in start_times:
+        name, moment = _assignment(text, "--start-time")
+        if name not in entries:
+            raise ConfigError(f"--start-time: no camera is called {name!r} (cameras: {', '.join(entries) or 'none'})")
+        entries[name]["start_time"] = moment
+    if not entries:
+        raise ConfigError("no camera: give --camera NAME=VIDEO, or a --config with [[cameras]]")
+    return settings.with_values({**values, "cameras": list(entries.values())})
+
+
+def _assignment(text: str, option: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name or not value:
+        raise ConfigError(f"{option} {text!r}: expected NAME=VALUE")
+    return name, value
+
+
+def _one_of(value: str, allowed: tuple[str, ...], option: str) -> str:
+    if value not in allowed:
+        raise ConfigError(f"{option} {value!r}: expected one of {', '.join(allowed)}")
+    return value
+
+
+@contextmanager
+def _stop_on_interrupt() -> Iterator[Any]:
+    """Ctrl-C asks the run to finish what it has; a second one ends it at once."""
+    asked = False
+
+    def ask(*_: object) -> None:
+        nonlocal asked
+        asked = True
+        signal.signal(signal.SIGINT, before)
+        err.print("stopping; results so far are completed (Ctrl-C again to drop them)")
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _say_nothing(_done: int, _total: int | None) -> None:
+    """Progress where nobody watches."""
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """Frames done, rate and time left, where somebody watches."""
+    if not err.is_terminal:
+        yield _say_nothing
+        return
+    columns = (
+        TextColumn("tracking"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("camera-frames, {task.fields[rate]:.0f}/s"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("tracking", total=None, rate=0.0)
+
+        def advance(done: int, total: int | None) -> None:
+            elapsed = bar.tasks[task].elapsed or 0.0
+            bar.update(task, completed=done, total=total, rate=done / elapsed if elapsed else 0.0)
+
+        yield advance
+
+
+def main() -> None:
+    """Entry point: errors become one line and an exit code, never a traceback."""
+    try:
+        app()
+    except ConfigError as error:
+        err.print(f"error: {error}", markup=False, style="red")
+        sys.exit(USAGE)
+    except ReidTrackerError as error:
+        err.print(f"error: {error}", markup=False, style="red")
+        sys.exit(FAILURE)
+    except OSError as error:
+        err.print(f"error: {error.filename or ''}: {error.strerror or error}", markup=False, style="red")
+        sys.exit(FAILURE)
+
+
+if __name__ == "__main__":
+    main()
