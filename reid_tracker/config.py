@@ -137,7 +137,7 @@ class Config(_Table):
         Raises:
             ConfigError: unknown key or unusable value.
         """
-        tree = self.model_dump()
+        tree = self.model_dump(exclude_unset=True)  # what was not set stays a default
         for path, value in values.items():
             *tables, key = path.split(".")
             branch = tree

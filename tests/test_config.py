@@ -1,0 +1,86 @@
+"""Configuration: precedence, and errors that name the key and the nearest right one."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from reid_tracker.config import Config, load_config, settings_as_toml
+from reid_tracker.errors import ConfigError
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "site.toml"
+    path.write_text(text)
+    return path
+
+
+def test_defaults_need_no_file() -> None:
+    assert load_config(environment={}) == Config()
+
+
+def test_file_environment_and_values_override_in_this_order(tmp_path: Path) -> None:
+    path = write(tmp_path, '[detection]\nnms_overlap = 0.5\nmodel = "file.onnx"\n[embedding]\nbatch = 4\n')
+
+    config = load_config(
+        path, {"REID_TRACKER_DETECTION__MODEL": "environment.onnx", "REID_TRACKER_EMBEDDING__BATCH": "8"}
+    )
+    config = config.with_values({"embedding.batch": "32"})
+
+    assert config.detection.nms_overlap == 0.5
+    assert config.detection.model == "environment.onnx"
+    assert config.embedding.batch == 32
+
+
+def test_values_leave_unset_keys_unset() -> None:
+    """Whether the user chose the embedder decides whether its terms are shown."""
+    config = Config().with_values({"detection.model": "other.onnx"})
+    assert "model" in config.detection.model_fields_set
+    assert "model" not in config.embedding.model_fields_set
+
+
+def test_start_time_without_zone_is_utc(tmp_path: Path) -> None:
+    path = write(tmp_path, '[[cameras]]\nid = "door"\nsource = "door.mp4"\nstart_time = 2026-05-01T08:00:00\n')
+    assert load_config(path, {}).cameras[0].start_time == datetime(2026, 5, 1, 8, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("[detection]\nmodle = 1\n", ["detection.modle", "did you mean 'model'"]),
+        ("[detektion]\nmodel = 1\n", ["detektion", "did you mean 'detection'"]),
+        ("[detection]\nnms_overlap = 3\n", ["detection.nms_overlap", "got 3"]),
+        ('[[cameras]]\nid = "a"\nsorce = "x"\n', ["cameras.0.sorce", "did you mean 'source'"]),
+        ('[[cameras]]\nid = "a"\nsource = "x"\n[[cameras]]\nid = "a"\nsource = "y"\n', ["two cameras are called 'a'"]),
+        (
+            '[[cameras]]\nid = "hall"\nsource = "x"\nneighbours = { hal = [1, 9] }\n',
+            ["names the neighbour 'hal'", "did you mean 'hall'"],
+        ),
+        ('[[cameras]]\nid = "a"\nsource = "x"\nhomography = [[1, 0, 0]]\n', ["homography of camera 'a'", "3 rows"]),
+        ("detection = [\n", ["not valid TOML"]),
+    ],
+)
+def test_wrong_file_names_file_key_and_remedy(tmp_path: Path, text: str, parts: list[str]) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as failure:
+        load_config(path, {})
+    for part in [str(path), *parts]:
+        assert part in str(failure.value)
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.toml: cannot be read"):
+        load_config(tmp_path / "nowhere.toml", {})
+
+
+def test_printed_settings_are_the_defaults_once_uncommented(tmp_path: Path) -> None:
+    text = settings_as_toml()
+    tables = text[text.index("[runtime]") :]
+    uncommented = "\n".join(
+        line.removeprefix("# ") if " = " in line and line.startswith("# ") else line for line in tables.splitlines()
+    )
+    assert tomllib.loads(uncommented)
+    assert load_config(write(tmp_path, uncommented), {}) == Config()
