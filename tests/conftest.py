@@ -1,0 +1,39 @@
+"""What all tests share: where material for measuring lies, if it is there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Video, truth and reference models for measuring: REID_TRACKER_SHARED, by default ../shared.
+
+    Skips the test where the folder is absent; the project needs none of it to work.
+    """
+    return _folder("REID_TRACKER_SHARED", REPOSITORY.parent / "shared")
+
+
+@pytest.fixture(scope="session")
+def reid_data() -> Path:
+    """Re-identification data sets: the folder REID_DATA. Skips the test where it is not set or absent."""
+    return _folder("REID_DATA", None)
+
+
+def _folder(variable: str, default: Path | None) -> Path:
+    named = os.environ.get(variable)
+    folder = Path(named) if named else default
+    if folder is None or not folder.is_dir():
+        pytest.skip(f"needs the folder that {variable} names" + (f" (default {default})" if default else ""))
+    return folder
