@@ -1,0 +1,185 @@
+"""Files that stay readable: appending whole records, replacing a file at once, and one voice for what goes wrong."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self, TextIO
+
+from reid_tracker.errors import OutputError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def output_error(path: Path, error: OSError) -> OutputError:
+    """What to tell a user whose results cannot be written to ``path``."""
+    if error.errno in _FULL:
+        return OutputError(
+            f"{path}: the disk is full; free space or choose another output folder (what was written is readable)"
+        )
+    if error.errno in _FORBIDDEN:
+        return OutputError(
+            f"{path}: not writable ({error.strerror}); choose another output folder or change its rights"
+        )
+    return OutputError(f"{path}: cannot be written ({error.strerror or error}); choose another output folder")
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and its parents where missing.
+
+    Raises:
+        OutputError: it cannot be created.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(path, error) from error
+
+
+def write_atomically(path: Path, parts: Iterable[str]) -> None:
+    """Write text (UTF-8) beside ``path`` and rename it: a reader sees the old file or the new one, never half of one.
+
+    Raises:
+        OutputError: it cannot be written; the old file, if any, is untouched.
+    """
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise output_error(path, error) from error
+
+
+class AppendFile:
+    """A file that grows by whole records.
+
+    Each record goes to the operating system at once, so that a killed process loses none; when one cannot be written
+    whole (a full disk), the part that was is taken back, so that the file ends with the record before it.
+
+    Raises:
+        OutputError: the file cannot be created.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._length = 0
+        try:
+            self._file: BinaryIO | None = path.open("wb", buffering=0)
+        except OSError as error:
+            raise output_error(path, error) from error
+
+    def append(self, record: bytes) -> None:
+        """Write one record.
+
+        Raises:
+            OutputError: it cannot be written, or the file is closed.
+        """
+        if self._file is None:
+            raise OutputError(f"{self.path}: already closed; write before closing")
+        try:
+            left = memoryview(record)
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            self._take_back()
+            raise output_error(self.path, error) from error
+        self._length += len(record)
+
+    def _take_back(self) -> None:
+        assert self._file is not None
+        if self._file.seekable() and self.path.is_file():
+            self._file.truncate(self._length)
+            self._file.seek(self._length)
+
+    def close(self) -> None:
+        """Close; may be called twice.
+
+        Raises:
+            OutputError: the operating system reports a late failure.
+        """
+        if self._file is None:
+            return
+        file, self._file = self._file, None
+        try:
+            file.close()
+        except OSError as error:
+            raise output_error(self.path, error) from error
+
+
+def file_name(camera_id: str) -> str:
+    """A camera's name as a file name: letters, digits, ``-``, ``_`` and inner dots stay, all else becomes ``%XX``.
+
+    Different cameras get different names, and none leaves its folder.
+    """
+    escaped = re.sub(
+        r"[^\w.-]", lambda found: "".join(f"%{byte:02X}" for byte in found.group().encode()), camera_id, flags=re.ASCII
+    )
+    return re.sub(r"^\.", "%2E", escaped)
+
+
+def without_credentials(text: str) -> str:
+    """``text`` with ``user:password@`` taken out of every address in it."""
+    return re.sub(r"(\w+://)[^/\s@]+@", r"\1", text)
+
+
+class CameraFiles:
+    """Text files in a folder, one per camera, opened when the camera first appears.
+
+    Args:
+        folder: exists.
+        suffix: of the files, with its dot.
+
+    Attributes:
+        paths: the files, in order of first appearance.
+    """
+
+    def __init__(self, folder: Path, suffix: str) -> None:
+        self.paths: list[Path] = []
+        self._folder = folder
+        self._suffix = suffix
+        self._files: dict[str, TextIO] = {}
+
+    def write(self, camera_id: str, text: str) -> None:
+        """Append text to a camera's file; an empty text makes sure that there is one.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        path = self._folder / f"{file_name(camera_id)}{self._suffix}"
+        try:
+            if camera_id not in self._files:
+                self._files[camera_id] = path.open("w", encoding="utf-8")
+                self.paths.append(path)
+            self._files[camera_id].write(text)
+        except OSError as error:
+            raise output_error(path, error) from error
+
+    def close(self) -> None:
+        """Close all files.
+
+        Raises:
+            OutputError: what was left to write cannot be written.
+        """
+        for path, file in zip(self.paths, self._files.values(), strict=True):
+            try:
+                file.close()
+            except OSError as error:
+                raise output_error(path, error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,66 @@
+"""NVIDIA Metropolis: frames of the ``nvschema`` (JSON of protobuf ``nv.Frame``), one a line."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from reid_tracker.results.files import output_error
+from reid_tracker.results.jsonl import IdKind, read_tracks
+from reid_tracker.types import TrackedFrame
+
+SCHEMA_VERSION = "4.0"
+
+
+def export_metropolis(tracks: Path, out: Path, ids: IdKind) -> list[Path]:
+    """Write ``frames.jsonl``: a frame of one sensor per line, people as objects of type Person.
+
+    Times are UTC where the run's were; where cameras began together without a clock, they count from 1970.
+
+    Args:
+        tracks: tracks.jsonl.
+        out: folder that exists.
+        ids: which identities.
+
+    Raises:
+        InputError, OutputError: tracks cannot be read, the file not written.
+    """
+    path = out / "frames.jsonl"
+    frames = read_tracks(tracks, ids)
+    try:
+        with path.open("w", encoding="utf-8") as file:
+            for tracked in frames:
+                file.write(json.dumps(metropolis_frame(tracked), ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise output_error(path, error) from error
+    return [path]
+
+
+def metropolis_frame(tracked: TrackedFrame) -> dict[str, Any]:
+    """One frame: strings and numbers as the schema has them (ids are strings, times in milliseconds with Z)."""
+    return {
+        "version": SCHEMA_VERSION,
+        "id": str(tracked.index),
+        "timestamp": _timestamp(tracked.time),
+        "sensorId": tracked.camera_id,
+        "objects": [
+            {
+                "id": str(person.identity),
+                "type": "Person",
+                "confidence": person.score,
+                "bbox": dict(zip(("leftX", "topY", "rightX", "bottomY"), person.box, strict=True)),
+                "info": {"tracklet": str(person.tracklet), "state": person.state},
+            }
+            for person in tracked.people
+        ],
+        "fov": [],
+        "rois": [],
+        "info": {},
+    }
+
+
+def _timestamp(time: float) -> str:
+    moment = datetime.fromtimestamp(round(time, 3), UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,308 @@
+"""The folder that a run writes: which files, when, and what becomes of them when something goes wrong."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from reid_tracker import __version__
+from reid_tracker.config import Config
+from reid_tracker.errors import ConfigError, OutputError
+from reid_tracker.parts import Sink, find_part
+from reid_tracker.results.exporters import export
+from reid_tracker.results.facts import (
+    RUN_FILE,
+    VERSION,
+    CameraFacts,
+    RunFacts,
+    RunStatus,
+    hide_credentials,
+    models_to_json,
+)
+from reid_tracker.results.files import make_folder, output_error, write_atomically
+from reid_tracker.results.identities import IDENTITIES_FILE, IdentitySummary
+from reid_tracker.results.jsonl import TRACKS_FILE, JsonLinesSink
+from reid_tracker.results.looks import LOOKS_FILE, LooksSink
+from reid_tracker.types import TrackedFrame
+
+MOT_FOLDER = "mot"
+
+# What a run may have left: these files, and in these folders the files of these forms. Nothing else is ever removed.
+OWN_FILES = (RUN_FILE, TRACKS_FILE, IDENTITIES_FILE, LOOKS_FILE)
+OWN_FOLDERS = {
+    f"{MOT_FOLDER}/emitted": re.compile(r".+\.txt"),
+    f"{MOT_FOLDER}/final": re.compile(r".+\.txt"),
+}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _CameraCount:
+    """What the frames of one camera added up to."""
+
+    facts: CameraFacts
+    frames: int = 0
+    boxes: int = 0
+    undecodable: int = 0
+    size: tuple[int, int] = (0, 0)
+    first: float | None = None
+    last: float | None = None
+
+    def add(self, tracked: TrackedFrame) -> None:
+        if self.first is None:
+            self.first = tracked.time
+        self.size = tracked.size
+        self.last = tracked.time
+        self.frames += 1
+        self.boxes += len(tracked.people)
+
+    def to_json(self) -> dict[str, Any]:
+        fps = self.facts.fps
+        if fps is None and self.first is not None and self.last is not None and self.last > self.first:
+            fps = (self.frames - 1) / (self.last - self.first)
+        start = self.facts.start if self.facts.start is not None else self.first
+        return {
+            "id": self.facts.id,
+            "source": self.facts.source,
+            "size": list(self.facts.size or self.size),
+            "fps": None if fps is None else round(fps, 4),
+            "start": None if start is None else round(start, 6),
+            "frames": self.frames,
+            "boxes": self.boxes,
+            "undecodable_frames": self.undecodable,
+        }
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What a run added up to so far."""
+
+    cameras: dict[str, _CameraCount]
+    events: Counter[str] = field(default_factory=Counter)
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def add(self, tracked: TrackedFrame) -> None:
+        camera = self.cameras.get(tracked.camera_id)
+        if camera is None:
+            camera = self.cameras[tracked.camera_id] = _CameraCount(CameraFacts(tracked.camera_id))
+        camera.add(tracked)
+        self.events.update(str(event.type) for event in tracked.events)
+
+
+class RunFolder:
+    """The sink that owns an output folder: writes everything that a configuration asks for. Not thread-safe.
+
+    ``tracks.jsonl`` and ``looks.npy`` grow as frames come and are readable at any moment; ``run.json`` says
+    ``running`` until ``close`` completes ``identities.json``, ``mot/`` and whatever else was asked for.
+
+    Args:
+        out: the folder; created where missing.
+        config: the effective configuration; its ``output`` table says what is written.
+        facts: what is known of the run beforehand.
+        overwrite: replace the results of an earlier run in ``out``.
+
+    Raises:
+        ConfigError: the folder holds results and ``overwrite`` is off.
+        OutputError: the folder cannot be created or written.
+    """
+
+    def __init__(self, out: str | Path, config: Config, facts: RunFacts | None = None, overwrite: bool = False) -> None:
+        self.path = Path(out)
+        self.config = config
+        self.facts = facts or RunFacts()
+        self._progress = _Progress({camera.id: _CameraCount(camera) for camera in self.facts.cameras})
+        self._summary = IdentitySummary()
+        self._interrupted = False
+        self._failure: str | None = None
+        self._closed = False
+
+        make_folder(self.path)
+        claim_folder(self.path, overwrite)
+        self._write_run("running")
+        self._sinks: list[Sink] = []
+        try:
+            self._open_sinks()
+        except BaseException:
+            self._close_sinks()
+            raise
+
+    @property
+    def people(self) -> int:
+        """Different people so far, over all cameras, under the ids as known now."""
+        return len(self._summary.people())
+
+    @property
+    def summary(self) -> IdentitySummary:
+        """Who was seen so far."""
+        return self._summary
+
+    def write(self, tracked: TrackedFrame) -> None:
+        """Take one frame of one camera.
+
+        Raises:
+            InputError: a box, score or time that is not finite.
+            OutputError: it cannot be written; what was written before stays readable.
+        """
+        for sink in self._sinks:
+            sink.write(tracked)
+        self._summary.add(tracked)
+        self._progress.add(tracked)
+
+    def note_undecodable(self, camera_id: str, frames: int) -> None:
+        """Record how many frames of a camera could not be decoded, for run.json."""
+        camera = self._progress.cameras.setdefault(camera_id, _CameraCount(CameraFacts(camera_id)))
+        camera.undecodable = frames
+
+    def mark_interrupted(self) -> None:
+        """Record that the run was ended before its sources were; closing then completes what there is."""
+        self._interrupted = True
+
+    def close(self) -> None:
+        """Complete every file; may be called twice.
+
+        All files are tried even where one fails.
+
+        Raises:
+            OutputError: something could not be written (the first failure; the others are in the log).
+        """
+        if self._closed:
+            return
+        self._closed = True
+        steps: list[Callable[[], None]] = [
+            self._close_sinks,
+            self._write_identities,
+            lambda: self._export_mot("emitted"),
+            lambda: self._export_mot("final"),
+        ]
+        failures = [failure for failure in map(_attempt, steps) if failure]
+        if failures and self._failure is None:
+            self._failure = str(failures[0])
+        failures += [failure for failure in [_attempt(lambda: self._write_run(self._status()))] if failure]
+        for failure in failures[1:]:
+            _log.error("%s", failure)
+        if failures:
+            raise failures[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+            return
+        if isinstance(error, KeyboardInterrupt):
+            self.mark_interrupted()
+        else:
+            self._failure = f"{type(error).__name__}: {error}"
+        failure = _attempt(self.close)
+        if failure:  # the first error is the one to hear of
+            _log.error("%s", failure)
+
+    def _open_sinks(self) -> None:
+        output = self.config.output
+        self._sinks.append(JsonLinesSink(self.path / TRACKS_FILE))
+        if output.looks:
+            self._sinks.append(LooksSink(self.path / LOOKS_FILE, self._embedder()))
+        for name in output.sinks:
+            self._sinks.append(find_part("sinks", name)(self.path, self.config, self.facts))
+
+    def _embedder(self) -> Mapping[str, Any]:
+        embedder = self.facts.models.get("embedder")
+        return {"name": embedder.name, "sha256": embedder.sha256} if embedder else {}
+
+    def _close_sinks(self) -> None:
+        failures = [failure for failure in (_attempt(sink.close) for sink in self._sinks) if failure]
+        for failure in failures[1:]:
+            _log.error("%s", failure)
+        if failures:
+            raise failures[0]
+
+    def _write_identities(self) -> None:
+        _write_json(self.path / IDENTITIES_FILE, self._summary.to_json())
+
+    def _export_mot(self, ids: str) -> None:
+        export(self.path, self.path / MOT_FOLDER / ids, "mot", ids=ids)
+
+    def _status(self) -> RunStatus:
+        if self._failure:
+            return "failed"
+        return "interrupted" if self._interrupted else "finished"
+
+    def _write_run(self, status: RunStatus) -> None:
+        progress = self._progress
+        cameras = list(progress.cameras.values())
+        value = {
+            "version": VERSION,
+            "package_version": __version__,
+            "status": status,
+            "error": self._failure,
+            "time_base": self.facts.time_base,
+            "started_at": progress.started.isoformat(timespec="seconds"),
+            "ended_at": None if status == "running" else datetime.now(UTC).isoformat(timespec="seconds"),
+            "cameras": [camera.to_json() for camera in cameras],
+            "counts": {
+                "frames": sum(camera.frames for camera in cameras),
+                "boxes": sum(camera.boxes for camera in cameras),
+                "undecodable_frames": sum(camera.undecodable for camera in cameras),
+                "tracklets": len(self._summary.records),
+                "people": self.people,
+                "events": dict(sorted(progress.events.items())),
+            },
+            "models": models_to_json(self.facts.models),
+            "config": self.config.model_dump(mode="json"),
+        }
+        _write_json(self.path / RUN_FILE, hide_credentials(value))
+
+
+def claim_folder(path: Path, overwrite: bool) -> None:
+    """Make sure that ``path`` holds no results, removing those of an earlier run where ``overwrite`` says so.
+
+    Only files that a run writes are removed; a folder of the user's own stays as it is.
+
+    Raises:
+        ConfigError: there are results and ``overwrite`` is off.
+        OutputError: they cannot be removed.
+    """
+    own = own_files(path)
+    if own and not overwrite:
+        raise ConfigError(
+            f"{path}: holds the results of another run ({own[0].relative_to(path)}); "
+            "give --overwrite to replace them, or another --out"
+        )
+    for file in own:
+        try:
+            file.unlink()
+        except OSError as error:
+            raise output_error(file, error) from error
+
+
+def own_files(path: Path) -> list[Path]:
+    """The files in ``path`` that a run wrote."""
+    found = [path / name for name in OWN_FILES if (path / name).is_file()]
+    for folder, form in OWN_FOLDERS.items():
+        if (path / folder).is_dir():
+            found += sorted(file for file in (path / folder).iterdir() if file.is_file() and form.fullmatch(file.name))
+    return found
+
+
+def _write_json(path: Path, value: Any) -> None:
+    write_atomically(path, [json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False), "\n"])
+
+
+def _attempt(step: Callable[[], None]) -> OutputError | None:
+    try:
+        step()
+    except OutputError as error:
+        return error
+    return None
