@@ -103,6 +103,15 @@ class OutputConfig(_Table):
     report: bool = Field(False, description="write report.html (pictures of people)")
     save_crops: bool = Field(False, description="write the best crops of each tracklet (pictures of people)")
     looks: bool = Field(True, description="write each tracklet's embeddings (no pictures)")
+    sinks: list[str] = Field(
+        default_factory=list, description="further sinks by name, registered by other packages (reid_tracker.sinks)"
+    )
+    video_codec: Literal["auto", "h264", "vp9"] = Field(
+        "auto",
+        description="h264 (.mp4) needs an ffmpeg program with an H.264 encoder, vp9 (.webm) nothing; auto takes h264 "
+        "where it can",
+    )
+    crops_per_tracklet: int = Field(4, ge=1, description="most crops that save_crops writes of one tracklet")
 
 
 class Config(_Table):
