@@ -1,0 +1,33 @@
+"""Global and aligned distance in one number, for ranking a gallery."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reid_tracker.errors import InputError
+from reid_tracker.types import FloatArray
+
+
+def fused_distance(global_: FloatArray, aligned: FloatArray, aligned_share: float = 0.5) -> FloatArray:
+    """Weighted mean of both distances, the global one brought to the aligned one's range first.
+
+    The paper adds the two as they are; its aligned distance is a sum of up to 15 cells and outweighs the global one.
+    Here both are means in 0..1, so the share says what it looks like it says.
+
+    Args:
+        global_: cosine distances in 0..2, any shape; halved before they are mixed.
+        aligned: mean cell costs in 0..1, the same shape.
+        aligned_share: weight of the aligned distance, 0..1.
+
+    Returns:
+        float32 of the same shape, in 0..1.
+
+    Raises:
+        InputError: shapes differ, or the share is outside 0..1.
+    """
+    if global_.shape != aligned.shape:
+        raise InputError(f"fused distance: expected equal shapes, got {global_.shape} and {aligned.shape}")
+    if not 0 <= aligned_share <= 1:
+        raise InputError(f"fused distance: expected an aligned share in 0..1, got {aligned_share}")
+    mixed: FloatArray = np.asarray(global_ * (0.5 * (1 - aligned_share)) + aligned * aligned_share, np.float32)
+    return mixed
