@@ -1,0 +1,104 @@
+"""How many pictures a video file holds, and which of them the decoder left out.
+
+OpenCV hands out what decodes and passes over the rest in silence, so frames after a damaged one would be numbered
+too low and no longer line up with ground truth. A second, undecoded pass over the same file gives the time of
+every packet: a packet time that no decoded frame carries is a frame that was lost.
+"""
+
+from __future__ import annotations
+
+import heapq
+from pathlib import Path
+
+import cv2
+
+from reid_tracker.sources.quiet import open_capture
+
+# Packets lie in decoding order; a picture may stand this many packets before one that is shown earlier
+# (max_dec_frame_buffering of H.264 and HEVC, their standards' annexes E: 16).
+_REORDERED = 16
+
+
+class PacketCensus:
+    """Times of a file's video packets, read a little ahead of the decoder. One per file, not thread-safe.
+
+    Args:
+        path: the file that is being decoded.
+        period: usual seconds from one frame to the next; a packet nearer to a decoded frame than a quarter of it
+            is no picture of its own (VP8 keeps invisible reference pictures as packets).
+    """
+
+    def __init__(self, path: Path, period: float) -> None:
+        self._capture = open_capture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1])
+        self._nearest = int(period * 1e6 / 4)
+        self._pending: list[int] = []
+        self._last_claimed: int | None = None
+
+    def lost_before(self, microseconds: int | None) -> int:
+        """How many pictures were lost between the previous decoded frame and this one.
+
+        Args:
+            microseconds: time of a decoded frame, as the container has it; None where it has none.
+        """
+        if microseconds is None:
+            self._read_ahead(_REORDERED)
+            if self._pending:
+                heapq.heappop(self._pending)
+            return 0
+        while microseconds not in self._pending and self._read_one():
+            pass
+        if microseconds not in self._pending:
+            return 0
+        self._read_ahead(len(self._pending) + _REORDERED)
+        earlier = self._pop_until(microseconds)
+        first = self._last_claimed is None
+        self._last_claimed = microseconds
+        # What precedes the first frame that decodes is the tail of a group cut off by the recorder: no frame 0 yet.
+        return 0 if first else earlier
+
+    def holds(self, count: int) -> bool:
+        """Whether at least ``count`` packets follow those of the decoded frames."""
+        self._read_ahead(count)
+        return len(self._pending) >= count
+
+    def rest(self) -> int:
+        """How many pictures follow the last decoded frame. Ends the census."""
+        while self._read_one():
+            pass
+        if self._last_claimed is None:
+            return len(self._pending)
+        return sum(time > self._last_claimed + self._nearest for time in self._pending)
+
+    def close(self) -> None:
+        """Release the file; what was read ahead stays known."""
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = None
+
+    def _pop_until(self, microseconds: int) -> int:
+        own_pictures = 0
+        after = (self._last_claimed or 0) + self._nearest
+        while self._pending:
+            time = heapq.heappop(self._pending)
+            if time == microseconds:
+                break
+            own_pictures += after < time < microseconds - self._nearest
+        return own_pictures
+
+    def _read_ahead(self, count: int) -> None:
+        while len(self._pending) < count and self._read_one():
+            pass
+
+    def _read_one(self) -> bool:
+        if self._capture is None:
+            return False
+        if not self._capture.grab():
+            self.close()
+            return False
+        heapq.heappush(self._pending, as_microseconds(self._capture.get(cv2.CAP_PROP_POS_MSEC)))
+        return True
+
+
+def as_microseconds(milliseconds: float) -> int:
+    """OpenCV's position as a whole number, so that equal times compare equal."""
+    return round(milliseconds * 1000)
