@@ -30,7 +30,8 @@ class Source(Protocol):
     camera_id: str
 
     def __iter__(self) -> Iterator[Frame]:
-        """Frames, index from 0 without gaps for what was decoded, time not decreasing."""
+        """Frames, time not decreasing. ``index`` is the place in the recording, from 0, so that it lines up with
+        ground truth: a frame that does not decode leaves its number unused."""
         ...
 
     def close(self) -> None:
