@@ -89,7 +89,63 @@ class EmbeddingConfig(_Table):
 
 
 class TrackingConfig(_Table):
-    """Following people inside one camera: ``[tracking]``."""
+    """Following people inside one camera: ``[tracking]``. Times in seconds, lengths in heights of the person."""
+
+    confirm_hits: int = Field(2, ge=1, description="detections until a new person is believed")
+    confirm_seconds: float = Field(0.0, ge=0, description="seconds that these must span at least")
+    tentative_seconds: Positive = Field(0.25, description="seconds that somebody not yet believed may be missed")
+    max_lost_seconds: Positive = Field(
+        4.0, description="seconds that somebody out of sight is looked for; after that the associator takes over"
+    )
+    exit_seconds: float = Field(0.5, ge=0, description="the same for somebody who walked out of the picture")
+    exit_inside: Fraction = Field(
+        0.5, description="share of the predicted box inside the picture below which somebody has walked out"
+    )
+
+    overlap_growth: float = Field(
+        0.1, ge=0, le=2, description="boxes are enlarged by this share of their sides before overlap is taken"
+    )
+    growth_per_second: float = Field(0.1, ge=0, le=2, description="further share per second out of sight")
+    max_growth_seconds: float = Field(3.0, ge=0, description="seconds after which boxes grow no more")
+    least_overlap: Fraction = Field(0.1, description="overlap below which a box cannot continue a track")
+    least_weak_overlap: Fraction = Field(0.3, description="the same for boxes of low score")
+    weak_seconds: float = Field(0.5, ge=0, description="seconds out of sight after which low scores no longer help")
+    least_height_ratio: Fraction = Field(0.5, description="smaller over larger height below which boxes cannot match")
+    lost_cost: float = Field(0.1, ge=0, description="handicap of a lost track against one that was just seen")
+    appearance_weight: float = Field(0.3, ge=0, description="weight of looks beside overlap")
+
+    recover_gate: Positive = Field(13.0, description="squared deviations from the prediction within which to look")
+    recover_reach: Positive = Field(3.0, description="heights from the prediction within which to look")
+    recover_height_ratio: Fraction = Field(0.7, description="smaller over larger height for somebody found again")
+    recover_evidence: float = Field(0.2, ge=-1, le=1, description="least likeness (-1..1) to be found again")
+    recover_weight: float = Field(0.5, ge=0, description="weight of looks beside place when found again")
+
+    start_coverage: Fraction = Field(
+        0.7, description="share inside a tracked person's box from which a detection starts nobody new"
+    )
+    refresh_seconds: float = Field(0.4, ge=0, description="seconds between looks at somebody who is plain to follow")
+    plain_overlap: Fraction = Field(0.6, description="overlap from which somebody is plain to follow by place alone")
+    looks: int = Field(8, ge=1, le=256, description="looks remembered per tracklet")
+    look_variety: float = Field(0.1, ge=0, le=2, description="cosine distance below which two looks are one")
+    look_coverage: Fraction = Field(0.3, description="most of a box that a nearer person may cover for a good look")
+    look_quality: Fraction = Field(0.2, description="least quality of a remembered look")
+    same_distance: float = Field(
+        0.2, ge=0, le=2, description="cosine distance to expect of one person; learned from there on"
+    )
+    different_distance: float = Field(
+        0.5, ge=0, le=2, description="cosine distance to expect of two people; learned from there on"
+    )
+    history_length: int = Field(64, ge=2, description="newest boxes kept per tracklet")
+
+    position_noise: Positive = Field(0.05, description="error of a detected centre, heights")
+    size_noise: Positive = Field(0.08, description="error of a detected width or height, heights")
+    score_weight: float = Field(1.0, ge=0, description="how much larger the error is at score 0: 1 + this, times")
+    position_change: Positive = Field(0.5, description="change of walking speed in a second, heights per second")
+    size_change: Positive = Field(0.15, description="change of the size's speed in a second, heights per second")
+    start_speed: Positive = Field(0.8, description="walking speed to expect of a new track, heights per second")
+    velocity_memory_seconds: Positive = Field(3.0, description="seconds in which an unseen person's speed fades")
+    size_memory_seconds: Positive = Field(0.5, description="the same for changes of size")
+    box_smoothing: Fraction = Field(1.0, description="share of the filter's box in what is reported; 0 = detector's")
 
 
 class AssociationConfig(_Table):
