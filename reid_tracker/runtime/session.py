@@ -1,0 +1,136 @@
+"""One call over the inference engines, and the choice among them (docs/decisions/0003-inference-runtime.md)."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_tracker.config import RuntimeConfig
+from reid_tracker.errors import ConfigError, ModelError
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """An input or output of a network.
+
+    Attributes:
+        name: of the tensor.
+        shape: sizes; None where a size is free.
+        dtype: of its numbers.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: np.dtype[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeDescription:
+    """How a network runs.
+
+    Attributes:
+        model: file name.
+        backend: engine and version.
+        precision: of the arithmetic, e.g. ``fp32``.
+        device: e.g. ``CPU``.
+        threads: CPU threads.
+        reason: why this engine was taken.
+    """
+
+    model: str
+    backend: str
+    precision: str
+    device: str
+    threads: int
+    reason: str
+
+    def to_text(self) -> str:
+        """One line."""
+        return f"{self.model}: {self.backend}, {self.precision}, {self.device}, {self.threads} threads ({self.reason})"
+
+
+class Session(Protocol):
+    """A network that is ready to run. Same inputs, same outputs; not thread-safe."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    metadata: Mapping[str, str]
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """All outputs by name, as arrays of the caller's own.
+
+        Raises:
+            ModelError: the network does not take these inputs.
+        """
+        ...
+
+    def describe(self) -> RuntimeDescription:
+        """How this network runs."""
+        ...
+
+
+def open_session(path: Path, config: RuntimeConfig) -> Session:
+    """Load a network into the engine that the configuration names, or the better one for it.
+
+    Args:
+        path: ``.onnx`` (either engine) or ``.xml`` (OpenVINO).
+        config: engine, precision, threads.
+
+    Raises:
+        ConfigError: the engine is not installed, or cannot do what is asked.
+        ModelError: the file is missing, damaged or not a network.
+    """
+    if not path.is_file():
+        raise ModelError(f"model {path}: no such file")
+    backend, reason = _choose(path, config)
+    threads = config.threads or available_cores()
+    if backend == "openvino":
+        from reid_tracker.runtime.openvino_session import OpenVinoSession
+
+        return OpenVinoSession(path, config.precision, threads, reason)
+    from reid_tracker.runtime.onnxruntime_session import OnnxRuntimeSession
+
+    return OnnxRuntimeSession(path, config.precision, threads, reason)
+
+
+def available_cores() -> int:
+    """CPU cores that this process may use (its affinity, not the machine's number)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _choose(path: Path, config: RuntimeConfig) -> tuple[str, str]:
+    """(engine, why)."""
+    openvino_only = path.suffix.lower() == ".xml"
+    if config.backend == "onnxruntime" and openvino_only:
+        raise ConfigError(f"model {path}: an OpenVINO file; runtime.backend must be openvino or auto")
+    if config.backend != "auto":
+        _must_have(config.backend)
+        return config.backend, "set by runtime.backend"
+    if openvino_only:
+        _must_have("openvino")
+        return "openvino", "the file is OpenVINO's"
+    if config.precision != "fp32":
+        _must_have("openvino")
+        return "openvino", f"{config.precision} needs it"
+    if _installed("openvino"):
+        return "openvino", "auto: on a CPU at least as fast"
+    _must_have("onnxruntime")
+    return "onnxruntime", "auto: openvino is not installed"
+
+
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _must_have(package: str) -> None:
+    if not _installed(package):
+        raise ConfigError(f"runtime: {package} is needed and not installed; run: pip install {package}")
