@@ -78,6 +78,9 @@ class DetectionConfig(_Table):
     score_threshold: Fraction | Literal["auto"] = Field(
         "auto", description="least score that leaves the detector; auto follows model and size"
     )
+    confident_score: Fraction | Literal["auto"] = Field(
+        "auto", description="least score that may begin a track; auto follows model and size"
+    )
     nms_overlap: Fraction = Field(0.6, description="boxes that overlap more than this (IoU) are one person")
 
 
