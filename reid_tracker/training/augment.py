@@ -1,0 +1,67 @@
+"""What cameras, detectors and passers-by do to a picture of a person, done to a whole batch at once in torch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from reid_tracker.training.recipe import AugmentRecipe
+
+
+def augment(x: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> Tensor:
+    """Mirror, shift and scale, change light and colour, hide a part.
+
+    Args:
+        x: (B, 3, H, W) in -1..1; left unchanged.
+        recipe: how strong and how often.
+        generator: the only source of chance, so that a run can be repeated and continued.
+
+    Returns:
+        (B, 3, H, W).
+    """
+    moved = _move(x, recipe, generator)
+    return _erase(_colour(moved, recipe, generator), recipe, generator)
+
+
+def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
+    return torch.rand(shape, generator=generator) * (high - low) + low
+
+
+def _move(x: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> Tensor:
+    """A box that is cut too wide, too narrow or beside the person, mirrored half of the time."""
+    batch = len(x)
+    mirror = torch.where(torch.rand(batch, generator=generator) < recipe.flip, -1.0, 1.0)
+    scale = 1 + _uniform((batch, 2), -recipe.scale, recipe.scale, generator)
+    shift = _uniform((batch, 2), -2 * recipe.shift, 2 * recipe.shift, generator)  # the grid runs from -1 to 1
+    theta = torch.zeros(batch, 2, 3)
+    theta[:, 0, 0], theta[:, 1, 1] = mirror * scale[:, 0], scale[:, 1]
+    theta[:, :, 2] = shift
+    grid = functional.affine_grid(theta, list(x.shape), align_corners=False)
+    return functional.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _colour(x: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> Tensor:
+    """Another exposure, contrast and white balance."""
+    batch = len(x)
+    contrast = 1 + _uniform((batch, 1, 1, 1), -recipe.contrast, recipe.contrast, generator)
+    balance = 1 + _uniform((batch, 3, 1, 1), -recipe.colour, recipe.colour, generator)
+    light = _uniform((batch, 1, 1, 1), -recipe.brightness, recipe.brightness, generator)
+    mean = x.mean(dim=(1, 2, 3), keepdim=True)
+    return (((x - mean) * contrast + mean + 1 + light) * balance - 1).clamp(-1, 1)
+
+
+def _erase(x: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> Tensor:
+    """Random erasing: a grey rectangle, as when somebody stands before the person."""
+    batch, _, height, width = x.shape
+    area = _uniform((batch,), 0.02, recipe.erase_most, generator)
+    aspect = torch.exp(_uniform((batch,), -1.0, 1.0, generator))
+    tall, wide = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
+    top = torch.rand(batch, generator=generator) * (1 - tall)
+    left = torch.rand(batch, generator=generator) * (1 - wide)
+    chosen = torch.rand(batch, generator=generator) < recipe.erase
+    y, x_position = (torch.arange(height) + 0.5) / height, (torch.arange(width) + 0.5) / width
+    in_rows = (y >= top[:, None]) & (y < (top + tall)[:, None])
+    in_columns = (x_position >= left[:, None]) & (x_position < (left + wide)[:, None])
+    hidden = (in_rows[:, :, None] & in_columns[:, None, :] & chosen[:, None, None])[:, None]
+    return x.masked_fill(hidden, 0.0)

@@ -1,0 +1,184 @@
+"""Sets of people's pictures: file names to people and cameras, pictures to one memory-mapped array.
+
+Every layout in use (Market-1501, DukeMTMC, CUHK01/03 as unpacked, crops of one's own) names a file
+``<person>_c<camera>...``; what does not is reported with its path and left out, as is a picture that does not decode.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_tracker.embedding.crops import CROP_RULE, resize_crop
+from reid_tracker.errors import InputError
+from reid_tracker.types import BoolArray, Image
+
+logger = logging.getLogger(__name__)
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
+JUNK_PERSON = -1
+DISTRACTOR_PERSON = 0
+_NAME = re.compile(r"(?P<person>-?\d+)_c(?P<camera>\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleSet:
+    """One folder of people's pictures.
+
+    Attributes:
+        name: how the set is called in logs and recipes.
+        paths: N picture files, sorted.
+        persons: (N,) int64, as the files say; -1 is junk, 0 a distractor.
+        cameras: (N,) int64.
+        malformed: files whose names say neither person nor camera; left out.
+    """
+
+    name: str
+    paths: tuple[Path, ...]
+    persons: NDArray[np.int64]
+    cameras: NDArray[np.int64]
+    malformed: tuple[Path, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def only(self, keep: BoolArray) -> PeopleSet:
+        """The rows where ``keep`` (N,) is true."""
+        kept = tuple(path for path, wanted in zip(self.paths, keep, strict=True) if wanted)
+        return PeopleSet(self.name, kept, self.persons[keep], self.cameras[keep], self.malformed)
+
+
+def read_people(folder: Path, name: str | None = None) -> PeopleSet:
+    """List a folder of ``<person>_c<camera>...`` pictures.
+
+    Raises:
+        InputError: the folder is missing or holds no such picture.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder of pictures; expected files named like 0002_c1s1_000451_03.jpg")
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    found = [(path, _NAME.match(path.name)) for path in files]
+    malformed = tuple(path for path, match in found if match is None)
+    for path in malformed[:20]:
+        logger.warning("%s: left out, its name is not <person>_c<camera>...", path)
+    good = [(path, match) for path, match in found if match is not None]
+    if not good:
+        raise InputError(f"{folder}: none of its {len(files)} pictures is named <person>_c<camera>..., nothing to use")
+    return PeopleSet(
+        name=name or folder.name,
+        paths=tuple(path for path, _ in good),
+        persons=np.array([int(match["person"]) for _, match in good], dtype=np.int64),
+        cameras=np.array([int(match["camera"]) for _, match in good], dtype=np.int64),
+        malformed=malformed,
+    )
+
+
+def at_most_per_person(people: PeopleSet, most: int) -> PeopleSet:
+    """Thin a set to ``most`` pictures of each person, spread evenly over that person's files and so over cameras."""
+    keep = np.zeros(len(people), dtype=np.bool_)
+    for person in np.unique(people.persons):
+        rows = np.flatnonzero(people.persons == person)
+        keep[rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)]] = True
+    return people.only(keep)
+
+
+def decode_people(people: PeopleSet, size_hw: tuple[int, int], cache_dir: Path) -> tuple[Image, BoolArray]:
+    """Decode every picture once, through the package's own crop code, into a memory-mapped array.
+
+    Args:
+        people: the set.
+        size_hw: height and width of the crops.
+        cache_dir: where the array is kept; pictures of people, so never inside a repository.
+
+    Returns:
+        (N, h, w, 3) uint8 BGR, read-only and memory-mapped, and (N,) bool: the picture could be read.
+    """
+    stem = cache_dir / f"{people.name}-{size_hw[0]}x{size_hw[1]}-{_fingerprint(people)}"
+    pixels_file, readable_file = stem.with_suffix(".u8"), stem.with_suffix(".ok.npy")
+    shape = (len(people), *size_hw, 3)
+    if not readable_file.exists():
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        pixels = np.memmap(pixels_file, dtype=np.uint8, mode="w+", shape=shape)
+        readable = np.zeros(len(people), dtype=np.bool_)
+        for row, path in enumerate(people.paths):
+            readable[row] = _decode_into(pixels[row], path, size_hw)
+        pixels.flush()
+        np.save(readable_file, readable)  # written last: it says that the pixels are complete
+    return np.memmap(pixels_file, dtype=np.uint8, mode="r", shape=shape), np.load(readable_file)
+
+
+def _decode_into(target: Image, path: Path, size_hw: tuple[int, int]) -> bool:
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        logger.warning("%s: left out, it does not decode as a picture", path)
+        return False
+    target[:] = resize_crop(np.asarray(picture, dtype=np.uint8), size_hw)
+    return True
+
+
+def _fingerprint(people: PeopleSet) -> str:
+    """Changes with the files' names and sizes and with the crop rule, so that a stale cache is never used."""
+    digest = hashlib.sha256(f"crop rule {CROP_RULE}\n".encode())
+    for path in people.paths:
+        digest.update(f"{path}\0{path.stat().st_size}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """Several sets of people together, their ids kept apart.
+
+    Attributes:
+        pixels: one (Nk, h, w, 3) uint8 array per set.
+        labels: (N,) int64 class of each picture, 0 .. classes - 1 over all sets.
+        sources: (N,) int64 index of the set that a picture is from.
+        rows: (N,) int64 row of the picture in its set's pixels.
+        teacher: (N, D) float32 unit vectors of a stronger embedder, or None.
+    """
+
+    pixels: tuple[Image, ...]
+    labels: NDArray[np.int64]
+    sources: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    teacher: NDArray[np.float32] | None = None
+
+    @property
+    def classes(self) -> int:
+        return int(self.labels.max()) + 1
+
+    def gather(self, picks: NDArray[np.int64]) -> Image:
+        """The pictures (B, h, w, 3) at ``picks`` (B,)."""
+        return np.stack([self.pixels[self.sources[pick]][self.rows[pick]] for pick in picks])
+
+
+def join_people(
+    sets: list[PeopleSet],
+    decoded: list[tuple[Image, BoolArray]],
+    teacher: list[NDArray[np.float32]] | None = None,
+) -> TrainingSet:
+    """Join sets so that person 5 of one is not person 5 of another; junk, distractors and broken pictures stay out."""
+    labels, sources, rows, vectors = [], [], [], []
+    classes = 0
+    for number, (people, (_, readable)) in enumerate(zip(sets, decoded, strict=True)):
+        keep = np.flatnonzero(readable & (people.persons > DISTRACTOR_PERSON))
+        known, local = np.unique(people.persons[keep], return_inverse=True)
+        labels.append(local + classes)
+        sources.append(np.full(len(keep), number, dtype=np.int64))
+        rows.append(keep)
+        if teacher is not None:
+            vectors.append(teacher[number][keep])
+        classes += len(known)
+    return TrainingSet(
+        pixels=tuple(pixels for pixels, _ in decoded),
+        labels=np.concatenate(labels),
+        sources=np.concatenate(sources),
+        rows=np.concatenate(rows),
+        teacher=np.concatenate(vectors) if teacher is not None else None,
+    )

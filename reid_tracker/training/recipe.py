@@ -1,0 +1,127 @@
+"""A training recipe: everything that decides the result, typed, from one TOML file. Unknown keys fail."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from reid_tracker.errors import ConfigError
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SetRecipe(_Part):
+    """One folder of people."""
+
+    name: str = Field(description="how the set is called in logs and caches")
+    folder: str = Field(description="folder of pictures, relative to the data folder given on the command line")
+    people: int = Field(ge=1, description="people of this set in each batch")
+    most_per_person: int = Field(0, ge=0, description="pictures kept of each person; 0 keeps all")
+
+
+class StageRecipe(_Part):
+    """A stretch of training at one picture size: small and cheap first, the size that ships last."""
+
+    pictures: int = Field(ge=1, description="pictures seen in this stage")
+    size_hw: tuple[int, int] = Field(description="height and width in pixels")
+    last_stride: int = Field(2, ge=1, le=2, description="1 keeps 8 rows of features on pictures of half the size")
+    frozen_blocks: int = Field(0, ge=0, description="first blocks of the backbone that stay as they are")
+    teacher: bool = Field(True, description="whether the teacher's losses count in this stage")
+
+
+class OptimizerRecipe(_Part):
+    """AdamW with a linear warm-up and a cosine to zero over all stages."""
+
+    backbone_rate: float = Field(5e-4, gt=0)
+    head_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(5e-4, ge=0)
+    warmup_pictures: int = Field(5000, ge=1)
+    most_gradient: float = Field(10.0, gt=0, description="gradients are scaled down to this norm")
+    ema: float = Field(0.998, ge=0, lt=1, description="decay a step of the averaged weights, which are what ships")
+
+
+class LossRecipe(_Part):
+    """Weights of the losses; 0 leaves one out."""
+
+    identity: float = Field(0.5, ge=0)
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    trihard_global: float = Field(1.0, ge=0)
+    trihard_local: float = Field(1.0, ge=0)
+    margin_global: float = Field(0.3, gt=0, description="on Euclidean distances of unit vectors, 0..2")
+    margin_local: float = Field(0.1, gt=0, description="on aligned distances of unit stripes, 0..0.77")
+    teacher_direct: float = Field(0.0, ge=0, description="1 - cosine to the teacher's vector")
+    teacher_pairs: float = Field(0.0, ge=0, description="mean square error of the similarities inside the batch")
+
+
+class AugmentRecipe(_Part):
+    """How strong and how often pictures are changed."""
+
+    flip: float = Field(0.5, ge=0, le=1)
+    shift: float = Field(0.05, ge=0, le=0.5, description="most shift, part of the picture's side")
+    scale: float = Field(0.1, ge=0, lt=1, description="most change of each side's length")
+    brightness: float = Field(0.2, ge=0)
+    contrast: float = Field(0.2, ge=0, lt=1)
+    colour: float = Field(0.08, ge=0, lt=1)
+    erase: float = Field(0.3, ge=0, le=1, description="part of the pictures in which a rectangle is hidden")
+    erase_most: float = Field(0.25, gt=0.02, le=1, description="largest hidden part of the picture")
+
+
+class Recipe(_Part):
+    """A whole training run."""
+
+    name: str
+    backbone: str = "efficientnet_lite0"
+    seed: int = 0
+    pictures_per_person: int = Field(4, ge=2)
+    teacher_size_hw: tuple[int, int] = (256, 128)
+    sets: tuple[SetRecipe, ...] = Field(min_length=1)
+    stages: tuple[StageRecipe, ...] = Field(min_length=1)
+    optimizer: OptimizerRecipe = OptimizerRecipe()
+    loss: LossRecipe = LossRecipe()
+    augment: AugmentRecipe = AugmentRecipe()
+
+    @property
+    def batch(self) -> int:
+        """Pictures in a batch."""
+        return self.pictures_per_person * sum(one.people for one in self.sets)
+
+    @property
+    def uses_teacher(self) -> bool:
+        """Whether a loss needs a teacher's vectors."""
+        weighed = self.loss.teacher_direct > 0 or self.loss.teacher_pairs > 0
+        return weighed and any(stage.teacher for stage in self.stages)
+
+    def stage_at(self, seen: int) -> StageRecipe | None:
+        """The stage that the picture number ``seen`` belongs to; None past the end."""
+        for stage in self.stages:
+            if seen < stage.pictures:
+                return stage
+            seen -= stage.pictures
+        return None
+
+    @property
+    def pictures(self) -> int:
+        """Pictures seen over all stages."""
+        return sum(stage.pictures for stage in self.stages)
+
+
+def read_recipe(file: Path) -> Recipe:
+    """Read and check a recipe.
+
+    Raises:
+        ConfigError: it is missing, no TOML, or has a key that is unknown or out of range.
+    """
+    try:
+        return Recipe.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigError(f"recipe {file}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"recipe {file}: not TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"recipe {file}: {where}: {first['msg']}") from error
