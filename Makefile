@@ -1,0 +1,75 @@
+# Nothing needs doing before `make demo` or `make test` beyond Python (3.11 or newer) and make.
+# Everything is installed into .venv; PYTHON=python3.12 picks the Python, VENV=... another place.
+
+VENV ?= .venv
+OUT ?= out/demo
+# torch for the tests of training: auto (where the index has a CPU build), yes, no
+TORCH ?= auto
+TORCH_VERSION ?= 2.13.0
+PYTEST ?=
+ALL_PYTHONS ?= 3.11 3.12 3.13
+
+BIN := $(VENV)/bin
+CODE := reid_tracker tests tools benchmarks demos engines
+SETTINGS := setup.cfg pyproject.toml tools/environment.sh
+
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast test-all-pythons lint format types licences docs bench wheel clean
+
+help:  ## what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
+
+$(VENV)/.installed: $(SETTINGS)
+	@tools/environment.sh $(VENV)
+	@touch $@
+
+$(VENV)/.installed-dev: $(SETTINGS) tools/torch_if_cheap.sh
+	@tools/environment.sh $(VENV) dev
+	@tools/torch_if_cheap.sh $(VENV) $(TORCH) $(TORCH_VERSION)
+	@touch $@ $(VENV)/.installed
+
+demo: $(VENV)/.installed  ## follow people through the two-camera clip; results in out/demo
+	@$(BIN)/reid-tracker demo --out $(OUT)
+	@echo
+	@echo "Open $(OUT)/report.html in a browser: one row per person, with pictures, times and the reasons for each link."
+
+test: lint types licences docs  ## everything the project tests; sets up by itself
+	$(BIN)/python -m pytest $(PYTEST)
+
+test-fast: lint types  ## the tests that take seconds, under two minutes together
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST)
+
+test-all-pythons:  ## make test-fast under each supported Python
+	@for version in $(ALL_PYTHONS); do \
+		$(MAKE) test-fast VENV=$(VENV)-$$version PYTHON=python$$version TORCH=no || exit 1; \
+	done
+
+lint: $(VENV)/.installed-dev  ## ruff: rules and format
+	$(BIN)/ruff check $(wildcard $(CODE))
+	$(BIN)/ruff format --check $(wildcard $(CODE))
+
+format: $(VENV)/.installed-dev  ## let ruff format the code
+	$(BIN)/ruff format $(wildcard $(CODE))
+	$(BIN)/ruff check --fix $(wildcard $(CODE))
+
+types: $(VENV)/.installed-dev  ## mypy, strict
+	$(BIN)/mypy -p reid_tracker
+
+licences: $(VENV)/.installed-dev  ## no GPL or AGPL in what is installed by default
+	$(BIN)/python tools/check_licences.py reid_tracker
+
+docs: $(VENV)/.installed-dev  ## links between the documents hold
+	$(BIN)/python tools/check_links.py
+
+bench: $(VENV)/.installed-dev  ## the figures that the README quotes; needs material, see benchmarks/README.md
+	@for program in benchmarks/*/*.py; do echo "== $$program"; done
+
+wheel: $(VENV)/.installed  ## dist/*.whl
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+clean:  ## remove what was built and installed here
+	rm -rf $(VENV) $(foreach version,$(ALL_PYTHONS),$(VENV)-$(version)) build dist out *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find $(wildcard $(CODE)) -name __pycache__ -type d -prune -exec rm -rf {} +
