@@ -13,6 +13,7 @@ from reid_tracker.errors import ConfigError
 from reid_tracker.evaluation.evaluation import Evaluation, score_sequences
 from reid_tracker.evaluation.labelled import LabelledBoxes
 from reid_tracker.evaluation.truth import Truth, read_truth_folder, without_ignored
+from reid_tracker.results import read_tracks
 from reid_tracker.types import TrackedFrame
 
 IdKind = Literal["emitted", "final"]
@@ -38,8 +39,6 @@ def evaluate(
         ConfigError: TrackEval is not installed, or an argument cannot be used.
         InputError: truth or tracks cannot be read, or a camera of the truth has no tracks.
     """
-    from reid_tracker.results import read_tracks
-
     if ids not in ("emitted", "final"):
         raise ConfigError(f"ids: expected 'emitted' or 'final', got {ids!r}")
     if frames is not None and not 0 <= frames[0] < frames[1]:
