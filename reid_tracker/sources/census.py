@@ -17,6 +17,9 @@ from reid_tracker.sources.quiet import open_capture
 # Packets lie in decoding order; a picture may stand this many packets before one that is shown earlier
 # (max_dec_frame_buffering of H.264 and HEVC, their standards' annexes E: 16).
 _REORDERED = 16
+# OpenCV refuses a packet too damaged to be handed out, and refuses at the end of the file; this many in a row are the
+# end.
+_REFUSALS_UNTIL_END = 256
 
 
 class PacketCensus:
@@ -30,8 +33,10 @@ class PacketCensus:
 
     def __init__(self, path: Path, period: float) -> None:
         self._capture = open_capture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1])
-        self._nearest = int(period * 1e6 / 4)
+        self._period = period * 1e6
+        self._nearest = int(self._period / 4)
         self._pending: list[int] = []
+        self._untimed = 0
         self._last_claimed: int | None = None
 
     def lost_before(self, microseconds: int | None) -> int:
@@ -48,26 +53,30 @@ class PacketCensus:
         while microseconds not in self._pending and self._read_one():
             pass
         if microseconds not in self._pending:
+            self._untimed = max(0, self._untimed - 1)  # a damaged packet that decoded all the same
             return 0
         self._read_ahead(len(self._pending) + _REORDERED)
         earlier = self._pop_until(microseconds)
-        first = self._last_claimed is None
+        if self._last_claimed is None:
+            # What precedes the first frame that decodes is the tail of a group cut off by the recorder.
+            lost = 0
+        else:
+            lost = earlier + self._untimed_between(self._last_claimed, microseconds, earlier)
         self._last_claimed = microseconds
-        # What precedes the first frame that decodes is the tail of a group cut off by the recorder: no frame 0 yet.
-        return 0 if first else earlier
+        return lost
 
     def holds(self, count: int) -> bool:
         """Whether at least ``count`` packets follow those of the decoded frames."""
         self._read_ahead(count)
-        return len(self._pending) >= count
+        return len(self._pending) + self._untimed >= count
 
     def rest(self) -> int:
         """How many pictures follow the last decoded frame. Ends the census."""
         while self._read_one():
             pass
         if self._last_claimed is None:
-            return len(self._pending)
-        return sum(time > self._last_claimed + self._nearest for time in self._pending)
+            return len(self._pending) + self._untimed
+        return self._untimed + sum(time > self._last_claimed + self._nearest for time in self._pending)
 
     def close(self) -> None:
         """Release the file; what was read ahead stays known."""
@@ -85,6 +94,13 @@ class PacketCensus:
             own_pictures += after < time < microseconds - self._nearest
         return own_pictures
 
+    def _untimed_between(self, before: int, after: int, known: int) -> int:
+        """How many of the packets without a time belong between two decoded frames: as many as there is room for."""
+        room = round((after - before) / self._period) - 1 - known
+        found = max(0, min(self._untimed, room))
+        self._untimed -= found
+        return found
+
     def _read_ahead(self, count: int) -> None:
         while len(self._pending) < count and self._read_one():
             pass
@@ -92,11 +108,13 @@ class PacketCensus:
     def _read_one(self) -> bool:
         if self._capture is None:
             return False
-        if not self._capture.grab():
-            self.close()
-            return False
-        heapq.heappush(self._pending, as_microseconds(self._capture.get(cv2.CAP_PROP_POS_MSEC)))
-        return True
+        for refused in range(_REFUSALS_UNTIL_END):
+            if self._capture.grab():
+                self._untimed += refused
+                heapq.heappush(self._pending, as_microseconds(self._capture.get(cv2.CAP_PROP_POS_MSEC)))
+                return True
+        self.close()
+        return False
 
 
 def as_microseconds(milliseconds: float) -> int:

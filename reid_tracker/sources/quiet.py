@@ -1,8 +1,8 @@
 """Opening OpenCV captures without its and FFmpeg's own lines on stderr: the package says what is wrong itself.
 
 Nothing changes at import. While a capture is opened, and only then, OpenCV's log level is set to silent and
-``OPENCV_FFMPEG_LOGLEVEL`` (read by OpenCV at each opening) is set; both are put back before ``open_capture``
-returns. An application that sets that variable itself keeps its choice.
+``OPENCV_FFMPEG_LOGLEVEL`` is set; both are put back before ``open_capture`` returns. OpenCV reads that variable when
+the process opens its first video: an application that sets it, or opens a video before, keeps FFmpeg as it has it.
 """
 
 from __future__ import annotations
