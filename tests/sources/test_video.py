@@ -202,10 +202,9 @@ class TestSegments:
 
     def test_seconds_in_names_are_rounded_and_make_no_gaps(self, tmp_path: Path, write_video: WriteVideo) -> None:
         """A recorder that begins a file every 2.0 s names some 1 s and some 3 s apart."""
-        for number, second in enumerate((0, 1, 4, 5)):
+        for second in (0, 1, 4, 5):
             write_video(tmp_path / f"d_20260501T08000{second}.avi", range(20))
         frames = list(open_source(str(tmp_path / "d_*.avi"), "door", start_time=0.0))
-        assert number == 3
         assert [frame.time for frame in frames] == pytest.approx([n / 10 for n in range(80)])
 
     def test_names_that_overlap_are_told_and_time_never_falls(self, tmp_path: Path, write_video: WriteVideo) -> None:
