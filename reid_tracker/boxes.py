@@ -61,15 +61,21 @@ def overlap(boxes_a: NDArray[np.floating], boxes_b: NDArray[np.floating]) -> Flo
     return ratio
 
 
-def coverage(boxes: NDArray[np.floating]) -> FloatArray:
+def coverage(boxes: NDArray[np.floating], scores: NDArray[np.floating] | None = None) -> FloatArray:
     """How far each box is covered by people nearer to the camera: (N, 4) corners to (N,) in 0..1.
 
     The lower a box ends, the nearer its person stands (cameras look down), so only boxes whose bottom edge is
     lower count, and the largest such share of the box's own area is returned.
+
+    Args:
+        boxes: (N, 4).
+        scores: (N,) above 0; where given, a box that is less certain than the one it covers counts in proportion.
     """
     if len(boxes) == 0:
         return np.zeros(0, np.float32)
     shared = intersection(boxes, boxes) / np.maximum(area(boxes), 1e-9)[:, None]
     nearer = boxes[None, :, 3] > boxes[:, None, 3]
+    if scores is not None:
+        shared = shared * np.minimum(1, scores[None, :] / np.maximum(scores[:, None], 1e-9))
     covered: FloatArray = np.where(nearer, shared, 0).max(axis=1).astype(np.float32)
     return covered
