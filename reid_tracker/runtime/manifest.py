@@ -86,7 +86,7 @@ class Manifest(_Part):
         name: what users call it.
         task: detector or embedder.
         file: of the network, beside the manifest.
-        sha256: of that file.
+        sha256: of that file; may be left out for a file of one's own, which is then not checked.
         input: what it takes.
         outputs: what it gives, by tensor name.
         crop_rule: version of the crop function it was trained with (embedders).
@@ -102,15 +102,15 @@ class Manifest(_Part):
     name: str = Field(min_length=1)
     task: Literal["detector", "embedder"]
     file: str
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     input: InputSpec
-    outputs: dict[str, OutputSpec] = Field(min_length=1)
+    outputs: dict[str, OutputSpec] = Field(default_factory=dict)
     crop_rule: int | None = None
     score_levels: dict[int, tuple[Fraction, Fraction]] = Field(default_factory=dict)
-    licence: str
-    terms: str
-    training_data: str
-    provenance: str
+    licence: str = ""
+    terms: str = ""
+    training_data: str = ""
+    provenance: str = ""
     figures: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -26,14 +26,17 @@ class OpenVinoSession:
             wherever the CPU can, without saying so.
         threads: CPU threads.
         reason: why this engine was taken, for ``describe``.
+        free_batch: let any batch in, where the network's layers allow it.
     """
 
-    def __init__(self, path: Path, precision: str, threads: int, reason: str) -> None:
+    def __init__(self, path: Path, precision: str, threads: int, reason: str, free_batch: bool = False) -> None:
         core = openvino.Core()
         if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise ConfigError("runtime.precision 'bf16': this CPU has no bf16 arithmetic; set it to fp32")
         try:
             model = core.read_model(path)
+            if free_batch and _batch_can_be_free(model):
+                model.reshape(_with_free_batch(model))
             self._compiled = core.compile_model(
                 model,
                 "CPU",
@@ -81,6 +84,20 @@ class OpenVinoSession:
 def _spec(port: Any) -> TensorSpec:
     shape = tuple(size.get_length() if size.is_static else None for size in port.get_partial_shape())
     return TensorSpec(port.get_any_name(), shape, np.dtype(port.get_element_type().to_dtype()))
+
+
+def _with_free_batch(model: openvino.Model) -> dict[Any, openvino.PartialShape]:
+    return {port: openvino.PartialShape([-1, *list(port.get_partial_shape())[1:]]) for port in model.inputs}
+
+
+def _batch_can_be_free(model: openvino.Model) -> bool:
+    """Layers that reshape to fixed sizes fail here, or keep a fixed batch at an output."""
+    trial = model.clone()
+    try:
+        trial.reshape(_with_free_batch(trial))
+    except RuntimeError:
+        return False
+    return all(port.get_partial_shape()[0].is_dynamic for port in trial.outputs)
 
 
 def _metadata(model: openvino.Model) -> dict[str, str]:

@@ -76,12 +76,14 @@ class Session(Protocol):
         ...
 
 
-def open_session(path: Path, config: RuntimeConfig) -> Session:
+def open_session(path: Path, config: RuntimeConfig, free_batch: bool = False) -> Session:
     """Load a network into the engine that the configuration names, or the better one for it.
 
     Args:
         path: ``.onnx`` (either engine) or ``.xml`` (OpenVINO).
         config: engine, precision, threads.
+        free_batch: let any batch in where the file fixes one and the engine can change that (OpenVINO; networks
+            whose layers allow it).
 
     Raises:
         ConfigError: the engine is not installed, or cannot do what is asked.
@@ -94,7 +96,7 @@ def open_session(path: Path, config: RuntimeConfig) -> Session:
     if backend == "openvino":
         from reid_tracker.runtime.openvino_session import OpenVinoSession
 
-        return OpenVinoSession(path, config.precision, threads, reason)
+        return OpenVinoSession(path, config.precision, threads, reason, free_batch)
     from reid_tracker.runtime.onnxruntime_session import OnnxRuntimeSession
 
     return OnnxRuntimeSession(path, config.precision, threads, reason)
