@@ -1,0 +1,132 @@
+"""CMC, mAP and mINP by the protocol of Market-1501, on distances.
+
+For each query the gallery is ranked by distance; pictures of the same person from the query's own camera do not
+count (they are neighbours in time), nor does junk, which is an explicit mask here and not a property of how files
+were listed. Distractors (person 0) stay and count as wrong. A query without any right picture left is not scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_tracker.errors import InputError
+from reid_tracker.types import BoolArray, FloatArray
+
+_BLOCK = 256  # queries ranked at a time: 256 x 16,000 distances and their order are 50 MB
+
+
+@dataclass(frozen=True, slots=True)
+class ReidScores:
+    """How well a gallery was ranked.
+
+    Attributes:
+        cmc: (R,) part of the queries whose first right picture is among the first 1, 2, ... R.
+        mean_ap: mean average precision.
+        mean_inp: mean inverse negative penalty: right pictures / rank of the last of them.
+        queries: how many were scored.
+        skipped: how many had no right picture.
+    """
+
+    cmc: NDArray[np.float64]
+    mean_ap: float
+    mean_inp: float
+    queries: int
+    skipped: int
+
+    def rank(self, k: int) -> float:
+        """Part of the queries with a right picture among the first k."""
+        return float(self.cmc[k - 1])
+
+    def to_row(self) -> dict[str, float]:
+        """Rank-1, rank-5, mAP and mINP in per cent."""
+        found = {"rank1": self.rank(1), "rank5": self.rank(5), "mAP": self.mean_ap, "mINP": self.mean_inp}
+        return {name: round(100 * value, 2) for name, value in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Who and where: the truth about N pictures.
+
+    Attributes:
+        persons: (N,) ids; 0 is a distractor by convention, and is right for nobody.
+        cameras: (N,) ids.
+        junk: (N,) bool: left out of every ranking.
+    """
+
+    persons: NDArray[np.int64]
+    cameras: NDArray[np.int64]
+    junk: BoolArray
+
+    def __post_init__(self) -> None:
+        if not len(self.persons) == len(self.cameras) == len(self.junk):
+            raise InputError(
+                f"labels: expected as many persons as cameras and junk marks, got {len(self.persons)}, "
+                f"{len(self.cameras)} and {len(self.junk)}"
+            )
+
+
+def score_distances(distances: FloatArray, queries: Labels, gallery: Labels, ranks: int = 50) -> ReidScores:
+    """Score a whole distance matrix (Q, G); see ``score_blocks``."""
+    return score_blocks(lambda rows: distances[rows], queries, gallery, ranks)
+
+
+def score_blocks(
+    distances_of: Callable[[slice], FloatArray], queries: Labels, gallery: Labels, ranks: int = 50
+) -> ReidScores:
+    """Score distances that are computed a block of queries at a time, so that memory is bounded.
+
+    Args:
+        distances_of: gives the distances (B, G) of a slice of queries.
+        queries: Q of them; junk ones are not scored.
+        gallery: G pictures.
+        ranks: length of the CMC curve.
+
+    Raises:
+        InputError: no query can be scored, a block has another shape, or a distance is not a number.
+    """
+    firsts, precisions, penalties = [], [], []
+    for start in range(0, len(queries.persons), _BLOCK):
+        rows = slice(start, min(start + _BLOCK, len(queries.persons)))
+        distances = distances_of(rows)
+        _check(distances, rows, len(gallery.persons))
+        for row, ranking in zip(range(rows.start, rows.stop), np.argsort(distances, axis=1, kind="stable"), strict=True):
+            matches = _matches(row, ranking, queries, gallery)
+            if matches is not None:
+                first, precision, penalty = _score_ranking(matches)
+                firsts.append(first)
+                precisions.append(precision)
+                penalties.append(penalty)
+    if not firsts:
+        raise InputError("no query has a right picture in the gallery from another camera: nothing to score")
+    cmc = (np.array(firsts)[:, None] < np.arange(1, ranks + 1)).mean(axis=0)
+    skipped = len(queries.persons) - len(firsts)
+    return ReidScores(cmc, float(np.mean(precisions)), float(np.mean(penalties)), len(firsts), skipped)
+
+
+def _check(distances: FloatArray, rows: slice, gallery: int) -> None:
+    if distances.shape != (rows.stop - rows.start, gallery):
+        raise InputError(f"distances: expected {(rows.stop - rows.start, gallery)}, got {distances.shape}")
+    if np.isnan(distances).any():
+        raise InputError(f"distances of queries {rows.start}..{rows.stop - 1}: some are not a number")
+
+
+def _matches(row: int, ranking: NDArray[np.intp], queries: Labels, gallery: Labels) -> BoolArray | None:
+    """Which pictures of the cleaned ranking are right; None where none is or the query is junk."""
+    person = queries.persons[row]
+    if queries.junk[row]:
+        return None
+    same = gallery.persons[ranking] == person
+    counts = ~gallery.junk[ranking] & ~(same & (gallery.cameras[ranking] == queries.cameras[row]))
+    matches: BoolArray = same[counts]
+    return matches if matches.any() else None
+
+
+def _score_ranking(matches: BoolArray) -> tuple[int, float, float]:
+    """Place of the first right picture (from 0), average precision and inverse negative penalty."""
+    places = np.flatnonzero(matches)
+    found = np.arange(1, len(places) + 1)
+    return int(places[0]), float((found / (places + 1)).mean()), len(places) / float(places[-1] + 1)
