@@ -45,4 +45,4 @@ if [ -n "$reason" ]; then
     exit 0
 fi
 echo "Installing torch $version for the tests of training ..."
-"$python" -m pip install --quiet --disable-pip-version-check --no-input "torch==$version" "tqdm>=4.66"
+"$python" -m pip install --quiet --disable-pip-version-check --no-input "torch==$version"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -123,7 +125,7 @@ def test_the_rules_catch_what_they_should(file: str, code: str, offence: str | N
         (f"{PACKAGE}.tracking", {*NETWORKS, "cv2"}),
         (f"{PACKAGE}.association", {*NETWORKS, "cv2"}),
         (f"{PACKAGE}.distance", {*NETWORKS, "cv2"}),
-        (f"{PACKAGE}.evaluation", {*NETWORKS, "cv2", "trackeval", "matplotlib"}),
+        (f"{PACKAGE}.evaluation", {*NETWORKS, "trackeval", "matplotlib"}),
         (f"{PACKAGE}.pipeline", {*NETWORKS, "cv2"}),
         (f"{PACKAGE}.cli", {*NETWORKS, "cv2", "trackeval"}),
     ],
@@ -138,3 +140,47 @@ def test_importing_pulls_in_nothing_heavy(module: str, forbidden: set[str], repo
     modules, threads, handlers = json.loads(ran.stdout)
     assert forbidden & {name.partition(".")[0] for name in modules} == set()
     assert (threads, handlers) == (1, 0)
+
+
+DISTRIBUTION_OF = {"cv2": "opencv-python"}
+# rooms that are of no use without their extra, and say so when they are asked for
+NEEDS_EXTRA = {"training"}
+
+
+def declared(repository: Path) -> tuple[set[str], set[str]]:
+    """Names of the distributions in setup.cfg: needed by default, and with any extra."""
+    settings = configparser.ConfigParser()
+    settings.read(repository / "setup.cfg", encoding="utf-8")
+    name = re.compile(r"^[\w.-]+", re.MULTILINE)
+    default = set(name.findall(settings["options"]["install_requires"].replace(" ", "")))
+    extras = {each for text in settings["options.extras_require"].values() for each in name.findall(text)}
+    return default, default | extras
+
+
+def test_what_is_imported_is_declared(repository: Path) -> None:
+    """What is imported when a module loads must be installed by default; what a function imports may be an extra."""
+    default, anything = declared(repository)
+    package = repository / PACKAGE
+    undeclared = []
+    for path in sorted(package.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        at_once = {node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)}
+        for node in ast.walk(tree):
+            for name in third_party(node):
+                distribution = DISTRIBUTION_OF.get(name, name)
+                optional = node not in at_once or room_of(path, package) in NEEDS_EXTRA
+                if distribution not in (anything if optional else default):
+                    undeclared.append(f"{path.relative_to(repository)}:{node.lineno}: {name}")
+    assert undeclared == []
+
+
+def third_party(node: ast.AST) -> list[str]:
+    """Top-level names from outside the standard library and this package that an import statement names."""
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom) and not node.level:
+        names = [node.module or ""]
+    else:
+        return []
+    tops = {name.partition(".")[0] for name in names}
+    return sorted(tops - sys.stdlib_module_names - {PACKAGE})
