@@ -36,9 +36,14 @@ class CameraConfig(_Table):
     """One camera: ``[[cameras]]``."""
 
     id: str = Field(min_length=1, description="name of the camera, unique")
-    source: str = Field(description="video file, pattern of video files, folder of images, or webcam number")
+    source: str = Field(
+        description="video file, pattern of video files, folder of images (paths from the config file), or webcam number"
+    )
     start_time: Annotated[datetime, AfterValidator(_with_zone)] | None = Field(
         None, description="when the first frame was taken (ISO 8601; UTC where no zone is given)"
+    )
+    fps: Positive | None = Field(
+        None, description="pictures a second of a folder of pictures (default: its seqinfo.ini, else 25)"
     )
     homography: tuple[tuple[float, float, float], ...] | None = Field(
         None, description="3 x 3 matrix from pixels of the frame to the site's ground plane in metres"
@@ -165,10 +170,10 @@ class OutputConfig(_Table):
     sinks: list[str] = Field(
         default_factory=list, description="further sinks by name, registered by other packages (reid_tracker.sinks)"
     )
-    video_codec: Literal["auto", "h264", "vp9"] = Field(
+    video_codec: Literal["auto", "h264", "vp8", "vp9"] = Field(
         "auto",
-        description="h264 (.mp4) needs an ffmpeg program with an H.264 encoder, vp9 (.webm) nothing; auto takes h264 "
-        "where it can",
+        description="h264 (.mp4) needs an ffmpeg program with an H.264 encoder, vp8 and vp9 (.webm, slower) nothing; "
+        "auto takes h264 where it can, else vp8",
     )
     crops_per_tracklet: int = Field(4, ge=1, description="most crops that save_crops writes of one tracklet")
 
@@ -229,6 +234,7 @@ def load_config(path: Path | None = None, environment: Mapping[str, str] | None 
             raise ConfigError(f"config {path}: cannot be read ({error.strerror})") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"config {path}: not valid TOML ({error})") from error
+        _locate_sources(tree, path.parent)
     for name, text in (os.environ if environment is None else environment).items():
         if name.startswith(ENVIRONMENT_PREFIX) and "__" in name:
             table, _, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
@@ -236,6 +242,15 @@ def load_config(path: Path | None = None, environment: Mapping[str, str] | None 
             if isinstance(branch, dict):
                 branch[key] = text
     return _checked(tree, f"config {path}" if path else "environment")
+
+
+def _locate_sources(tree: dict[str, Any], folder: Path) -> None:
+    """Make the cameras' relative paths relative to the file they stand in; numbers and addresses stay."""
+    cameras = tree.get("cameras")
+    for camera in cameras if isinstance(cameras, list) else []:
+        source = camera.get("source") if isinstance(camera, dict) else None
+        if isinstance(source, str) and not source.isdecimal() and "://" not in source:
+            camera["source"] = str(folder / source)
 
 
 def settings_as_toml() -> str:

@@ -105,11 +105,16 @@ def find_part(group: str, name: str) -> Any:
     Raises:
         ConfigError: no such name, or two packages claim it.
     """
+    names = registered_names(group)
+    if name not in names:
+        raise ConfigError(f"{group}: nothing is registered as {name!r} (registered: {', '.join(names) or 'none'})")
     found = entry_points(group=f"reid_tracker.{group}", name=name)
     if len(found) > 1:
         claimants = ", ".join(sorted(entry.value for entry in found))
         raise ConfigError(f"{group}: {name!r} is claimed by several packages ({claimants}); uninstall all but one")
-    for entry in found:
-        return entry.load()
-    known = ", ".join(sorted(entry.name for entry in entry_points(group=f"reid_tracker.{group}"))) or "none"
-    raise ConfigError(f"{group}: nothing is registered as {name!r} (registered: {known})")
+    return next(iter(found)).load()
+
+
+def registered_names(group: str) -> list[str]:
+    """What other packages registered in entry-point group ``reid_tracker.<group>``, sorted."""
+    return sorted({entry.name for entry in entry_points(group=f"reid_tracker.{group}")})

@@ -48,6 +48,20 @@ def test_start_time_without_zone_is_utc(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("door.mp4", "{folder}/door.mp4"),  # beside the file
+        ("/videos/door.mp4", "/videos/door.mp4"),
+        ("0", "0"),  # a webcam
+        ("rtsp://host/stream", "rtsp://host/stream"),
+    ],
+)
+def test_paths_in_a_file_are_from_that_file(tmp_path: Path, source: str, expected: str) -> None:
+    path = write(tmp_path, f'[[cameras]]\nid = "door"\nsource = "{source}"\n')
+    assert load_config(path, {}).cameras[0].source == expected.format(folder=tmp_path)
+
+
+@pytest.mark.parametrize(
     ("text", "parts"),
     [
         ("[detection]\nmodle = 1\n", ["detection.modle", "did you mean 'model'"]),
