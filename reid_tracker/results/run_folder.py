@@ -17,6 +17,8 @@ from reid_tracker import __version__
 from reid_tracker.config import Config
 from reid_tracker.errors import ConfigError, OutputError
 from reid_tracker.parts import Sink, find_part
+from reid_tracker.results.crops import CROPS_TABLE, CropsSink
+from reid_tracker.results.encoders import choose_codec
 from reid_tracker.results.exporters import export
 from reid_tracker.results.facts import (
     RUN_FILE,
@@ -31,15 +33,18 @@ from reid_tracker.results.files import make_folder, output_error, write_atomical
 from reid_tracker.results.identities import IDENTITIES_FILE, IdentitySummary
 from reid_tracker.results.jsonl import TRACKS_FILE, JsonLinesSink
 from reid_tracker.results.looks import LOOKS_FILE, LooksSink
+from reid_tracker.results.video import VideoSink
 from reid_tracker.types import TrackedFrame
 
-MOT_FOLDER = "mot"
+MOT_FOLDER, VIDEO_FOLDER, CROPS_FOLDER = "mot", "video", "crops"
 
 # What a run may have left: these files, and in these folders the files of these forms. Nothing else is ever removed.
 OWN_FILES = (RUN_FILE, TRACKS_FILE, IDENTITIES_FILE, LOOKS_FILE)
 OWN_FOLDERS = {
     f"{MOT_FOLDER}/emitted": re.compile(r".+\.txt"),
     f"{MOT_FOLDER}/final": re.compile(r".+\.txt"),
+    VIDEO_FOLDER: re.compile(r".+\.(mp4|webm)"),
+    CROPS_FOLDER: re.compile(r"\d{4,}_c\d+s1_\d{6,}_\d{2,}\.jpg|" + re.escape(CROPS_TABLE)),
 }
 
 _log = logging.getLogger(__name__)
@@ -214,6 +219,12 @@ class RunFolder:
         self._sinks.append(JsonLinesSink(self.path / TRACKS_FILE))
         if output.looks:
             self._sinks.append(LooksSink(self.path / LOOKS_FILE, self._embedder()))
+        cameras = tuple(camera.id for camera in self.facts.cameras)
+        if output.save_crops:
+            self._sinks.append(CropsSink(self.path / CROPS_FOLDER, output.crops_per_tracklet, cameras))
+        if output.video:
+            rates = {camera.id: camera.fps for camera in self.facts.cameras}
+            self._sinks.append(VideoSink(self.path / VIDEO_FOLDER, choose_codec(output.video_codec), rates))
         for name in output.sinks:
             self._sinks.append(find_part("sinks", name)(self.path, self.config, self.facts))
 

@@ -1,0 +1,256 @@
+"""Annotated video: it decodes, keeps time, shows boxes in the identity's colour, and plays in a browser."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import itertools
+import queue
+import shutil
+import subprocess
+import threading
+import urllib.parse
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from reid_tracker.errors import ConfigError, OutputError
+from reid_tracker.results.colours import PALETTE, identity_colour, luminance, text_on
+from reid_tracker.results.drawing import Annotator
+from reid_tracker.results.encoders import choose_codec, h264_encoder, open_encoder
+from reid_tracker.results.video import SteadyClock, VideoSink
+from reid_tracker.types import TrackedFrame
+
+CODECS = [
+    pytest.param("h264", marks=pytest.mark.skipif(not h264_encoder(), reason="needs an ffmpeg program with H.264")),
+    "vp8",
+]
+MACHADO = {  # Machado et al. 2009, severity 1, on linear RGB
+    "ordinary": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
+
+
+def decoded(path: Path) -> tuple[list[np.ndarray], float]:
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while (got := capture.read())[0]:
+        frames.append(got[1])
+    return frames, capture.get(cv2.CAP_PROP_FPS)
+
+
+def write_video(folder: Path, run: list[TrackedFrame], codec: str, fps: float | None = None) -> None:
+    with VideoSink(folder, codec, {"door": fps, "hall": fps}) as sink:  # type: ignore[arg-type]
+        for tracked in run:
+            sink.write(tracked)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_video_has_all_frames_at_the_rate_of_their_times(
+    tmp_path: Path, pictured_run: list[TrackedFrame], codec: str
+) -> None:
+    write_video(tmp_path, pictured_run, codec)
+    files = sorted(tmp_path.iterdir())
+    assert [file.stem for file in files] == ["door", "hall"]
+    for file, (width, height) in zip(files, [(320, 240), (480, 270)], strict=True):
+        frames, fps = decoded(file)
+        assert fps == pytest.approx(10, abs=0.1)
+        assert len(frames) == 30
+        assert frames[0].shape == (height, width, 3)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_boxes_survive_encoding_in_the_identitys_colour(
+    tmp_path: Path, pictured_run: list[TrackedFrame], codec: str
+) -> None:
+    door = [tracked for tracked in pictured_run if tracked.camera_id == "door"]
+    write_video(tmp_path, door, codec)
+    frames, _ = decoded(next(tmp_path.iterdir()))
+    chip = frames[20][50:59, 201:204].reshape(-1, 3).mean(0)  # the label's margin above person 2
+    expected = np.array(identity_colour(2)[::-1])
+    others = [np.array(identity_colour(identity)[::-1]) for identity in range(1, 25) if identity != 2]
+    assert np.linalg.norm(chip - expected) < min(np.linalg.norm(chip - other) for other in others)
+
+
+def test_odd_sizes_and_a_change_of_size_are_taken(tmp_path: Path, pictured_run: list[TrackedFrame]) -> None:
+    door = [tracked for tracked in pictured_run if tracked.camera_id == "door"][:6]
+    odd = [replace(tracked, image=tracked.image[:239, :319]) for tracked in door[:3]]  # type: ignore[index]
+    write_video(tmp_path, odd + door[3:], "vp8")
+    frames, _ = decoded(tmp_path / "door.webm")
+    assert [frame.shape for frame in frames] == [(240, 320, 3)] * 6
+
+
+def test_without_pictures_there_is_no_file(tmp_path: Path, run: list[TrackedFrame]) -> None:
+    write_video(tmp_path / "video", run, "vp8")
+    assert not (tmp_path / "video").exists()
+
+
+# rate of the video, times of the frames, how often each is shown
+@pytest.mark.parametrize(
+    ("fps", "times", "expected"),
+    [
+        (10, [0.0, 0.1, 0.2], [1, 1, 1]),
+        (10, [5.0, 5.1, 5.2], [1, 1, 1]),  # the first frame need not be at zero
+        (10, [0.0, 0.1, 0.4, 0.5], [1, 3, 1, 1]),  # two frames were lost: the one before them stands
+        (10, [0.0, 0.05, 0.1, 0.15, 0.2], [1, 0, 1, 0, 1]),  # twice the rate: every other one
+        (10, [0.0, 0.097, 0.204, 0.301], [1, 1, 1, 1]),  # jitter
+        (10, [0.0, 0.1, 3600.1, 3600.2], [1, 1, 1, 1]),  # the camera was away for an hour
+        (7, [i / 7 for i in range(50)], [1] * 50),  # no drift
+        (29.97, [i / 29.97 for i in range(500)], [1] * 500),
+    ],
+)
+def test_steady_clock(fps: float, times: list[float], expected: list[int]) -> None:
+    clock = SteadyClock(fps, times[0])
+    shown = [clock.pictures(time, until) for time, until in itertools.zip_longest(times, times[1:])]
+    assert shown == expected
+
+
+def test_length_follows_the_clock_whatever_the_frames_do() -> None:
+    random = np.random.default_rng(0)
+    times = np.cumsum(random.uniform(0.01, 0.3, 2000))
+    clock = SteadyClock(12.5, times[0])
+    shown = sum(clock.pictures(time, until) for time, until in itertools.zip_longest(times, times[1:]))
+    assert shown / 12.5 == pytest.approx(times[-1] - times[0], abs=0.2)
+
+
+def test_drawing_leaves_the_picture_alone_and_forgets_old_trails(pictured_run: list[TrackedFrame]) -> None:
+    annotator = Annotator()
+    door = [tracked for tracked in pictured_run if tracked.camera_id == "door"]
+    for tracked in door:
+        assert tracked.image is not None
+        before = tracked.image.copy()
+        drawn = annotator.draw(tracked.image, tracked)
+        assert (tracked.image == before).all()
+        assert (drawn != before).any()
+    assert len(annotator._trails[2]) <= 26  # 2.5 s at 10 a second
+    annotator.draw(door[0].image, replace(door[-1], time=60.0, people=()))  # type: ignore[arg-type]
+    assert not annotator._trails
+
+
+@pytest.mark.parametrize(
+    "box", [(-50.0, -80.0, 20.0, 40.0), (300.0, 200.0, 900.0, 700.0), (-500.0, -500.0, -400.0, -400.0)]
+)
+def test_boxes_beyond_the_border_are_drawn_as_far_as_they_go(
+    pictured_run: list[TrackedFrame], box: tuple[float, ...]
+) -> None:
+    tracked = pictured_run[0]
+    assert tracked.image is not None
+    beyond = replace(tracked.people[0], box=box)
+    assert Annotator().draw(tracked.image, replace(tracked, people=(beyond,))).shape == tracked.image.shape
+
+
+def oklab(hexadecimal: str, sight: str) -> np.ndarray:
+    """OKLab of a colour as seen with ``sight``; Björn Ottosson's matrices."""
+    srgb = np.array([int(hexadecimal[start : start + 2], 16) / 255 for start in (1, 3, 5)])
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(np.array(MACHADO[sight]) @ linear, 0, 1)
+    cones = np.cbrt(
+        np.array(
+            [
+                [0.4122214708, 0.5363325363, 0.0514459929],
+                [0.2119034982, 0.6806995451, 0.1073969566],
+                [0.0883024619, 0.2817188376, 0.6299787005],
+            ]
+        )
+        @ seen
+    )
+    return (
+        np.array(
+            [
+                [0.2104542553, 0.793617785, -0.0040720468],
+                [1.9779984951, -2.428592205, 0.4505937099],
+                [0.0259040371, 0.7827717662, -0.808675766],
+            ]
+        )
+        @ cones
+    )
+
+
+@pytest.mark.parametrize("sight", MACHADO)
+@pytest.mark.parametrize(("count", "apart"), [(8, 0.1), (24, 0.04)])
+def test_colours_stay_apart_for_all_eyes(sight: str, count: int, apart: float) -> None:
+    colours = [oklab(colour, sight) for colour in PALETTE[:count]]
+    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(colours, 2)) > apart
+
+
+def test_labels_can_be_read_on_every_colour() -> None:
+    for identity in range(1, len(PALETTE) + 1):
+        light, dark = sorted((luminance(identity_colour(identity)), luminance(text_on(identity_colour(identity)))))[
+            ::-1
+        ]
+        assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+def test_h264_without_ffmpeg_is_refused_and_auto_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert choose_codec("auto") == "vp8"
+    with pytest.raises(ConfigError, match="there is no ffmpeg program"):
+        choose_codec("h264")
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, codec: str) -> None:
+    """ffmpeg says so when fed, OpenCV at the start."""
+
+    def write_one() -> None:
+        encoder = open_encoder(tmp_path / "missing" / "door.mp4", codec, (64, 48), 10.0)  # type: ignore[arg-type]
+        try:
+            for _ in range(200):
+                encoder.write(np.zeros((48, 64, 3), np.uint8))
+        finally:
+            encoder.close()
+
+    with pytest.raises(OutputError, match=r"missing/door\.mp4"):
+        write_one()
+
+
+class Reports(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder and keeps what a page says at /said."""
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/said?"):
+            self.server.said.put(urllib.parse.unquote(self.path.removeprefix("/said?")))  # type: ignore[attr-defined]
+        super().do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Nobody needs to read of each request."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_browser_plays_it(tmp_path: Path, pictured_run: list[TrackedFrame], codec: str) -> None:
+    """Headless Chromium plays the file to its end in real time and reports size and length."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium:
+        pytest.skip("needs Chromium")
+    write_video(tmp_path, pictured_run, codec)
+    video = next(file for file in tmp_path.iterdir() if file.stem == "hall")
+    (tmp_path / "page.html").write_text(
+        f"""<!doctype html><title>video</title><video id=v muted src="{video.name}"></video>
+        <script>const v = document.getElementById('v'), say = (what) => fetch('/said?' + what);
+        v.onended = () => say(`ended ${{v.videoWidth}}x${{v.videoHeight}} ${{v.duration.toFixed(1)}}`);
+        v.onerror = () => say(`error ${{v.error.message}}`);
+        v.play();</script>"""
+    )
+    handler = functools.partial(Reports, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.said = queue.Queue()  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser = subprocess.Popen(
+            [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+             "--autoplay-policy=no-user-gesture-required", "--remote-debugging-port=0",
+             f"--user-data-dir={tmp_path / 'profile'}", f"http://127.0.0.1:{server.server_port}/page.html"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            said = server.said.get(timeout=60)  # type: ignore[attr-defined]
+        finally:
+            browser.terminate()
+            browser.wait()
+            server.shutdown()
+    assert said == "ended 480x270 3.0"
