@@ -261,7 +261,8 @@ def settings_as_toml() -> str:
         if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
             lines += ["", f"[{table}]"]
             for key, leaf in info.annotation.model_fields.items():
-                lines += [f"# {leaf.description}", f"# {key} = {_toml_value(leaf.default)}"]
+                default = leaf.get_default(call_default_factory=True)
+                lines += [f"# {leaf.description}", f"#{key} = {_toml_value(default)}"]
     return "\n".join(lines) + "\n"
 
 
