@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,8 +94,6 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 def test_printed_settings_are_the_defaults_once_uncommented(tmp_path: Path) -> None:
     text = settings_as_toml()
     tables = text[text.index("[runtime]") :]
-    uncommented = "\n".join(
-        line.removeprefix("# ") if " = " in line and line.startswith("# ") else line for line in tables.splitlines()
-    )
+    uncommented = re.sub(r"^#(?=\w+ = )", "", tables, flags=re.MULTILINE)
     assert tomllib.loads(uncommented)
     assert load_config(write(tmp_path, uncommented), {}) == Config()
