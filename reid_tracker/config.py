@@ -40,6 +40,9 @@ class CameraConfig(_Table):
         description="video file, pattern of video files, folder of images (paths from the config file), or webcam number"
     )
     start_time: Annotated[datetime, AfterValidator(_with_zone)] | None = Field(
+    fps: Positive | None = Field(
+        None, description="pictures a second of a folder of pictures (default: its seqinfo.ini, else 25)"
+    )
         None, description="when the first frame was taken (ISO 8601; UTC where no zone is given)"
     )
     fps: Positive | None = Field(
