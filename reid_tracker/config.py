@@ -40,9 +40,6 @@ class CameraConfig(_Table):
         description="video file, pattern of video files, folder of images (paths from the config file), or webcam number"
     )
     start_time: Annotated[datetime, AfterValidator(_with_zone)] | None = Field(
-    fps: Positive | None = Field(
-        None, description="pictures a second of a folder of pictures (default: its seqinfo.ini, else 25)"
-    )
         None, description="when the first frame was taken (ISO 8601; UTC where no zone is given)"
     )
     fps: Positive | None = Field(
@@ -123,6 +120,10 @@ class TrackingConfig(_Table):
     weak_seconds: float = Field(0.5, ge=0, description="seconds out of sight after which low scores no longer help")
     least_height_ratio: Fraction = Field(0.5, description="smaller over larger height below which boxes cannot match")
     lost_cost: float = Field(0.1, ge=0, description="handicap of a lost track against one that was just seen")
+    least_evidence: float = Field(
+        -1.0, ge=-1, le=1, description="likeness (-1..1) below which overlap does not count"
+    )
+    least_lost_evidence: float = Field(-1.0, ge=-1, le=1, description="the same for a lost track")
     appearance_weight: float = Field(0.3, ge=0, description="weight of looks beside overlap")
 
     recover_gate: Positive = Field(13.0, description="squared deviations from the prediction within which to look")
@@ -161,6 +162,24 @@ class TrackingConfig(_Table):
 
 class AssociationConfig(_Table):
     """Linking people across cameras: ``[association]``."""
+
+    shortlist: int = Field(50, ge=1, description="remembered people whose looks are weighed closely for a tracklet")
+    settle_probability: Fraction = Field(0.95, description="probability from which a decision counts as settled")
+    settle_seconds: float = Field(1.0, ge=0, description="seconds in view before a decision can be settled")
+    revise_margin: float = Field(
+        1.0, ge=0, description="lead in log-odds that another answer needs to replace a provisional one"
+    )
+    settled_margin: float = Field(
+        3.0, ge=0, description="lead in log-odds that another answer needs to replace a settled one"
+    )
+    merge_margin: float = Field(1.0, ge=0, description="log-odds from which two identities are merged during a run")
+    overlap_tolerance: float = Field(
+        0.2, ge=0, description="seconds that one person may be in one camera twice (the tracker's handing over)"
+    )
+    looks_per_passage: int = Field(4, ge=1, description="looks kept of each tracklet, varied and of good quality")
+    passages_per_camera: int = Field(6, ge=1, description="tracklets remembered per identity and camera")
+    max_identities: int = Field(10_000, ge=1, description="people remembered; the longest unseen are dropped first")
+    memory_seconds: Positive = Field(86_400.0, description="seconds without a sight after which a person is dropped")
 
 
 class OutputConfig(_Table):

@@ -1,0 +1,273 @@
+"""Gives tracklets identities over all cameras, and keeps asking whether they are right.
+
+One call takes what all cameras saw at one moment:
+
+    1. read    what the trackers say: passages that began, went on, got new looks, ended
+    2. weigh   each passage that has something new to say against everybody remembered (candidates.py)
+    3. decide  all open questions of a camera at once (assignment.py)
+    4. learn   from passages that ended: what distances mean here, how soon people return, who was one after all
+    5. tell    who is in each frame, and what was decided with it
+
+The answer to a question can change as long as the passage is open; whole identities are compared again whenever one of
+them has gained a passage, and once more when the run ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from reid_tracker.association.assignment import assign
+from reid_tracker.association.calibration import Calibration
+from reid_tracker.association.candidates import Candidates, Weigher
+from reid_tracker.association.evidence import summarise
+from reid_tracker.association.explain import Explainer
+from reid_tracker.association.ground import GroundPlane
+from reid_tracker.association.identities import Identity, IdentityBook, Passage
+from reid_tracker.association.memory import Gallery, varied
+from reid_tracker.association.revision import Reviser
+from reid_tracker.association.topology import ReturnTimes
+from reid_tracker.config import AssociationConfig, CameraConfig
+from reid_tracker.types import CameraTracks, IdentityEvent, TrackedFrame, TrackedPerson, Tracklet
+
+_REFRESH_AFTER = 16  # ended passages between two counts of all who have not returned
+_FORGET_EVERY = 10.0  # seconds between two looks for who is out of date
+
+
+class CrossCameraAssociator:
+    """The associator (reid_tracker.parts.Associator). One instance per site, not thread-safe.
+
+    Args:
+        config: settings.
+        cameras: configured cameras: homographies and neighbours, where known. Others may turn up.
+    """
+
+    def __init__(self, config: AssociationConfig | None = None, cameras: Sequence[CameraConfig] = ()) -> None:
+        self.config = config or AssociationConfig()
+        self.calibration = Calibration()
+        self.topology = ReturnTimes(cameras)
+        self.gallery = Gallery(self.config.passages_per_camera)
+        self.ground = GroundPlane(cameras)
+        self.book = IdentityBook(self._identity_changed)
+        self._explainer = Explainer(self.book)
+        self._weigher = Weigher(self.config, self.book, self.gallery, self.calibration, self.topology, self.ground)
+        self._reviser = Reviser(self.config, self.book, self.gallery, self.calibration, self.topology, self._explainer)
+        self._passages: dict[int, Passage] = {}
+        self._outlook: dict[int, Candidates] = {}
+        self._ended_since_refresh = 0
+        self._next_forgetting = -np.inf
+        self._now = -np.inf
+
+    def __call__(self, tracks: Sequence[CameraTracks]) -> list[TrackedFrame]:
+        """Take what all cameras saw at one moment; one result per input, in order."""
+        told: list[TrackedFrame] = []
+        for moment in tracks:
+            self._now = max(self._now, moment.time)
+            self.topology.advance(moment.time)
+            changed = self._read(moment)
+            self._decide(self._questions(changed), moment.time)
+            for tracklet in moment.ended:
+                self._close(self._passages.pop(tracklet.id), moment.time)
+            self._forget(moment.time)
+            told.append(self._tell(moment))
+        return told
+
+    def finish(self, ended: Sequence[Tracklet]) -> tuple[IdentityEvent, ...]:
+        """The run is over: read the last tracklets, compare everybody once more, and close the book."""
+        changed = [passage for tracklet in ended if self._take_in(tracklet, passage := self._passage(tracklet))]
+        by_camera: dict[int, list[Passage]] = {}
+        for passage in changed:
+            by_camera.setdefault(passage.camera, []).append(passage)
+        for passages in by_camera.values():
+            self._decide(self._questions(passages), self._now)
+        for tracklet in ended:
+            self._close(self._passages.pop(tracklet.id), self._now)
+        self._reviser.settle(self._now)
+        for identity in self.book.identities.values():
+            self.book.end(identity, self._now)
+        return self.book.take_events()
+
+    # 1. read
+
+    def _read(self, moment: CameraTracks) -> list[Passage]:
+        """Take in one camera's tracklets; the passages that have something new to say."""
+        changed = []
+        for tracklet in (*moment.tracklets, *moment.lost, *moment.ended):
+            passage = self._passage(tracklet)
+            if self._take_in(tracklet, passage):
+                changed.append(passage)
+        for tracklet in moment.tracklets:
+            self.ground.saw(tracklet.id, moment.camera_id, moment.time, tracklet.box)
+        return changed
+
+    def _passage(self, tracklet: Tracklet) -> Passage:
+        passage = self._passages.get(tracklet.id)
+        if passage is None:
+            camera = self.topology.index(tracklet.camera_id)
+            passage = Passage(tracklet.id, tracklet.camera_id, camera, tracklet.started, tracklet.updated)
+            self._passages[tracklet.id] = passage
+        return passage
+
+    def _take_in(self, tracklet: Tracklet, passage: Passage) -> bool:
+        """Update a passage from its tracklet; whether there is anything new to decide by."""
+        passage.end = tracklet.updated
+        if passage.identity:
+            self.gallery.saw(self.book.identities[passage.identity])
+        if tracklet.looks_version == passage.version:
+            return passage.identity == 0
+        passage.version = tracklet.looks_version
+        usable = tracklet.looks.valid
+        if usable.any():
+            looks = tracklet.looks.select(usable)
+            centred = self.calibration.centred(looks.global_, passage.camera_id)
+            passage.looks = summarise(passage.camera_id, centred, looks.quality)
+            passage.kept = varied(looks, self.config.looks_per_passage)
+            self._compare_with_company(passage)
+            if passage.identity:
+                self._identity_changed(self.book.identities[passage.identity], False)
+        return True
+
+    def _compare_with_company(self, passage: Passage, weight: float = 0.2) -> None:
+        """People in one camera at one time are different people: learn what that looks like."""
+        for other in self._passages.values():
+            if other is passage or other.camera != passage.camera or not other.overlaps(passage):
+                continue
+            if other.looks is not None and passage.looks is not None:
+                self.calibration.observe_strangers(passage.looks, other.looks, weight)
+
+    # 2. and 3. weigh and decide
+
+    def _questions(self, changed: list[Passage]) -> list[Passage]:
+        """What has to be decided together: the changed passages and what is still open in their camera."""
+        if not changed:
+            return []
+        camera = changed[0].camera
+        waiting = [
+            passage
+            for passage in self._passages.values()
+            if passage.camera == camera and not passage.settled and passage not in changed
+        ]
+        return sorted(changed + waiting, key=lambda passage: passage.tracklet)
+
+    def _decide(self, passages: list[Passage], time: float) -> None:
+        """Answer "who is it" for the passages of one camera, jointly."""
+        if not passages:
+            return
+        weighed = [self._weigher(passage) for passage in passages]
+        numbers = sorted({int(number) for candidates in weighed for number in candidates.identities})
+        column = {number: place for place, number in enumerate(numbers)}
+        log_odds = np.full((len(passages), len(numbers)), -np.inf)
+        for row, candidates in enumerate(weighed):
+            places = [column[int(number)] for number in candidates.identities]
+            log_odds[row, places] = candidates.log_odds + self._reluctance(passages[row], candidates)
+        for passage, candidates, choice in zip(passages, weighed, assign(log_odds), strict=True):
+            number = numbers[choice] if choice >= 0 else None
+            self._answer(passage, candidates, number, time)
+
+    def _reluctance(self, passage: Passage, candidates: Candidates) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """What an earlier answer is worth against another one, so that answers do not flutter."""
+        margin = self.config.settled_margin if passage.settled else self.config.revise_margin
+        if passage.identity == 0:
+            return np.zeros(len(candidates.identities))
+        if candidates.alone:
+            return np.full(len(candidates.identities), -margin)
+        return np.where(candidates.identities == passage.identity, margin, 0.0)
+
+    def _answer(self, passage: Passage, candidates: Candidates, number: int | None, time: float) -> None:
+        """Write a decision down, where it is one."""
+        self._outlook[passage.tracklet] = candidates
+        if number is not None and number not in self.book.identities:
+            return  # merged away by another answer of this moment; asked again with the next look
+        target = self.book.identities[number] if number is not None else None
+        if target is not None and target.number != passage.identity and target.meets([passage], 0.0):
+            target = None  # given to somebody else of this camera a moment ago
+        if passage.identity == 0:
+            self._first_answer(passage, candidates, target, time)
+        elif target is None and not candidates.alone:
+            self.book.move(passage, None, time, self._explainer.unlike(passage, candidates))
+        elif target is not None and target.number != passage.identity:
+            self.book.move(passage, target, time, self._explainer.like(passage, target, candidates))
+        sure = candidates.probability(passage.identity if number is not None else None)
+        seen_enough = passage.end - passage.start >= self.config.settle_seconds and passage.looks is not None
+        passage.settled = seen_enough and sure >= self.config.settle_probability
+
+    def _first_answer(self, passage: Passage, candidates: Candidates, target: Identity | None, time: float) -> None:
+        if target is None:
+            self.book.start(passage, time, self._explainer.unlike(passage, candidates))
+        else:
+            self.book.link(passage, target, time, self._explainer.like(passage, target, candidates))
+
+    # 4. learn
+
+    def _close(self, passage: Passage, time: float) -> None:
+        """A passage has ended: learn from it, and ask whether its person is known under another number."""
+        passage.open = False
+        candidates = self._outlook.pop(passage.tracklet, None)
+        if candidates is not None:
+            self._weigher.learn(passage, candidates)
+        if passage.looks is not None:
+            self._compare_with_company(passage, 1.0)
+        if passage.kept is not None:
+            self.calibration.observe_passage(passage.kept.global_, passage.camera_id)
+        self._identity_changed(self.book.identities[passage.identity], False)
+        self._reviser.reconsider(self.book.identities[passage.identity], time)
+        self._ended_since_refresh += 1
+        if self._ended_since_refresh >= _REFRESH_AFTER:
+            self._ended_since_refresh = 0
+            self.topology.refresh(self.gallery.cameras, np.maximum(time - self.gallery.seen, 0))
+
+    def _forget(self, time: float) -> None:
+        """Let go of people who have not been seen for long, and of the longest unseen where there are too many."""
+        excess = len(self.gallery) - self.config.max_identities
+        if time < self._next_forgetting and excess <= 0:
+            return
+        self._next_forgetting = time + _FORGET_EVERY
+        present = {passage.identity for passage in self._passages.values()}
+        rows = np.argsort(self.gallery.seen, kind="stable")
+        numbers, seen = self.gallery.numbers[rows].tolist(), self.gallery.seen[rows].tolist()
+        for place, (number, last) in enumerate(zip(numbers, seen, strict=True)):
+            too_old = time - last > self.config.memory_seconds
+            if not too_old and place >= excess:
+                break
+            if number not in present:
+                self.gallery.dropped["too old" if too_old else "too many"] += 1
+                self.ground.forget([passage.tracklet for passage in self.book.identities[number].passages])
+                self.book.forget(self.book.identities[number], time)
+
+    def _identity_changed(self, identity: Identity, gone: bool) -> None:
+        if gone:
+            self.gallery.remove(identity.number)
+        elif identity.passages:
+            self.gallery.update(identity, self.calibration.spread)
+
+    # 5. tell
+
+    def _tell(self, moment: CameraTracks) -> TrackedFrame:
+        people = tuple(self._person(tracklet) for tracklet in moment.tracklets)
+        return TrackedFrame(
+            camera_id=moment.camera_id,
+            index=moment.index,
+            time=moment.time,
+            people=people,
+            events=self.book.take_events(),
+            size=moment.size,
+            finished=moment.ended,
+        )
+
+    def _person(self, tracklet: Tracklet) -> TrackedPerson:
+        passage = self._passages[tracklet.id]
+        x1, y1, x2, y2 = (float(side) for side in tracklet.box)
+        return TrackedPerson(
+            identity=passage.identity,
+            tracklet=tracklet.id,
+            box=(x1, y1, x2, y2),
+            score=tracklet.score,
+            state="settled" if passage.settled else "provisional",
+            quality=tracklet.quality,
+        )
+
+    def counters(self) -> Mapping[str, int]:
+        """What was dropped from memory so far, by reason."""
+        return dict(self.gallery.dropped)

@@ -1,0 +1,164 @@
+"""Weighs a passage against everybody remembered: looks, time and ground plane as one log-odds per candidate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_tracker.association.calibration import Calibration
+from reid_tracker.association.evidence import appearance_evidence, combine
+from reid_tracker.association.ground import GroundPlane
+from reid_tracker.association.identities import IdentityBook, Passage
+from reid_tracker.association.memory import Gallery
+from reid_tracker.association.topology import ReturnTimes
+from reid_tracker.config import AssociationConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Who a passage could be.
+
+    Attributes:
+        identities: (K,) numbers, the most probable first; vetoed ones are left out.
+        log_odds: (K,) log of the odds of "is that identity" against "is somebody new".
+        looks: (K,) the part of it that looks say.
+        gaps: (K,) seconds since each was last seen; negative where it was in view elsewhere.
+        origins: (K,) number of the camera where.
+        alone: the passage is all that its present identity has, so "somebody new" means "as it is".
+    """
+
+    identities: NDArray[np.int64]
+    log_odds: NDArray[np.float64]
+    looks: NDArray[np.float64]
+    gaps: NDArray[np.float64]
+    origins: NDArray[np.intp]
+    alone: bool
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """(K,) probability of each; what they lack to 1 is somebody new."""
+        return self._weights() / self._total()
+
+    def probability(self, number: int | None) -> float:
+        """Probability of one identity, or of somebody new where None."""
+        if number is None:
+            return float(np.exp(-self._peak()) / self._total())
+        found = self._weights()[self.identities == number]
+        return float(found[0] / self._total()) if len(found) else 0.0
+
+    def _peak(self) -> float:
+        return max(0.0, float(self.log_odds.max(initial=0.0)))
+
+    def _weights(self) -> NDArray[np.float64]:
+        return np.exp(self.log_odds - self._peak())
+
+    def _total(self) -> float:
+        return float(self._weights().sum() + np.exp(-self._peak()))
+
+
+class Weigher:
+    """Finds and weighs candidates. Holds references to the associator's parts and no state of its own."""
+
+    def __init__(
+        self,
+        config: AssociationConfig,
+        book: IdentityBook,
+        gallery: Gallery,
+        calibration: Calibration,
+        topology: ReturnTimes,
+        ground: GroundPlane,
+    ) -> None:
+        self._config = config
+        self._book = book
+        self._gallery = gallery
+        self._calibration = calibration
+        self._topology = topology
+        self._ground = ground
+
+    def __call__(self, passage: Passage) -> Candidates:
+        """Weigh a passage."""
+        own = self._book.identities.get(passage.identity)
+        alone = own is not None and own.tracklets == 1
+        log_new = self._topology.log_new_rate(self._book.people - (1 if alone else 0))
+        rows = self._shortlist(passage)
+        identities, odds, looks, gaps, origins = [], [], [], [], []
+        for row, likeness in zip(rows, self._likeness(passage, rows), strict=True):
+            identity = self._book.identities[int(self._gallery.numbers[row])]
+            before = identity.before(passage)
+            if before is None or identity.meets([passage], self._config.overlap_tolerance):
+                continue
+            gap = passage.start - before.end
+            if gap < 0 and not before.open:
+                gap = min(gap, -1e-3)
+            rate = self._topology.log_rate(np.array([before.camera]), passage.camera, np.array([gap]))[0]
+            together = sum(self._ground.evidence(passage.tracklet, other.tracklet) for other in identity.passages)
+            identities.append(identity.number)
+            odds.append(likeness + rate - log_new + together)
+            looks.append(likeness)
+            gaps.append(gap)
+            origins.append(before.camera)
+        order = np.argsort(-np.array(odds), kind="stable") if odds else np.zeros(0, np.intp)
+        return Candidates(
+            np.array(identities, np.int64)[order],
+            np.array(odds, np.float64)[order],
+            np.array(looks, np.float64)[order],
+            np.array(gaps, np.float64)[order],
+            np.array(origins, np.intp)[order],
+            alone,
+        )
+
+    def learn(self, passage: Passage, candidates: Candidates) -> None:
+        """A passage has ended: let its answer, with its probability, teach distances and return times."""
+        self._topology.observe_waited(passage.camera, passage.start - passage.end)
+        if len(candidates.identities) == 0:
+            return
+        probabilities = candidates.probabilities
+        self._topology.observe_returns(candidates.origins, passage.camera, candidates.gaps, probabilities)
+        chosen = np.flatnonzero(candidates.identities == passage.identity)
+        if len(chosen):
+            self._topology.observe_waited(int(candidates.origins[chosen[0]]), float(max(candidates.gaps[chosen[0]], 0)))
+        if passage.looks is None:
+            return
+        for number, probability in zip(candidates.identities.tolist(), probabilities.tolist(), strict=True):
+            identity = self._book.identities.get(number)
+            if identity is None or probability < 0.01:
+                continue
+            described = identity.described(without=passage)
+            if described:
+                mean, _ = combine(described, self._calibration.spread)
+                self._calibration.observe_link(float(mean @ passage.looks.mean), probability)
+
+    def _shortlist(self, passage: Passage) -> NDArray[np.intp]:
+        """Rows of the gallery that looks and time together leave as worth a closer look."""
+        if passage.looks is None or len(self._gallery) == 0:
+            return np.zeros(0, np.intp)
+        spread = self._calibration.spread
+        variance = float(spread.of_passage(passage.looks.weight))
+        evidence = appearance_evidence(
+            passage.looks.mean, variance, self._gallery.means, self._gallery.precisions, spread
+        ) + self._topology.log_rate(self._gallery.cameras, passage.camera, passage.start - self._gallery.seen)
+        usable = np.flatnonzero(self._gallery.precisions > 0)
+        if len(usable) > self._config.shortlist:
+            best = np.argpartition(-evidence[usable], self._config.shortlist - 1)[: self._config.shortlist]
+            usable = usable[best]
+        if passage.identity:  # the present answer is always weighed
+            usable = np.union1d(usable, [self._gallery.row(passage.identity)])
+        return usable
+
+    def _likeness(self, passage: Passage, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """(K,) log-likelihood ratio of the looks, the passage's own share in its identity taken out."""
+        if passage.looks is None or len(rows) == 0:
+            return np.zeros(len(rows))
+        spread = self._calibration.spread
+        means, precisions = self._gallery.means[rows].copy(), self._gallery.precisions[rows].copy()
+        if passage.identity:
+            mine = rows == self._gallery.row(passage.identity)
+            others = self._book.identities[passage.identity].described(without=passage)
+            if others:
+                means[mine], precisions[mine] = combine(others, spread)
+            else:
+                means[mine], precisions[mine] = 0, 0
+        variance = float(spread.of_passage(passage.looks.weight))
+        return appearance_evidence(passage.looks.mean, variance, means, precisions, spread)

@@ -1,0 +1,80 @@
+"""What looks say: the log-likelihood ratio of "one person" against "two people" between sets of looks.
+
+A passage (tracklet) is the quality-weighted mean of its looks with the variance that ``Spread`` gives it: more looks
+make it surer, but only down to the passage's own variance, so looks that repeat one another count for little more
+than one. An identity is the precision-weighted mean over passages, and passages in one camera share part of their
+error, so ten passages in one camera say less than two in two. With the precision P of the identity's mean z and the
+passage x of variance v, in units of D / 2 (calibration.py has the letters):
+
+    c = P / (P + 1 / b),   q1 = 1 / (P + 1 / b) + v,   q0 = b + v
+    LLR = D / 2 [ log(q0 / q1) + |x|^2 / q0 - |x - c z|^2 / q1 ]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_tracker.association.calibration import PassageLooks, Spread
+from reid_tracker.types import FloatArray
+
+# Half of what differs between passages is the camera's doing and comes back with every passage through it.
+_SHARED_BY_CAMERA = 0.5
+
+
+def summarise(camera_id: str, centred: FloatArray, quality: FloatArray) -> PassageLooks:
+    """(L, D) centred looks and (L,) qualities in 0..1 of one tracklet, L at least 1, as one passage."""
+    trusted = np.clip(quality, 0.05, 1).astype(np.float64)
+    mean = (trusted @ centred / trusted.sum()).astype(np.float32)
+    return PassageLooks(camera_id, mean, float(trusted.sum()))
+
+
+def combine(passages: Sequence[PassageLooks], spread: Spread) -> tuple[FloatArray, float]:
+    """Mean look (D,) of an identity over its passages, and the precision of that mean."""
+    shared, own = _SHARED_BY_CAMERA * spread.passage, (1 - _SHARED_BY_CAMERA) * spread.passage
+    means = np.stack([passage.mean for passage in passages])
+    precisions = np.array([1 / (own + spread.look / passage.weight) for passage in passages])
+    cameras = [passage.camera_id for passage in passages]
+    share = np.empty(len(passages))
+    for camera in set(cameras):
+        here = np.array([name == camera for name in cameras])
+        together = precisions[here].sum()
+        share[here] = precisions[here] / together / (shared + 1 / together)
+    precision = float(share.sum())
+    mean: FloatArray = (share @ means / precision).astype(np.float32)
+    return mean, precision
+
+
+def appearance_evidence(
+    mean: FloatArray,
+    variance: float,
+    identities: FloatArray,
+    precisions: NDArray[np.floating],
+    spread: Spread,
+) -> NDArray[np.float64]:
+    """Log-likelihood ratio of one passage, or one identity, against many identities.
+
+    Args:
+        mean: (D,) mean look.
+        variance: of that mean around the person.
+        identities: (K, D) mean looks.
+        precisions: (K,) of these.
+        spread: what distances mean here.
+
+    Returns:
+        (K,) float64, positive where "one person" explains the looks better.
+    """
+    agreement = (identities @ mean).astype(np.float64) - spread.stranger
+    own_length = float(mean @ mean) - spread.stranger
+    lengths = np.einsum("kd,kd->k", identities, identities).astype(np.float64) - spread.stranger
+    certainty = precisions + 1 / spread.person
+    shrink = precisions / certainty
+    same = 1 / certainty + variance
+    different = spread.person + variance
+    distance = own_length - 2 * shrink * agreement + shrink**2 * lengths
+    ratio: NDArray[np.float64] = (
+        0.5 * spread.dimensions * (np.log(different / same) + own_length / different - distance / same)
+    )
+    return ratio

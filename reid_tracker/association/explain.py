@@ -1,0 +1,103 @@
+"""Why a decision was made, in plain numbers that end up in the event (docs/output-format.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from reid_tracker.association.candidates import Candidates
+from reid_tracker.association.identities import Identity, IdentityBook, Passage
+from reid_tracker.distance import aligned_distance, aligned_path, global_distance
+from reid_tracker.types import Appearance
+
+
+class Explainer:
+    """Puts decisions into numbers. Reads the book, changes nothing."""
+
+    def __init__(self, book: IdentityBook) -> None:
+        self._book = book
+
+    def like(self, passage: Passage, identity: Identity, candidates: Candidates) -> dict[str, Any]:
+        """Why a passage is that identity."""
+        chosen = np.flatnonzero(candidates.identities == identity.number)
+        probability = candidates.probability(identity.number)
+        evidence = {
+            "rule": "looks and time",
+            **self.meeting(passage, identity),
+            "time_gap": _rounded(float(candidates.gaps[chosen[0]])) if len(chosen) else None,
+            "probability": _rounded(probability),
+        }
+        return evidence | self._runner_up(candidates, identity.number, probability)
+
+    def unlike(self, passage: Passage, candidates: Candidates) -> dict[str, Any]:
+        """Why a passage is nobody known."""
+        if passage.looks is None:
+            return {"rule": "no look yet", "probability": None, "runner_up": None, "margin": None}
+        probability = candidates.probability(None)
+        return {"rule": "like nobody known", "probability": _rounded(probability)} | self._runner_up(
+            candidates, None, probability
+        )
+
+    def merged(self, passage: Passage, identity: Identity, log_odds: float) -> dict[str, Any]:
+        """Why two identities were one: the log-odds of it, and where their looks meet."""
+        probability = float(1 / (1 + np.exp(-log_odds)))
+        before = identity.before(passage)
+        return {
+            "rule": "looks and time of all passages",
+            **self.meeting(passage, identity),
+            "time_gap": _rounded(passage.start - before.end) if before is not None else None,
+            "probability": _rounded(probability),
+            "runner_up": None,
+            "margin": _rounded(2 * probability - 1),
+        }
+
+    def meeting(self, passage: Passage, identity: Identity) -> dict[str, Any]:
+        """The two looks that agree best: their distances and, where there are stripes, which stripes met."""
+        own, others = passage.kept, _all_looks(identity, passage)
+        if own is None or others is None:
+            return {"global_distance": None, "aligned_distance": None, "stripe_path": None}
+        distances = global_distance(own.global_, others.global_)
+        mine, theirs = np.unravel_index(int(distances.argmin()), distances.shape)
+        path, aligned = None, None
+        if own.stripes.shape[1]:
+            aligned = float(aligned_distance(own.stripes, others.stripes, threads=1).mean())
+            path = [list(cell) for cell in aligned_path(own.stripes[mine], others.stripes[theirs]).stripes]
+        return {
+            "global_distance": _rounded(float(distances.mean())),
+            "aligned_distance": None if aligned is None else _rounded(aligned),
+            "stripe_path": path,
+        }
+
+    def _runner_up(self, candidates: Candidates, chosen: int | None, probability: float) -> dict[str, Any]:
+        """The best other explanation, somebody new (identity None) among them, and the lead over it."""
+        others: list[tuple[float, int | None]] = [
+            (float(share), int(number))
+            for number, share in zip(candidates.identities, candidates.probabilities, strict=True)
+            if number != chosen
+        ]
+        if chosen is not None:
+            others.append((candidates.probability(None), None))
+        if not others:
+            return {"runner_up": None, "margin": _rounded(probability)}
+        share, number = max(others, key=lambda other: other[0])
+        return {
+            "runner_up": {"identity": number, "probability": _rounded(share)},
+            "margin": _rounded(probability - share),
+        }
+
+
+def _all_looks(identity: Identity, without: Passage) -> Appearance | None:
+    kept = [passage.kept for passage in identity.passages if passage.kept is not None and passage is not without]
+    if not kept:
+        return None
+    return Appearance(
+        np.concatenate([looks.global_ for looks in kept]),
+        np.concatenate([looks.stripes for looks in kept]),
+        np.concatenate([looks.quality for looks in kept]),
+        np.concatenate([looks.valid for looks in kept]),
+    )
+
+
+def _rounded(number: float) -> float:
+    return round(number, 4)

@@ -1,0 +1,217 @@
+"""Identities, the passages that make them up, and the only four ways in which that can change.
+
+    start     a passage becomes somebody new            event started
+    link      a passage becomes somebody known          event linked
+    merge     two identities were one person            event merged; the older number stays
+    move      a passage belonged to somebody else       event split (or merged, where it was all there was)
+
+Every change goes through ``IdentityBook`` and leaves an event, so replaying the events gives the book's contents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_tracker.association.calibration import PassageLooks
+from reid_tracker.ids import IdAllocator
+from reid_tracker.types import Appearance, EventType, IdentityEvent
+
+
+@dataclass(slots=True, eq=False)
+class Passage:
+    """A tracklet as the associator remembers it.
+
+    Attributes:
+        tracklet: its id.
+        camera_id, camera: where, by name and by the topology's number.
+        start, end: UTC seconds; ``end`` grows while it is open.
+        looks: its looks in short, None before the first.
+        kept: a few of its looks in full, for the aligned distance.
+        version: the tracklet's ``looks_version`` when they were read.
+        open: not ended yet.
+        settled: the decision was clear.
+        identity: number of the identity it belongs to, 0 before the first decision.
+    """
+
+    tracklet: int
+    camera_id: str
+    camera: int
+    start: float
+    end: float
+    looks: PassageLooks | None = None
+    kept: Appearance | None = None
+    version: int = -1
+    open: bool = True
+    settled: bool = False
+    identity: int = 0
+
+    def overlaps(self, other: Passage, tolerance: float = 0.0) -> bool:
+        """Both were in view at one time, for longer than ``tolerance`` seconds."""
+        return min(self.end, other.end) - max(self.start, other.start) > tolerance
+
+
+@dataclass(slots=True, eq=False)
+class Identity:
+    """One person as far as known.
+
+    Attributes:
+        number: the identity.
+        passages: in order of their start, bounded.
+        tracklets: how many passages it ever had, forgotten ones included.
+    """
+
+    number: int
+    passages: list[Passage] = field(default_factory=list)
+    tracklets: int = 0
+
+    def described(self, without: Passage | None = None) -> list[PassageLooks]:
+        """The passages that have looks, leaving one out."""
+        return [passage.looks for passage in self.passages if passage.looks is not None and passage is not without]
+
+    def meets(self, passages: list[Passage], tolerance: float) -> bool:
+        """It was in one of their cameras at the same time: certainly somebody else."""
+        return any(
+            own.camera == other.camera and own is not other and own.overlaps(other, tolerance)
+            for own in self.passages
+            for other in passages
+        )
+
+    def before(self, passage: Passage) -> Passage | None:
+        """Where it was last seen before ``passage`` began: of those that began earlier, the one that ended last."""
+        earlier = [own for own in self.passages if own is not passage and own.start <= passage.start]
+        return max(earlier, key=lambda own: own.end, default=None)
+
+    @property
+    def last(self) -> Passage:
+        """The passage that ended last."""
+        return max(self.passages, key=lambda own: own.end)
+
+    def timetable(self) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
+        """Camera numbers, starts and ends of the passages, in order of start."""
+        return timetable(self.passages)
+
+
+def timetable(passages: list[Passage]) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
+    """(K,) camera numbers, starts and ends, in order of start."""
+    ordered = sorted(passages, key=lambda passage: (passage.start, passage.tracklet))
+    return (
+        np.array([passage.camera for passage in ordered], np.intp),
+        np.array([passage.start for passage in ordered]),
+        np.array([passage.end for passage in ordered]),
+    )
+
+
+class IdentityBook:
+    """Who is who, and the events that made it so. One per site, not thread-safe.
+
+    Args:
+        changed: called with each identity whose passages changed, and with True when it is gone.
+    """
+
+    def __init__(self, changed: Callable[[Identity, bool], None]) -> None:
+        self.identities: dict[int, Identity] = {}
+        self.people = 0  # started and not merged away so far
+        self._changed = changed
+        self._new_identity = IdAllocator()
+        self._new_event = IdAllocator()
+        self._events: list[IdentityEvent] = []
+
+    def take_events(self) -> tuple[IdentityEvent, ...]:
+        """The events since the last call."""
+        events = tuple(self._events)
+        self._events.clear()
+        return events
+
+    def start(self, passage: Passage, time: float, evidence: Mapping[str, Any]) -> Identity:
+        """Make the passage somebody new."""
+        identity = self._new(passage)
+        self._tell(EventType.STARTED, time, passage, identity, (), evidence)
+        return identity
+
+    def link(self, passage: Passage, identity: Identity, time: float, evidence: Mapping[str, Any]) -> None:
+        """Make the passage, which belongs to nobody yet, somebody known."""
+        self._give(passage, identity)
+        self._tell(EventType.LINKED, time, passage, identity, (), evidence)
+
+    def merge(
+        self, first: Identity, second: Identity, time: float, passage: Passage, evidence: Mapping[str, Any]
+    ) -> Identity:
+        """Two identities were one person; the older number stays. ``passage`` is the one that gave it away."""
+        kept, gone = (first, second) if first.number < second.number else (second, first)
+        moved = tuple(own.tracklet for own in gone.passages)
+        for own in gone.passages:
+            own.identity = kept.number
+        kept.passages = sorted(kept.passages + gone.passages, key=lambda own: (own.start, own.tracklet))
+        kept.tracklets += gone.tracklets
+        gone.passages = []
+        del self.identities[gone.number]
+        self.people -= 1
+        self._changed(gone, True)
+        self._changed(kept, False)
+        event = IdentityEvent(
+            self._new_event(), EventType.MERGED, time, passage.camera_id, kept.number, moved, (gone.number,), evidence
+        )
+        self._events.append(event)
+        return kept
+
+    def move(self, passage: Passage, target: Identity | None, time: float, evidence: Mapping[str, Any]) -> Identity:
+        """The passage belongs to ``target`` or, where None, to somebody new; not to whom it was given."""
+        source = self.identities[passage.identity]
+        if source.tracklets == 1:
+            return source if target is None else self.merge(target, source, time, passage, evidence)
+        source.passages.remove(passage)
+        source.tracklets -= 1
+        if target is None:
+            target = self._new(passage)
+        else:
+            self._give(passage, target)
+        self._changed(source, False)
+        self._tell(EventType.SPLIT, time, passage, target, (source.number,), evidence)
+        return target
+
+    def forget(self, identity: Identity, time: float) -> None:
+        """Drop an identity that nobody waits for any longer."""
+        last = identity.last
+        del self.identities[identity.number]
+        self._changed(identity, True)
+        self._tell(EventType.ENDED, time, last, identity, (), {"rule": "not seen for long"}, ())
+
+    def end(self, identity: Identity, time: float) -> None:
+        """Say that an identity's story is complete."""
+        self._tell(EventType.ENDED, time, identity.last, identity, (), {"rule": "end of the run"}, ())
+
+    def _new(self, passage: Passage) -> Identity:
+        identity = Identity(self._new_identity())
+        self.identities[identity.number] = identity
+        self.people += 1
+        self._give(passage, identity)
+        return identity
+
+    def _give(self, passage: Passage, identity: Identity) -> None:
+        passage.identity = identity.number
+        identity.passages.append(passage)
+        identity.passages.sort(key=lambda own: (own.start, own.tracklet))
+        identity.tracklets += 1
+        self._changed(identity, False)
+
+    def _tell(
+        self,
+        kind: EventType,
+        time: float,
+        passage: Passage,
+        identity: Identity,
+        supersedes: tuple[int, ...],
+        evidence: Mapping[str, Any],
+        tracklets: tuple[int, ...] | None = None,
+    ) -> None:
+        about = (passage.tracklet,) if tracklets is None else tracklets
+        self._events.append(
+            IdentityEvent(
+                self._new_event(), kind, time, passage.camera_id, identity.number, about, supersedes, dict(evidence)
+            )
+        )

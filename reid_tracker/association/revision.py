@@ -1,0 +1,101 @@
+"""Second thoughts: whole identities compared with one another, and passages that would rather belong elsewhere.
+
+An identity is judged like a passage that happens to have many looks, and the time evidence is that of whole lives: the
+rates of every return in the joint life against those in the two separate lives and of one more newcomer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reid_tracker.association.calibration import Calibration
+from reid_tracker.association.evidence import appearance_evidence
+from reid_tracker.association.explain import Explainer
+from reid_tracker.association.identities import Identity, IdentityBook, timetable
+from reid_tracker.association.memory import Gallery
+from reid_tracker.association.topology import ReturnTimes
+from reid_tracker.config import AssociationConfig
+
+_CLOSER_LOOKS = 10  # identities by looks alone that are judged by time as well
+
+
+class Reviser:
+    """Finds identities that are one person. Holds references to the associator's parts and no state of its own."""
+
+    def __init__(
+        self,
+        config: AssociationConfig,
+        book: IdentityBook,
+        gallery: Gallery,
+        calibration: Calibration,
+        topology: ReturnTimes,
+        explainer: Explainer,
+    ) -> None:
+        self._config = config
+        self._book = book
+        self._gallery = gallery
+        self._calibration = calibration
+        self._topology = topology
+        self._explainer = explainer
+
+    def reconsider(self, identity: Identity, time: float) -> Identity:
+        """Merge an identity with whoever it was all along; the identity that holds afterwards."""
+        while True:
+            found = self._best_partner(identity)
+            if found is None or found[1] < self._config.merge_margin:
+                return identity
+            identity = self._merge(identity, *found, time)
+
+    def settle(self, time: float) -> None:
+        """The run is over, no further evidence comes: merge, best first, while it explains more than it costs."""
+        waiting = {number: self._best_partner(identity) for number, identity in self._book.identities.items()}
+        while True:
+            gains = {number: found[1] for number, found in waiting.items() if found is not None and found[1] > 0}
+            if not gains:
+                return
+            number = max(gains, key=lambda candidate: (gains[candidate], -candidate))
+            found = waiting[number]
+            assert found is not None
+            identity, partner = self._book.identities[number], found[0]
+            kept = self._merge(identity, partner, found[1], time)
+            for gone in (identity.number, partner.number):
+                waiting.pop(gone, None)
+            stale = [other for other, best in waiting.items() if best is not None and best[0] in (identity, partner)]
+            for other in (*stale, kept.number):
+                waiting[other] = self._best_partner(self._book.identities[other])
+
+    def _merge(self, identity: Identity, partner: Identity, gain: float, time: float) -> Identity:
+        newer = max(identity, partner, key=lambda one: one.number)
+        older = partner if newer is identity else identity
+        passage = newer.last
+        return self._book.merge(older, newer, time, passage, self._explainer.merged(passage, older, gain))
+
+    def _best_partner(self, identity: Identity) -> tuple[Identity, float] | None:
+        """Who it most probably is as well, and the log-odds of that."""
+        row = self._gallery.row(identity.number)
+        if self._gallery.precisions[row] <= 0:
+            return None
+        evidence = appearance_evidence(
+            self._gallery.means[row],
+            1 / float(self._gallery.precisions[row]),
+            self._gallery.means,
+            self._gallery.precisions,
+            self._calibration.spread,
+        )
+        evidence[row] = -np.inf
+        best: tuple[Identity, float] | None = None
+        for candidate in np.argsort(-evidence, kind="stable")[:_CLOSER_LOOKS]:
+            if evidence[candidate] <= 0:
+                break
+            partner = self._book.identities[int(self._gallery.numbers[candidate])]
+            if identity.meets(partner.passages, self._config.overlap_tolerance):
+                continue
+            gain = float(evidence[candidate]) + self._time_evidence(identity, partner)
+            if best is None or gain > best[1]:
+                best = partner, gain
+        return best
+
+    def _time_evidence(self, first: Identity, second: Identity) -> float:
+        together = self._topology.chain(*timetable(first.passages + second.passages))
+        apart = self._topology.chain(*first.timetable()) + self._topology.chain(*second.timetable())
+        return together - apart - self._topology.log_new_rate(self._book.people - 1)
