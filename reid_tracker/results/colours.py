@@ -46,6 +46,11 @@ def identity_colour(identity: int) -> Colour:
     return _parsed(identity_hex(identity))
 
 
+def hexadecimal(colour: Colour) -> str:
+    """``#rrggbb``."""
+    return "#" + "".join(f"{channel:02x}" for channel in colour)
+
+
 def text_on(colour: Colour) -> Colour:
     """Near black or white, whichever reads better on ``colour`` (WCAG 2 contrast)."""
     light = luminance(colour)

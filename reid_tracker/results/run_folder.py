@@ -33,13 +33,14 @@ from reid_tracker.results.files import make_folder, output_error, write_atomical
 from reid_tracker.results.identities import IDENTITIES_FILE, IdentitySummary
 from reid_tracker.results.jsonl import TRACKS_FILE, JsonLinesSink
 from reid_tracker.results.looks import LOOKS_FILE, LooksSink
+from reid_tracker.results.report import REPORT_FILE, ReportSink
 from reid_tracker.results.video import VideoSink
 from reid_tracker.types import TrackedFrame
 
 MOT_FOLDER, VIDEO_FOLDER, CROPS_FOLDER = "mot", "video", "crops"
 
 # What a run may have left: these files, and in these folders the files of these forms. Nothing else is ever removed.
-OWN_FILES = (RUN_FILE, TRACKS_FILE, IDENTITIES_FILE, LOOKS_FILE)
+OWN_FILES = (RUN_FILE, TRACKS_FILE, IDENTITIES_FILE, LOOKS_FILE, REPORT_FILE)
 OWN_FOLDERS = {
     f"{MOT_FOLDER}/emitted": re.compile(r".+\.txt"),
     f"{MOT_FOLDER}/final": re.compile(r".+\.txt"),
@@ -225,6 +226,8 @@ class RunFolder:
         if output.video:
             rates = {camera.id: camera.fps for camera in self.facts.cameras}
             self._sinks.append(VideoSink(self.path / VIDEO_FOLDER, choose_codec(output.video_codec), rates))
+        if output.report:
+            self._sinks.append(ReportSink(self.path / REPORT_FILE, self._summary, self._run_value))
         for name in output.sinks:
             self._sinks.append(find_part("sinks", name)(self.path, self.config, self.facts))
 
@@ -251,6 +254,11 @@ class RunFolder:
         return "interrupted" if self._interrupted else "finished"
 
     def _write_run(self, status: RunStatus) -> None:
+        _write_json(self.path / RUN_FILE, self._run_value(status))
+
+    def _run_value(self, status: RunStatus | None = None) -> dict[str, Any]:
+        """The value of run.json, by default as it will be when the run has ended."""
+        status = status or self._status()
         progress = self._progress
         cameras = list(progress.cameras.values())
         value = {
@@ -273,7 +281,8 @@ class RunFolder:
             "models": models_to_json(self.facts.models),
             "config": self.config.model_dump(mode="json"),
         }
-        _write_json(self.path / RUN_FILE, hide_credentials(value))
+        hidden: dict[str, Any] = hide_credentials(value)
+        return hidden
 
 
 def claim_folder(path: Path, overwrite: bool) -> None:

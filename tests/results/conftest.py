@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -133,3 +133,9 @@ def run() -> list[TrackedFrame]:
 def pictured_run() -> list[TrackedFrame]:
     """The scripted run with pictures."""
     return list(scripted_run(images=True))
+
+
+@pytest.fixture
+def make_event() -> Callable[..., IdentityEvent]:
+    """Makes an identity event: number, type, time, camera, identity, details."""
+    return event

@@ -1,0 +1,413 @@
+"""What report.html shows, worked out beforehand: the template only places it."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from reid_tracker.results.colours import hexadecimal, identity_colour, identity_hex, text_on
+from reid_tracker.results.identities import Handover, IdentitySummary, PersonRecord, TrackletRecord
+from reid_tracker.types import EventType, IdentityEvent
+
+STRIPES_WITHOUT_PATH = 8
+BAR_HEIGHT, BAR_GAP, BAR_MARGIN, LANE_GAP = 14, 2, 3, 4  # pixels
+_NICE_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+_MOST_TICKS = 8
+_TOLD_IN_WORDS = {
+    "rule",
+    "global_distance",
+    "aligned_distance",
+    "stripe_path",
+    "time_gap",
+    "probability",
+    "runner_up",
+    "runner_up_probability",
+    "margin",
+    "other_tracklet",
+}
+
+CropOf = Callable[[int], "CropPicture | None"]
+"""The best crop of a tracklet, where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class CropPicture:
+    """A crop as the page embeds it."""
+
+    camera: str
+    time: str
+    load: Callable[[], bytes]
+
+    @property
+    def uri(self) -> str:
+        """The picture as a data URI, read when the page is written."""
+        return "data:image/jpeg;base64," + base64.b64encode(self.load()).decode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A stay in one camera on the time axis; left and width in percent, row from the top of its lane."""
+
+    left: float
+    width: float
+    tracklet: int
+    identity: int
+    title: str
+    row: int
+
+    @property
+    def top(self) -> int:
+        """Pixels from the top of the lane."""
+        return BAR_MARGIN + (BAR_HEIGHT + BAR_GAP) * self.row
+
+    @property
+    def colour(self) -> str:
+        """Of the identity."""
+        return identity_hex(self.identity)
+
+    @property
+    def ink(self) -> str:
+        """Of text on the bar."""
+        return hexadecimal(text_on(identity_colour(self.identity)))
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One camera's stays."""
+
+    camera: str
+    bars: tuple[Bar, ...]
+
+    @property
+    def rows(self) -> int:
+        """Stays that overlap in time take several rows."""
+        return 1 + max((bar.row for bar in self.bars), default=0)
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return 2 * BAR_MARGIN + (BAR_HEIGHT + BAR_GAP) * self.rows - BAR_GAP
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A hand-over on a timeline; x in percent, y in pixels from the top of the first lane."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A decision about a person, in words and numbers.
+
+    Attributes:
+        path: stripes that met as heights in percent, (of the first picture, of the second).
+        probability, runner_up: in percent.
+    """
+
+    number: int
+    kind: str
+    time: str
+    sentence: str
+    undone: bool
+    numbers: tuple[tuple[str, str], ...]
+    probability: float | None
+    runner_up: float | None
+    first: CropPicture | None
+    second: CropPicture | None
+    path: tuple[tuple[float, float], ...]
+    stripes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One row of the report."""
+
+    identity: int
+    colour: str
+    ink: str
+    route: str
+    span: str
+    crops: tuple[CropPicture, ...]
+    lanes: tuple[Lane, ...]
+    lines: tuple[Line, ...]
+    handovers: tuple[str, ...]
+    links: tuple[Link, ...]
+
+    @property
+    def chart_height(self) -> int:
+        """Pixels of all lanes."""
+        return sum(lane.height + LANE_GAP for lane in self.lanes)
+
+    @property
+    def shared(self) -> bool:
+        """Seen in more than one camera."""
+        return sum(bool(lane.bars) for lane in self.lanes) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The whole page."""
+
+    people: tuple[Person, ...]
+    shared: int
+    overview: tuple[Lane, ...]
+    ticks: tuple[tuple[float, str], ...]
+    span: str
+    cameras: tuple[dict[str, Any], ...]
+    run: Mapping[str, Any]
+
+
+class TimeAxis:
+    """Moments of a run as percent of its length and as text.
+
+    Args:
+        first, last: seconds.
+        utc: they are moments in UTC, else seconds of the run.
+    """
+
+    def __init__(self, first: float, last: float, utc: bool) -> None:
+        self.first = first
+        self.length = max(last - first, 1e-6)
+        self._utc = utc
+
+    def percent(self, time: float) -> float:
+        """Where a moment lies, 0 to 100."""
+        return round(100 * min(max((time - self.first) / self.length, 0), 1), 3)
+
+    def text(self, time: float) -> str:
+        """A moment for people."""
+        if self._utc:
+            return datetime.fromtimestamp(time, UTC).strftime("%H:%M:%S")
+        return duration(time)
+
+    def span(self, first: float, last: float) -> str:
+        """From when to when; with the date where there is one."""
+        if not self._utc:
+            return f"{self.text(first)} to {self.text(last)}"
+        begin, end = (datetime.fromtimestamp(time, UTC) for time in (first, last))
+        ending = end.strftime("%H:%M:%S") if begin.date() == end.date() else end.strftime("%-d %B %Y, %H:%M:%S")
+        return f"{begin.strftime('%-d %B %Y, %H:%M:%S')} to {ending} UTC"
+
+    def ticks(self) -> tuple[tuple[float, str], ...]:
+        """Round moments along the axis: (percent, text)."""
+        step = next((step for step in _NICE_STEPS if self.length / step <= _MOST_TICKS), _NICE_STEPS[-1])
+        count = math.floor(self.length / step + 1e-9)
+        begin = self.first if not self._utc else -(-self.first // step) * step
+        moments = [begin + step * index for index in range(count + 1)]
+        last = self.first + self.length + 1e-9
+        return tuple((self.percent(moment), self._tick(moment, step)) for moment in moments if moment <= last)
+
+    def _tick(self, moment: float, step: float) -> str:
+        return self.text(moment) if step < 1 or self._utc else self.text(moment).removesuffix(".0")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 0:07.5 or 1:02:03."""
+    tenths = round(abs(seconds) * 10)
+    minutes, tenths = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    sign = "-" if seconds < 0 else ""
+    if hours:
+        return f"{sign}{hours}:{minutes:02d}:{tenths // 10:02d}"
+    return f"{sign}{minutes}:{tenths // 10:02d}.{tenths % 10}"
+
+
+def build_report(summary: IdentitySummary, run: Mapping[str, Any], crop_of: CropOf) -> Report:
+    """Everything that the page shows.
+
+    Args:
+        summary: who was seen.
+        run: the value of run.json.
+        crop_of: pictures by tracklet.
+    """
+    records = list(summary.records.values())
+    people = summary.people()
+    first = min((record.first for record in records), default=0.0)
+    last = max((record.last for record in records), default=1.0)
+    axis = TimeAxis(first, last, run["time_base"] == "utc")
+    cameras = [camera["id"] for camera in run["cameras"]]
+    seen_by = {camera: sum(camera in person.cameras for person in people) for camera in cameras}
+    rows = tuple(_person(person, cameras, axis, summary, crop_of) for person in people)
+    return Report(
+        people=rows,
+        shared=sum(row.shared for row in rows),
+        overview=tuple(_lane(camera, records, axis, summary.identity_of) for camera in cameras),
+        ticks=axis.ticks(),
+        span=axis.span(first, last) if records else "nobody was seen",
+        cameras=tuple({**camera, "people": seen_by[camera["id"]]} for camera in run["cameras"]),
+        run=run,
+    )
+
+
+def _person(
+    person: PersonRecord, cameras: Sequence[str], axis: TimeAxis, summary: IdentitySummary, crop_of: CropOf
+) -> Person:
+    lanes = tuple(_lane(camera, person.tracklets, axis, lambda _: person.identity) for camera in cameras)
+    decisive = (EventType.LINKED, EventType.MERGED, EventType.SPLIT)
+    return Person(
+        identity=person.identity,
+        colour=identity_hex(person.identity),
+        ink=hexadecimal(text_on(identity_colour(person.identity))),
+        route=" → ".join(_route(person)),
+        span=axis.span(person.first, person.last),
+        crops=_crops(person, crop_of),
+        lanes=lanes,
+        lines=tuple(_line(handover, lanes, axis) for handover in person.handovers),
+        handovers=tuple(_handover_words(handover, axis) for handover in person.handovers),
+        links=tuple(_link(event, person, summary, axis, crop_of) for event in person.events if event.type in decisive),
+    )
+
+
+def _route(person: PersonRecord) -> list[str]:
+    return [person.tracklets[0].camera_id, *(handover.target for handover in person.handovers)]
+
+
+def _crops(person: PersonRecord, crop_of: CropOf) -> tuple[CropPicture, ...]:
+    """One picture per camera, of the tracklet that was seen longest there."""
+    chosen: dict[str, CropPicture] = {}
+    for record in sorted(person.tracklets, key=lambda record: -record.frames):
+        picture = crop_of(record.tracklet)
+        if picture and record.camera_id not in chosen:
+            chosen[record.camera_id] = picture
+    return tuple(chosen[camera] for camera in person.cameras if camera in chosen)
+
+
+def _lane(
+    camera: str, records: Sequence[TrackletRecord], axis: TimeAxis, identity_of: Callable[[TrackletRecord], int]
+) -> Lane:
+    bars: list[Bar] = []
+    free_from: list[float] = []  # per row, when its last stay ended
+    for record in sorted((record for record in records if record.camera_id == camera), key=lambda record: record.first):
+        row = next((row for row, free in enumerate(free_from) if free < record.first), len(free_from))
+        free_from[row : row + 1] = [record.last]
+        left = axis.percent(record.first)
+        title = f"Person {identity_of(record)} in {camera}, {axis.text(record.first)} to {axis.text(record.last)}"
+        width = round(axis.percent(record.last) - left, 3)
+        bars.append(Bar(left, width, record.tracklet, identity_of(record), title, row))
+    return Lane(camera, tuple(bars))
+
+
+def _line(handover: Handover, lanes: Sequence[Lane], axis: TimeAxis) -> Line:
+    middle: dict[int, float] = {}
+    top = LANE_GAP / 2
+    for lane in lanes:
+        middle.update({bar.tracklet: top + bar.top + BAR_HEIGHT / 2 for bar in lane.bars})
+        top += lane.height + LANE_GAP
+    source, target = handover.tracklets
+    return Line(axis.percent(handover.left), middle[source], axis.percent(handover.arrived), middle[target])
+
+
+def _handover_words(handover: Handover, axis: TimeAxis) -> str:
+    way = f"{handover.source} → {handover.target}"
+    if handover.gap < 0:
+        return f"{way} at {axis.text(handover.arrived)}, seen by both for {-handover.gap:.1f} s"
+    left, arrived = axis.text(handover.left), axis.text(handover.arrived)
+    return f"{way}: left at {left}, arrived at {arrived}, {handover.gap:.1f} s later"
+
+
+def _link(
+    event: IdentityEvent, person: PersonRecord, summary: IdentitySummary, axis: TimeAxis, crop_of: CropOf
+) -> Link:
+    evidence = event.evidence
+    subject = _subject(event, summary)
+    other = _counterpart(event, subject, person, summary)
+    path = evidence.get("stripe_path") or ()
+    stripes = 1 + max((max(pair) for pair in path), default=STRIPES_WITHOUT_PATH - 1)
+    return Link(
+        number=event.event_id,
+        kind=str(event.type),
+        time=axis.text(event.time),
+        sentence=_sentence(event, subject, other, axis),
+        undone=bool(subject) and summary.identity_of(subject) != person.identity if subject else False,
+        numbers=_numbers(evidence),
+        probability=_percent(evidence.get("probability")),
+        runner_up=_percent(evidence.get("runner_up_probability")),
+        first=crop_of(subject.tracklet) if subject else None,
+        second=crop_of(other.tracklet) if other else None,
+        path=tuple((100 * (first + 0.5) / stripes, 100 * (second + 0.5) / stripes) for first, second in path),
+        stripes=stripes,
+    )
+
+
+def _subject(event: IdentityEvent, summary: IdentitySummary) -> TrackletRecord | None:
+    """The tracklet that a decision was about: of several the one seen in the deciding camera last."""
+    records = [summary.records[tracklet] for tracklet in event.tracklets if tracklet in summary.records]
+    records.sort(key=lambda record: (record.camera_id == event.camera_id, record.last))
+    return records[-1] if records else None
+
+
+def _counterpart(
+    event: IdentityEvent, subject: TrackletRecord | None, person: PersonRecord, summary: IdentitySummary
+) -> TrackletRecord | None:
+    """Whom the subject was compared with: as the event says, else the person's latest earlier tracklet elsewhere."""
+    named = event.evidence.get("other_tracklet")
+    if named in summary.records:
+        return summary.records[named]
+    if subject is None or event.type is EventType.SPLIT:
+        return None
+    earlier = [
+        record for record in person.tracklets if record.tracklet not in event.tracklets and record.first <= event.time
+    ]
+    return max(earlier, key=lambda record: (record.camera_id != subject.camera_id, record.last), default=None)
+
+
+def _sentence(
+    event: IdentityEvent, subject: TrackletRecord | None, other: TrackletRecord | None, axis: TimeAxis
+) -> str:
+    seen = f"seen in {subject.camera_id} from {axis.text(subject.first)}" if subject else f"seen in {event.camera_id}"
+    known = f", known from {other.camera_id} until {axis.text(other.last)}" if other else ""
+    gone = " and ".join(f"person {identity}" for identity in event.supersedes)
+    if event.type is EventType.LINKED:
+        return f"Somebody {seen} was recognised as person {event.identity}{known}."
+    if event.type is EventType.MERGED:
+        return f"{gone.capitalize()}, {seen}, turned out to be person {event.identity}{known}."
+    return f"Somebody {seen} was taken for {gone}, and turned out to be person {event.identity}."
+
+
+def _numbers(evidence: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The evidence as (what, value), the well-known first."""
+    rows: list[tuple[str, str]] = []
+    if evidence.get("rule"):
+        rows.append(("rule", str(evidence["rule"]).replace("_", " ")))
+    if (probability := _percent(evidence.get("probability"))) is not None:
+        rows.append(("probability", f"{probability:.1f} %"))
+    rows += _runner_up(evidence)
+    for key, name in (
+        ("margin", "margin to the next best"),
+        ("global_distance", "global distance"),
+        ("aligned_distance", "aligned distance"),
+    ):
+        if _is_number(evidence.get(key)):
+            rows.append((name, f"{evidence[key]:.3f}"))
+    if _is_number(evidence.get("time_gap")):
+        rows.append(("time between", f"{evidence['time_gap']:.1f} s"))
+    rows += [
+        (key.replace("_", " "), f"{value:.3f}" if isinstance(value, float) else str(value))
+        for key, value in evidence.items()
+        if key not in _TOLD_IN_WORDS and isinstance(value, int | float | str)
+    ]
+    return tuple(rows)
+
+
+def _runner_up(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if evidence.get("runner_up") is None:
+        return []
+    probability = _percent(evidence.get("runner_up_probability"))
+    share = "" if probability is None else f", {probability:.1f} %"
+    return [("next best", f"person {evidence['runner_up']}{share}")]
+
+
+def _percent(probability: object) -> float | None:
+    return 100 * float(probability) if _is_number(probability) else None  # type: ignore[arg-type]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
