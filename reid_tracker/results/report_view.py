@@ -25,7 +25,6 @@ _TOLD_IN_WORDS = {
     "time_gap",
     "probability",
     "runner_up",
-    "runner_up_probability",
     "margin",
     "other_tracklet",
 }
@@ -329,7 +328,7 @@ def _link(
         undone=bool(subject) and summary.identity_of(subject) != person.identity if subject else False,
         numbers=_numbers(evidence),
         probability=_percent(evidence.get("probability")),
-        runner_up=_percent(evidence.get("runner_up_probability")),
+        runner_up=_percent(_next_best(evidence).get("probability")),
         first=crop_of(subject.tracklet) if subject else None,
         second=crop_of(other.tracklet) if other else None,
         path=tuple((100 * (first + 0.5) / stripes, 100 * (second + 0.5) / stripes) for first, second in path),
@@ -398,11 +397,17 @@ def _numbers(evidence: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _runner_up(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
-    if evidence.get("runner_up") is None:
+    runner_up = _next_best(evidence)
+    if not runner_up:
         return []
-    probability = _percent(evidence.get("runner_up_probability"))
+    identity, probability = runner_up.get("identity"), _percent(runner_up.get("probability"))
     share = "" if probability is None else f", {probability:.1f} %"
-    return [("next best", f"person {evidence['runner_up']}{share}")]
+    return [("next best", ("somebody new" if identity is None else f"person {identity}") + share)]
+
+
+def _next_best(evidence: Mapping[str, Any]) -> Mapping[str, Any]:
+    runner_up = evidence.get("runner_up")
+    return runner_up if isinstance(runner_up, Mapping) else {}
 
 
 def _percent(probability: object) -> float | None:

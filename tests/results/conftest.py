@@ -25,8 +25,7 @@ EVIDENCE = {
     "stripe_path": [[0, 0], [1, 1], [1, 2], [2, 3], [3, 3], [4, 4], [5, 5], [6, 6], [7, 7]],
     "time_gap": 1.2,
     "probability": 0.97,
-    "runner_up": 2,
-    "runner_up_probability": 0.2,
+    "runner_up": {"identity": 2, "probability": 0.2},
     "margin": 0.77,
 }
 
