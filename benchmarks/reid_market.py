@@ -168,7 +168,8 @@ def figures(ask: Ask, size_hw: tuple[int, int], options: argparse.Namespace) -> 
 
 def print_table(results: dict[str, dict[str, Any]]) -> None:
     """One line per model, set and distance."""
-    print(f"{'model':<40} {'set':<11} {'distance':<8} {'rank-1':>7} {'rank-5':>7} {'mAP':>7} {'mINP':>7} {'ms/crop':>8}")
+    heads = " ".join(f"{head:>7}" for head in ("rank-1", "rank-5", "mAP", "mINP"))
+    print(f"{'model':<40} {'set':<11} {'distance':<8} {heads} {'ms/crop':>8}")
     for model, found in results.items():
         for data in ("market1501", "cuhk01"):
             for kind, row in found.get(data, {}).items():

@@ -39,7 +39,8 @@ class SameConv2d(nn.Conv2d):
         (kernel, _), (stride, _) = self.kernel_size, self.stride
         if stride == 1:
             return functional.conv2d(x, self.weight, self.bias, 1, kernel // 2, 1, self.groups)
-        height, width = _same_padding(x.shape[2], kernel, stride), _same_padding(x.shape[3], kernel, stride)
+        # int(): an exporter that traces hands out tensors here; what is exported has one size.
+        height, width = (_same_padding(int(size), kernel, stride) for size in x.shape[2:])
         padded = functional.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
         return functional.conv2d(padded, self.weight, self.bias, stride, 0, 1, self.groups)
 
@@ -67,8 +68,8 @@ class LiteBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = functional.relu6(self.bn0(self.expand_conv(x))) if self.expands else x
         y = functional.relu6(self.bn1(self.depthwise_conv(y)))
-        y = self.bn2(self.project_conv(y))
-        return x + y if self.skips else y
+        projected: Tensor = self.bn2(self.project_conv(y))
+        return x + projected if self.skips else projected
 
 
 class EfficientNetLite0(nn.Module):

@@ -140,7 +140,7 @@ class TrainingSet:
         labels: (N,) int64 class of each picture, 0 .. classes - 1 over all sets.
         sources: (N,) int64 index of the set that a picture is from.
         rows: (N,) int64 row of the picture in its set's pixels.
-        teacher: (N, D) float32 unit vectors of a stronger embedder, or None.
+        teacher: (N, D) float32 unit vectors of a stronger embedder, NaN where it was not asked; None if never.
     """
 
     pixels: tuple[Image, ...]
@@ -161,24 +161,27 @@ class TrainingSet:
 def join_people(
     sets: list[PeopleSet],
     decoded: list[tuple[Image, BoolArray]],
-    teacher: list[NDArray[np.float32]] | None = None,
+    teacher: list[NDArray[np.float32] | None] | None = None,
 ) -> TrainingSet:
     """Join sets so that person 5 of one is not person 5 of another; junk, distractors and broken pictures stay out."""
     labels, sources, rows, vectors = [], [], [], []
     classes = 0
+    asked = [] if teacher is None else [known for known in teacher if known is not None]
     for number, (people, (_, readable)) in enumerate(zip(sets, decoded, strict=True)):
         keep = np.flatnonzero(readable & (people.persons > DISTRACTOR_PERSON))
-        known, local = np.unique(people.persons[keep], return_inverse=True)
+        found, local = np.unique(people.persons[keep], return_inverse=True)
         labels.append(local + classes)
         sources.append(np.full(len(keep), number, dtype=np.int64))
         rows.append(keep)
-        if teacher is not None:
-            vectors.append(teacher[number][keep])
-        classes += len(known)
+        if teacher is not None and asked:
+            known = teacher[number]
+            unknown = np.full((len(keep), asked[0].shape[1]), np.nan, dtype=np.float32)
+            vectors.append(unknown if known is None else known[keep])
+        classes += len(found)
     return TrainingSet(
         pixels=tuple(pixels for pixels, _ in decoded),
         labels=np.concatenate(labels),
         sources=np.concatenate(sources),
         rows=np.concatenate(rows),
-        teacher=np.concatenate(vectors) if teacher is not None else None,
+        teacher=np.concatenate(vectors) if vectors else None,
     )

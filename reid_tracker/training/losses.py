@@ -102,8 +102,10 @@ def distillation(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
         teacher: (B, D) unit vectors.
 
     Returns:
-        Mean of 1 - cosine, and mean square error of the similarities of all pairs of the batch.
+        Mean of 1 - cosine, and mean square error of the similarities of all pairs of the batch; 0 for B = 0.
     """
+    if not len(student):
+        return student.sum(), student.sum()
     direct = 1 - (student * teacher).sum(dim=1).mean()
     pairs = functional.mse_loss(student @ student.T, teacher @ teacher.T)
     return direct, pairs

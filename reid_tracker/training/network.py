@@ -1,4 +1,4 @@
-"""The AlignedReID network: one forward that gives the global vector and the stripes, in training, evaluation and export.
+"""The AlignedReID network: one forward gives the global vector and the stripes, in training, evaluation and export.
 
 There is no ``if self.training`` around features: the local branch that is trained is the one that ranks.
 """

@@ -21,6 +21,7 @@ class SetRecipe(_Part):
     folder: str = Field(description="folder of pictures, relative to the data folder given on the command line")
     people: int = Field(ge=1, description="people of this set in each batch")
     most_per_person: int = Field(0, ge=0, description="pictures kept of each person; 0 keeps all")
+    teacher: bool = Field(True, description="whether the teacher is asked about this set")
 
 
 class StageRecipe(_Part):
@@ -122,6 +123,5 @@ def read_recipe(file: Path) -> Recipe:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"recipe {file}: not TOML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"recipe {file}: {where}: {first['msg']}") from error
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise ConfigError(f"recipe {file}: {faults}") from error

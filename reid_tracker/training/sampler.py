@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,13 +58,11 @@ class IdentitySampler:
         rows = self._rows[person]
         return self._rng.choice(rows, self._pictures, replace=len(rows) < self._pictures)
 
-    def state(self) -> dict[str, object]:
+    def state(self) -> dict[str, Any]:
         """Everything that the next batch depends on."""
         return {"rng": self._rng.bit_generator.state, "queues": [list(queue) for queue in self._queues]}
 
-    def restore(self, state: dict[str, object]) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Continue exactly where ``state`` was taken."""
         self._rng.bit_generator.state = state["rng"]
-        queues = state["queues"]
-        assert isinstance(queues, list)
-        self._queues = [list(queue) for queue in queues]
+        self._queues = [list(queue) for queue in state["queues"]]

@@ -1,0 +1,95 @@
+"""Folders of people: names to people and cameras, broken files named, ids of several sets kept apart."""
+
+import logging
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from reid_tracker.errors import InputError
+from reid_tracker.training.data import at_most_per_person, decode_people, join_people, read_people
+
+
+def write(folder: Path, names: list[str], level: int = 100) -> Path:
+    folder.mkdir(exist_ok=True)
+    for number, name in enumerate(names):
+        cv2.imwrite(str(folder / name), np.full((40, 20, 3), level + number, np.uint8))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "person", "camera"),
+    [
+        ("0002_c1s1_000451_03.jpg", 2, 1),  # Market-1501
+        ("-1_c3s2_000001_00.jpg", -1, 3),  # its junk
+        ("0000_c6s1_000001_00.jpg", 0, 6),  # its distractors
+        ("0001_c2_f0046182.jpg", 1, 2),  # DukeMTMC
+        ("0971_c2_04.png", 971, 2),  # CUHK01
+        ("12_c104_x.jpeg", 12, 104),  # a site with more than nine cameras
+    ],
+)
+def test_names_say_person_and_camera(tmp_path, name, person, camera):
+    people = read_people(write(tmp_path, [name]))
+    assert people.persons.tolist() == [person]
+    assert people.cameras.tolist() == [camera]
+
+
+def test_malformed_names_are_reported_with_their_path(tmp_path, caplog):
+    write(tmp_path, ["0001_c1_0.jpg", "holiday.jpg"])
+    (tmp_path / "notes.txt").write_text("not a picture")
+    with caplog.at_level(logging.WARNING):
+        people = read_people(tmp_path)
+    assert [path.name for path in people.malformed] == ["holiday.jpg"]
+    assert str(tmp_path / "holiday.jpg") in caplog.text
+    assert len(people) == 1
+
+
+def test_missing_or_useless_folders_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        read_people(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="none of its 1 pictures"):
+        read_people(write(tmp_path, ["holiday.jpg"]))
+
+
+def test_broken_picture_is_reported_and_left_out(tmp_path, caplog):
+    folder = write(tmp_path / "set", ["0001_c1_0.jpg", "0001_c2_0.jpg"])
+    (folder / "0002_c1_0.jpg").write_bytes(b"\xff\xd8 cut short")
+    people = read_people(folder)
+    with caplog.at_level(logging.WARNING):
+        decoded = decode_people(people, (16, 8), tmp_path / "cache")
+    assert decoded[1].tolist() == [True, True, False]
+    assert "0002_c1_0.jpg" in caplog.text
+    assert len(join_people([people], [decoded]).labels) == 2
+
+
+def test_decoding_happens_once_and_again_when_a_file_changes(tmp_path):
+    folder = write(tmp_path / "set", ["0001_c1_0.png"], level=10)
+    first, _ = decode_people(read_people(folder), (16, 8), tmp_path / "cache")
+    assert (first == 10).all()
+    written = sorted((tmp_path / "cache").iterdir())
+    decode_people(read_people(folder), (16, 8), tmp_path / "cache")
+    assert sorted((tmp_path / "cache").iterdir()) == written
+    cv2.imwrite(str(folder / "0001_c1_0.png"), np.random.default_rng(0).integers(0, 256, (40, 20, 3), np.uint8))
+    second, _ = decode_people(read_people(folder), (16, 8), tmp_path / "cache")
+    assert not (second == 10).all()
+
+
+def test_sets_together_keep_their_ids_apart_and_leave_junk_out(tmp_path):
+    first = read_people(write(tmp_path / "a", ["0005_c1_0.png", "0005_c2_0.png", "-1_c1_0.png", "0000_c1_0.png"], 10))
+    second = read_people(write(tmp_path / "b", ["0005_c1_0.png", "0009_c1_0.png"], 200))
+    decoded = [decode_people(people, (16, 8), tmp_path / "cache") for people in (first, second)]
+    teacher = [np.eye(4, dtype=np.float32), np.eye(2, 4, dtype=np.float32)]
+    together = join_people([first, second], decoded, teacher)
+    assert together.labels.tolist() == [0, 0, 1, 2]
+    assert together.sources.tolist() == [0, 0, 1, 1]
+    assert together.classes == 3
+    assert (together.gather(np.array([3, 0]))[:, 0, 0, 0] == [201, 10]).all()
+    np.testing.assert_array_equal(together.teacher, [teacher[0][2], teacher[0][3], teacher[1][0], teacher[1][1]])
+
+
+def test_thinning_spreads_over_a_persons_files(tmp_path):
+    names = [f"0001_c{camera}_{number}.png" for camera in (1, 2) for number in range(5)] + ["0002_c1_0.png"]
+    thinned = at_most_per_person(read_people(write(tmp_path, names)), 4)
+    assert thinned.persons.tolist() == [1, 1, 1, 1, 2]
+    assert set(thinned.cameras[:4].tolist()) == {1, 2}

@@ -1,0 +1,159 @@
+"""Losses against definitions written out slowly, for any number of pictures a person, and at zero distance."""
+
+import itertools
+import math
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch")
+
+from reid_tracker.training.losses import (  # noqa: E402
+    aligned_distance,
+    distillation,
+    euclidean,
+    hard_pairs,
+    identity_loss,
+    trihard,
+)
+
+
+def units(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.nn.functional.normalize(torch.randn(*shape, generator=generator), dim=-1)
+
+
+def cheapest_of_all_paths(x, y) -> float:
+    """Mean cell cost of the cheapest of all ways from corner to corner, each tried."""
+    rows, columns = len(x), len(y)
+    best = math.inf
+    for downs in itertools.combinations(range(rows + columns - 2), rows - 1):
+        i = j = 0
+        total = 0.0
+        for step in range(rows + columns - 1):
+            distance = float((x[i].double() - y[j].double()).norm())
+            total += (math.exp(distance) - 1) / (math.exp(distance) + 1)
+            if step in downs:
+                i += 1
+            else:
+                j += 1
+        best = min(best, total / (rows + columns - 1))
+    return best
+
+
+def test_aligned_distance_is_the_cheapest_of_all_paths():
+    x, y = units(5, 4, 6), units(5, 4, 6, seed=1)
+    found = aligned_distance(x, y)
+    for row in range(5):
+        assert float(found[row]) == pytest.approx(cheapest_of_all_paths(x[row], y[row]), abs=1e-5)
+
+
+def test_scalar_batch_and_all_pairs_agree():
+    x, y = units(3, 8, 16), units(4, 8, 16, seed=1)
+    everything = aligned_distance(x[:, None], y[None])
+    assert everything.shape == (3, 4)
+    assert float(aligned_distance(x[1], y[2])) == pytest.approx(float(everything[1, 2]), abs=1e-6)
+
+
+def test_agrees_with_the_distance_that_ranks():
+    distance = pytest.importorskip("reid_tracker.distance", reason="needs the package's runtime dependencies")
+    x, y = units(6, 8, 128), units(7, 8, 128, seed=1)
+    ranked = distance.aligned_distance(x.numpy(), y.numpy())
+    torch.testing.assert_close(aligned_distance(x[:, None], y[None]), torch.from_numpy(ranked), atol=2e-5, rtol=0)
+
+
+def test_a_person_is_not_at_distance_zero_from_itself_and_the_gradient_is_finite():
+    x = units(2, 8, 16).requires_grad_()
+    found = aligned_distance(x, x)
+    assert (found > 0).all()  # a path cannot stay on the diagonal
+    found.sum().backward()
+    assert torch.isfinite(x.grad).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_short_floats_are_computed_in_float32(dtype):
+    x = units(4, 8, 16)
+    short = x.to(dtype).requires_grad_()
+    found = aligned_distance(short, short)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, aligned_distance(x, x), atol=3e-2, rtol=0)
+    found.sum().backward()
+    assert torch.isfinite(short.grad).all()
+
+
+def test_far_stripes_do_not_overflow():
+    assert float(aligned_distance(torch.zeros(8, 4), torch.full((8, 4), 1e4))) == pytest.approx(1)
+
+
+def test_gradient_of_the_aligned_distance():
+    x, y = units(2, 3, 5).double().requires_grad_(), units(2, 3, 5, seed=1).double()
+
+    def total(stripes):
+        # The function computes in float32; tell gradcheck so through its tolerances.
+        return aligned_distance(stripes, y).double()
+
+    assert torch.autograd.gradcheck(total, (x,), eps=1e-2, atol=1e-3, rtol=1e-2)
+
+
+def test_hard_pairs_hold_for_any_number_of_pictures_a_person():
+    labels = torch.tensor([0, 0, 0, 1, 1, 2])
+    generator = torch.Generator().manual_seed(3)
+    distances = torch.rand(6, 6, generator=generator)
+    positives, negatives, usable = hard_pairs(distances, labels)
+    for row in range(6):
+        same = [other for other in range(6) if other != row and labels[other] == labels[row]]
+        others = [other for other in range(6) if labels[other] != labels[row]]
+        assert bool(usable[row]) == bool(same)
+        assert int(negatives[row]) == min(others, key=lambda other: float(distances[row, other]))
+        if same:
+            assert int(positives[row]) == max(same, key=lambda other: float(distances[row, other]))
+
+
+def test_trihard_by_hand():
+    # Two people of two pictures each on a circle; angles chosen so that each hardest pair is plain to see.
+    angles = torch.tensor([0.0, 0.3, 0.8, 1.5])
+    vectors = torch.stack([angles.cos(), angles.sin()], dim=1)
+    labels = torch.tensor([0, 0, 1, 1])
+    found, _ = trihard(vectors, units(4, 3, 5), labels, margin_global=0.3, margin_local=0.1)
+
+    def chord(first, second):
+        return 2 * math.sin(abs(float(angles[first] - angles[second])) / 2)
+
+    rows = [(0, 1, 2), (1, 0, 2), (2, 3, 1), (3, 2, 1)]
+    expected = sum(max(0.0, chord(a, p) - chord(a, n) + 0.3) for a, p, n in rows) / 4
+    assert float(found) == pytest.approx(expected, abs=1e-5)
+
+
+def test_local_loss_uses_the_pairs_that_the_global_distance_finds_hard():
+    vectors, stripes, labels = units(6, 8), units(6, 4, 8, seed=1), torch.tensor([0, 0, 0, 1, 1, 1])
+    _, found = trihard(vectors, stripes, labels, margin_global=0.3, margin_local=0.1)
+    positives, negatives, _ = hard_pairs(euclidean(vectors, vectors), labels)
+    over = [
+        max(0.0, float(aligned_distance(stripes[row], stripes[p]) - aligned_distance(stripes[row], stripes[n])) + 0.1)
+        for row, (p, n) in enumerate(zip(positives.tolist(), negatives.tolist(), strict=True))
+    ]
+    assert float(found) == pytest.approx(sum(over) / len(over), abs=1e-5)
+
+
+def test_a_batch_without_pairs_gives_zero_and_a_gradient():
+    vectors = units(3, 8).requires_grad_()
+    global_, local = trihard(vectors, units(3, 4, 8), torch.tensor([0, 1, 2]), 0.3, 0.1)
+    (global_ + local).backward()
+    assert global_.item() == local.item() == 0
+    assert not vectors.grad.any()
+
+
+def test_distillation_is_zero_for_the_teacher_itself_and_pairs_ignore_rotation():
+    teacher = units(5, 8)
+    direct, pairs = distillation(teacher, teacher)
+    assert float(direct) == pytest.approx(0, abs=1e-6)
+    assert float(pairs) == pytest.approx(0, abs=1e-6)
+    direct, pairs = distillation(-teacher, teacher)
+    assert float(direct) == pytest.approx(2, abs=1e-6)
+    assert float(pairs) == pytest.approx(0, abs=1e-6)
+
+
+def test_label_smoothing_by_hand():
+    logits = torch.tensor([[2.0, 0.0, -1.0]])
+    logs = torch.log_softmax(logits, dim=1)[0]
+    expected = -(0.9 * logs[0] + 0.1 * logs.mean())
+    assert float(identity_loss(logits, torch.tensor([0]), 0.1)) == pytest.approx(float(expected))

@@ -1,0 +1,148 @@
+"""The network: one meaning of its outputs, the published weights' padding, what freezing and strides change."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch")
+
+from reid_tracker.errors import ConfigError, ModelError  # noqa: E402
+from reid_tracker.training import backbones  # noqa: E402
+from reid_tracker.training.backbones import SameConv2d, load_start_weights, make_backbone  # noqa: E402
+from reid_tracker.training.export import fold_batchnorm  # noqa: E402
+from reid_tracker.training.network import AlignedReIDNet, PixelNetwork, pixels_to_input, set_last_stride  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return AlignedReIDNet()
+
+
+def test_training_and_evaluation_give_the_same_kinds_of_vectors(network):
+    x = torch.randn(2, 3, 128, 64)
+    shapes = []
+    for mode in (True, False):
+        features = network.train(mode)(x)
+        shapes.append((features.raw.shape, features.global_.shape, features.stripes.shape))
+        torch.testing.assert_close(features.global_.norm(dim=1), torch.ones(2))
+        torch.testing.assert_close(features.stripes.norm(dim=2), torch.ones(2, 8))
+    assert shapes[0] == shapes[1] == ((2, 256), (2, 256), (2, 8, 128))
+
+
+@pytest.mark.parametrize(
+    ("size", "last_stride", "rows"), [((256, 128), 2, (8, 4)), ((128, 64), 1, (8, 4)), ((192, 96), 2, (6, 3))]
+)
+def test_map_of_each_size(network, size, last_stride, rows):
+    set_last_stride(network, last_stride)
+    network.eval()
+    x = torch.randn(1, 3, *size)
+    assert network.backbone(x).shape == (1, 1280, *rows)
+    assert network(x).stripes.shape == (1, 8, 128)
+    set_last_stride(network, 2)
+
+
+def test_stripes_are_the_rows_of_the_map_from_head_to_foot():
+    network = AlignedReIDNet()
+    network.backbone = torch.nn.Identity()
+    fmap = torch.randn(1, 1280, 8, 4)
+    changed = fmap.clone()
+    changed[:, :, 6] += 1
+    moved = (network(fmap).stripes - network(changed).stripes).norm(dim=2)[0]
+    assert moved.nonzero().flatten().tolist() == [6]
+
+
+@pytest.mark.parametrize(("kernel", "size", "before", "after"), [(3, 8, 0, 1), (5, 8, 1, 2), (3, 7, 1, 1)])
+def test_padding_is_tensorflows(kernel, size, before, after):
+    convolution = SameConv2d(1, 1, kernel, 2, bias=False)
+    x = torch.randn(1, 1, size, size)
+    padded = torch.nn.functional.pad(x, (before, after, before, after))
+    torch.testing.assert_close(convolution(x), torch.nn.functional.conv2d(padded, convolution.weight, stride=2))
+
+
+def test_frozen_blocks_keep_weights_and_statistics():
+    network = AlignedReIDNet().train()
+    network.backbone.freeze(3)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network(torch.randn(4, 3, 64, 32)).raw.sum().backward()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.grad is not None:
+                parameter -= 0.1 * parameter.grad
+    after = network.state_dict()
+    frozen = [name for name in before if name.startswith(("backbone.conv_stem", "backbone.bn0", "backbone.blocks.1."))]
+    assert frozen
+    assert all(torch.equal(before[name], after[name]) for name in frozen)
+    assert not torch.equal(before["backbone.blocks.3.bn1.running_mean"], after["backbone.blocks.3.bn1.running_mean"])
+    network.backbone.freeze(0)
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert network.backbone.bn0.training
+
+
+def test_colour_order_and_range_are_the_graphs_business():
+    pixels = torch.zeros(1, 2, 2, 3, dtype=torch.uint8)
+    pixels[..., 0] = 255  # blue, as OpenCV stores it
+    x = pixels_to_input(pixels)
+    assert x.shape == (1, 3, 2, 2)
+    assert (x[:, 2] == 1).all()  # blue is the last of RGB
+    assert (x[:, :2] == -1).all()
+
+
+def test_folding_batch_normalisation_changes_nothing(network):
+    network.train()
+    network(torch.randn(8, 3, 64, 32))  # so that the statistics are not the neutral ones
+    network.eval()
+    crops = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 64, 32, 3), dtype=np.uint8))
+    with torch.no_grad():
+        folded, whole = PixelNetwork(fold_batchnorm(network))(crops), PixelNetwork(network)(crops)
+        for found, expected in zip(folded, whole, strict=True):
+            torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+
+
+def test_unknown_backbone_and_stride_are_refused():
+    with pytest.raises(ConfigError, match="efficientnet_lite0"):
+        make_backbone("efficientnet_lite9")
+    with pytest.raises(ConfigError, match="last_stride"):
+        make_backbone("efficientnet_lite0", 3)
+
+
+def published(backbone, drop=""):
+    """A state as the upstream project writes it: an underscore before each part's name, a classifier at the end."""
+    state = {}
+    for name, value in backbone.state_dict().items():
+        parts = [part if part.isdigit() else f"_{part}" for part in name.split(".")[:-1]]
+        state[".".join([*parts, name.split(".")[-1]])] = value
+    state |= {"_fc.weight": torch.zeros(1000, 1280), "_fc.bias": torch.zeros(1000)}
+    return {name: value for name, value in state.items() if name != drop}
+
+
+def know(monkeypatch, file):
+    kind = backbones.BACKBONES["efficientnet_lite0"]
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    changed = backbones.BackboneKind(kind.make, kind.channels, digest, kind.start_where)
+    monkeypatch.setitem(backbones.BACKBONES, "efficientnet_lite0", changed)
+
+
+def test_start_weights_are_loaded_by_name_and_all_of_them(tmp_path, monkeypatch):
+    source, _ = make_backbone("efficientnet_lite0")
+    file = tmp_path / "weights.pth"
+    torch.save(published(source), file)
+    know(monkeypatch, file)
+    target, _ = make_backbone("efficientnet_lite0")
+    load_start_weights(target, "efficientnet_lite0", file)
+    for name, value in source.state_dict().items():
+        assert torch.equal(target.state_dict()[name], value)
+
+
+def test_wrong_or_incomplete_start_weights_are_refused(tmp_path, monkeypatch):
+    backbone, _ = make_backbone("efficientnet_lite0")
+    file = tmp_path / "weights.pth"
+    with pytest.raises(ModelError, match="no such file"):
+        load_start_weights(backbone, "efficientnet_lite0", file)
+    torch.save(published(backbone, drop="_conv_head.weight"), file)
+    with pytest.raises(ModelError, match="sha256"):
+        load_start_weights(backbone, "efficientnet_lite0", file)
+    know(monkeypatch, file)
+    with pytest.raises(ModelError, match=r"conv_head\.weight"):
+        load_start_weights(backbone, "efficientnet_lite0", file)

@@ -1,0 +1,153 @@
+"""A short run on made-up people: it continues exactly, exports, and says plainly what is wrong with a recipe."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch")
+
+from reid_tracker.errors import ConfigError, ModelError  # noqa: E402
+from reid_tracker.training import export as exporting  # noqa: E402
+from reid_tracker.training.recipe import Recipe, read_recipe  # noqa: E402
+from reid_tracker.training.train import CHECKPOINT, Places, Trainer, load_stage, read_sets, run, save_checkpoint  # noqa: E402
+
+RECIPES = Path(__file__).parents[2] / "reid_tracker" / "training" / "recipes"
+BATCH = 6
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory) -> Path:
+    """Five people of four pictures, each a colour of their own with noise."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    (folder / "set").mkdir()
+    for person in range(1, 6):
+        shirt = rng.integers(0, 256, 3)
+        for number in range(4):
+            picture = np.clip(shirt + rng.integers(-20, 20, (64, 32, 3)), 0, 255).astype(np.uint8)
+            cv2.imwrite(str(folder / "set" / f"{person:04d}_c{1 + number % 2}_{number}.png"), picture)
+    return folder
+
+
+def recipe(**changes) -> Recipe:
+    return Recipe.model_validate(
+        {
+            "name": "tiny",
+            "pictures_per_person": 2,
+            "sets": [{"name": "set", "folder": "set", "people": 3}],
+            "stages": [
+                {"pictures": 2 * BATCH, "size_hw": [64, 32], "frozen_blocks": 3},
+                {"pictures": 2 * BATCH, "size_hw": [96, 48]},
+            ],
+            **changes,
+        }
+    )
+
+
+def places(people: Path, out: Path) -> Places:
+    return Places(data=people, out=out, cache=out / "cache")
+
+
+def test_interrupted_and_uninterrupted_runs_end_in_the_same_bits(people, tmp_path):
+    whole = run(recipe(), places(people, tmp_path / "whole"))
+    # Stop inside the first stage, one step in, and let ``run`` go on.
+    cut = places(people, tmp_path / "cut")
+    sets = read_sets(recipe(), cut)
+    data = load_stage(recipe(), cut, sets, recipe().stages[0])
+    trainer = Trainer(recipe(), data, None)
+    trainer.enter(recipe().stages[0])
+    trainer.step(data)
+    save_checkpoint(trainer, cut.out)
+    continued = run(recipe(), cut)
+    assert continued.seen == whole.seen == 4 * BATCH
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(continued.network.state_dict()[name], value), name
+    for name, value in whole.averaged.state_dict().items():
+        assert torch.equal(continued.averaged.state_dict()[name], value), name
+
+
+def test_a_few_steps_lower_the_loss(people, tmp_path):
+    changed = recipe(
+        stages=[{"pictures": 40 * BATCH, "size_hw": [32, 32]}],
+        optimizer={"warmup_pictures": 1, "backbone_rate": 1e-3, "head_rate": 3e-3},
+        loss={"trihard_local": 0, "trihard_global": 0, "label_smoothing": 0, "identity": 1},
+        augment={"erase": 0, "brightness": 0, "contrast": 0, "colour": 0},
+    )
+    where = places(people, tmp_path)
+    data = load_stage(changed, where, read_sets(changed, where), changed.stages[0])
+    trainer = Trainer(changed, data, None)
+    trainer.enter(changed.stages[0])
+    losses = [trainer.step(data)["identity"] for _ in range(24)]
+    assert np.mean(losses[-6:]) < np.mean(losses[:6])
+
+
+def test_exports_what_the_network_says(people, tmp_path):
+    pytest.importorskip("onnxruntime", reason="the parity check asks ONNX Runtime")
+    pytest.importorskip("openvino", reason="the parity check asks OpenVINO")
+    pytest.importorskip("onnx", reason="export needs onnx")
+    run(recipe(), places(people, tmp_path / "run"))
+    out = tmp_path / "engine"
+    out.mkdir()
+    papers = '{"licence": "x", "terms": "x", "training_data": "x", "provenance": "x", "figures": {}}'
+    (out / "papers.json").write_text(papers)
+    exporting.export(tmp_path / "run" / CHECKPOINT, people / "set", tmp_path / "cache", out)
+    from reid_tracker.runtime.manifest import read_manifest
+
+    manifest = read_manifest(out / "model.json")
+    assert manifest.task == "embedder"
+    assert manifest.input.size_hw == (96, 48)
+    for count in (1, 3):  # the batch is free
+        crops = np.random.default_rng(count).integers(0, 256, (count, 96, 48, 3), dtype=np.uint8)
+        found = exporting.onnxruntime_answers(out / manifest.file, crops)
+        assert found["global"].shape == (count, 256)
+        assert found["stripes"].shape == (count, 8, 128)
+        np.testing.assert_allclose(np.linalg.norm(found["stripes"], axis=2), 1, atol=1e-5)
+
+
+def test_kept_state_goes_on_and_is_small(people, tmp_path):
+    run(recipe(), places(people, tmp_path))
+    kept = tmp_path / "kept.fp16.pt"
+    exporting.keep_state(tmp_path / CHECKPOINT, kept)
+    assert kept.stat().st_size < 12e6
+    full, half = exporting.load_trained(tmp_path / CHECKPOINT), exporting.load_trained(kept)
+    crops = np.random.default_rng(0).integers(0, 256, (4, 96, 48, 3), dtype=np.uint8)
+    agreement = exporting.least_cosine(
+        exporting.torch_answers(full.network, crops), exporting.torch_answers(half.network, crops)
+    )
+    assert agreement > 0.999
+
+
+def test_wrong_checkpoints_are_refused(tmp_path):
+    with pytest.raises(ModelError, match="no such checkpoint"):
+        exporting.load_trained(tmp_path / "none.pt")
+    torch.save({"something": torch.zeros(1)}, tmp_path / "other.pt")
+    with pytest.raises(ModelError, match="something"):
+        exporting.load_trained(tmp_path / "other.pt")
+
+
+@pytest.mark.parametrize("file", sorted(RECIPES.glob("*.toml")), ids=lambda file: file.stem)
+def test_shipped_recipes_are_valid(file):
+    assert read_recipe(file).name == file.stem
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name = ", "not TOML"),
+        ("name = 'x'\nspeed = 3", "Extra inputs"),
+        ("name = 'x'\nstages = []\nsets = []", "at least 1"),
+    ],
+)
+def test_wrong_recipes_are_refused_with_file_and_key(tmp_path, text, message):
+    file = tmp_path / "recipe.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_recipe(file)
+    assert str(file) in str(caught.value)
+
+
+def test_teacher_is_asked_for_where_the_recipe_needs_one(people, tmp_path):
+    with pytest.raises(ConfigError, match="--teacher"):
+        run(recipe(loss={"teacher_direct": 1.0}), places(people, tmp_path))
