@@ -39,10 +39,12 @@ def input_size(frame_hw: tuple[int, int], longer_side: int | None, multiple_of: 
     if longer_side is None:
         areas, inputs = np.log(np.array(_AREAS, float)).T
         budget = math.exp(float(np.interp(math.log(height * width), areas, inputs)))
-        scale = min(1.0, math.sqrt(budget / (height * width)))
-    else:
-        scale = longer_side / max(height, width)
-    return _rounded(height * scale, multiple_of), _rounded(width * scale, multiple_of)
+        longer_side = round(max(height, width) * min(1.0, math.sqrt(budget / (height * width))))
+    # The longer side decides the scale and goes to the nearest multiple; the other one must hold what comes of it.
+    longer = max(1, round(longer_side / multiple_of)) * multiple_of
+    shorter = min(height, width) * longer / max(height, width)
+    shorter = max(1, math.ceil(shorter / multiple_of - 0.01)) * multiple_of  # 480.2 is 480
+    return (shorter, longer) if width >= height else (longer, shorter)
 
 
 def levels_at(calibrated: Mapping[int, tuple[float, float]], side: float) -> tuple[float, float]:
@@ -62,8 +64,3 @@ def levels_at(calibrated: Mapping[int, tuple[float, float]], side: float) -> tup
 def equivalent_side(input_hw: tuple[int, int]) -> float:
     """Longer side of the 4:3 input that has as many pixels: what the calibration of scores is given for."""
     return math.sqrt(input_hw[0] * input_hw[1] * 4 / 3)
-
-
-def _rounded(side: float, multiple_of: int) -> int:
-    """Up to the next multiple, a hundredth of a step forgiven: 312 -> 320, but 640.2 -> 640."""
-    return max(1, math.ceil(side / multiple_of - 0.01)) * multiple_of

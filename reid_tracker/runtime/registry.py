@@ -179,4 +179,4 @@ def _own_model(path: Path, task: str) -> FoundModel:
 
 def _must_do(task: str, manifest: Manifest, name: str) -> None:
     if manifest.task != task:
-        raise ConfigError(f"model {name!r}: a model for the task {manifest.task!r}, where a {task} is needed")
+        raise ConfigError(f"model {name!r}: a model for the task {manifest.task!r}, where the task {task!r} is needed")
