@@ -83,7 +83,7 @@ def _widen(value: torch.Tensor) -> torch.Tensor:
 def keep_state(checkpoint: Path, out: Path) -> None:
     """What it takes to go on training, in half precision: averaged weights and classifier, no optimizer.
 
-    Weights start from it with ``train --resume-weights``; the optimizer's moments come back within a warm-up.
+    ``train --state`` goes on from it; the optimizer's moments come back within a warm-up.
     """
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     kept = {

@@ -55,6 +55,7 @@ class Places:
         cache: decoded pictures and teacher's answers; never inside a repository.
         start: published weights of the backbone; None starts from random ones.
         teacher: model to learn from; needed where the recipe gives it weight.
+        state: a kept training state (``export --keep-state``) to go on from; its people may be others.
     """
 
     data: Path
@@ -62,6 +63,7 @@ class Places:
     cache: Path
     start: Path | None = None
     teacher: Path | None = None
+    state: Path | None = None
 
 
 def read_sets(recipe: Recipe, places: Places) -> list[PeopleSet]:
@@ -172,6 +174,15 @@ class Trainer:
             else:
                 old.copy_(new[name])
 
+    def adopt(self, kept: dict[str, Any]) -> None:
+        """Start from another run's averaged weights; its classifier too where it knows as many people."""
+        weights = {name: value.to(self.network.state_dict()[name].dtype) for name, value in kept["averaged"].items()}
+        for network in (self.network, self.averaged):
+            network.load_state_dict(weights)
+        head = {name: value.to(self.head.state_dict()[name].dtype) for name, value in kept["head"].items()}
+        if head["classifier.weight"].shape == self.head.classifier.weight.shape:
+            self.head.load_state_dict(head)
+
     def state(self) -> dict[str, Any]:
         """All of it, for a checkpoint."""
         return {
@@ -255,6 +266,8 @@ def run(
     if kept.exists():
         trainer.restore(torch.load(kept, map_location="cpu", weights_only=True))
         logger.info("continuing after %d pictures", trainer.seen)
+    elif places.state is not None:
+        trainer.adopt(torch.load(places.state, map_location="cpu", weights_only=True))
     while (stage := recipe.stage_at(trainer.seen)) is not None and not stop.asked:
         data = load_stage(recipe, places, sets, stage)
         logger.info("stage %s: %d pictures, %d people", stage, len(data.labels), data.classes)
@@ -294,12 +307,20 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="folder for decoded pictures (default: OUT/cache)")
     parser.add_argument("--start", type=Path, help="published backbone weights to start from")
     parser.add_argument("--teacher", type=Path, help="OpenVINO IR or ONNX embedder to learn from")
+    parser.add_argument("--state", type=Path, help="kept training state to go on from, e.g. engines/training/*.pt")
     parser.add_argument("--threads", type=int, default=0, help="torch threads; 0 leaves the choice to torch")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if options.threads:
         torch.set_num_threads(options.threads)
-    places = Places(options.data, options.out, options.cache or options.out / "cache", options.start, options.teacher)
+    places = Places(
+        data=options.data,
+        out=options.out,
+        cache=options.cache or options.out / "cache",
+        start=options.start,
+        teacher=options.teacher,
+        state=options.state,
+    )
     stop = StopRequest()
     stop.listen()
     run(read_recipe(options.recipe), places, stop=stop)

@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 
 from reid_tracker.errors import ConfigError, ModelError  # noqa: E402
 from reid_tracker.training import export as exporting  # noqa: E402
+from reid_tracker.training.network import AlignedReIDNet  # noqa: E402
 from reid_tracker.training.recipe import Recipe, read_recipe  # noqa: E402
 from reid_tracker.training.train import CHECKPOINT, Places, Trainer, load_stage, read_sets, run, save_checkpoint  # noqa: E402
 
@@ -117,6 +118,12 @@ def test_kept_state_goes_on_and_is_small(people, tmp_path):
         exporting.torch_answers(full.network, crops), exporting.torch_answers(half.network, crops)
     )
     assert agreement > 0.999
+    more = tmp_path / "more"
+    short = recipe(stages=[{"pictures": BATCH, "size_hw": [64, 32]}])
+    further = run(short, Places(people, more, more / "cache", state=kept))
+    moved = further.network.global_head.weight - full.network.global_head.weight
+    fresh = AlignedReIDNet().global_head.weight - full.network.global_head.weight
+    assert 0 < moved.norm() < 0.2 * fresh.norm()
 
 
 def test_wrong_checkpoints_are_refused(tmp_path):
