@@ -1,0 +1,171 @@
+"""Follow people through recordings, from a configuration to a folder of results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from reid_tracker.build import build_pipeline, model_facts
+from reid_tracker.config import CameraConfig, Config, load_config
+from reid_tracker.errors import ConfigError
+from reid_tracker.parts import Source
+from reid_tracker.results import CameraFacts, RunFacts, RunFolder
+from reid_tracker.sources import Problem, common_time_base, open_source
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a run came to.
+
+    Attributes:
+        people: different people, over all cameras.
+        shared: those seen in more than one camera.
+        frames: camera-frames processed.
+        seconds: it took.
+        problems: a line for whatever went wrong with a camera and did not end the run.
+    """
+
+    folder: Path
+    cameras: int
+    people: int
+    shared: int
+    frames: int
+    seconds: float
+    time_base: str
+    problems: tuple[str, ...]
+    interrupted: bool
+    files: tuple[str, ...]
+
+    def to_text(self) -> str:
+        """A few lines for whoever waited for it."""
+        lines = [
+            f"{_count(self.people, 'person', 'people')} in {_count(self.cameras, 'camera')}, "
+            f"{self.shared} of them in more than one",
+            f"{self.frames} camera-frames in {self.seconds:.0f} s ({self.frames / max(self.seconds, 1e-9):.1f}/s)",
+        ]
+        if self.time_base == "relative" and self.cameras > 1:
+            lines.append(
+                "times: no start times given, so the cameras were taken to begin together (time_base: relative)"
+            )
+        lines += self.problems
+        if self.interrupted:
+            lines.append("interrupted: the results end where the run was stopped")
+        lines.append(f"results: {self.folder}")
+        lines += [f"  {self.folder / name}" for name in self.files]
+        return "\n".join(lines)
+
+
+def track_recording(
+    config: Config,
+    out: Path,
+    overwrite: bool = False,
+    detection_files: Mapping[str, Path] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[int, int | None], None] = lambda _done, _total: None,
+) -> RunSummary:
+    """Track the configuration's cameras to their end and write the results to ``out``.
+
+    Args:
+        overwrite: replace the results of an earlier run in ``out``.
+        detection_files: camera id -> MOT file whose detections stand in for the detector.
+        stop: asked after each moment; once true the run completes what there is.
+        progress: told (camera-frames done, in all where known) after each camera-frame.
+
+    Raises:
+        ReidTrackerError: as its parts do; what was already written stays readable.
+    """
+    started = time.monotonic()
+    stopped = False
+
+    def stop_now() -> bool:
+        nonlocal stopped
+        stopped = stopped or stop()
+        return stopped
+
+    pipeline = build_pipeline(config, detection_files)
+    with ExitStack() as open_things:
+        sources = [
+            open_things.enter_context(
+                closing(open_source(camera.source, camera_id=camera.id, start_time=camera.start_time))
+            )
+            for camera in config.cameras
+        ]
+        facts = RunFacts(
+            common_time_base(sources),
+            tuple(_camera_facts(source, camera) for source, camera in zip(sources, config.cameras, strict=True)),
+            model_facts(config, pipeline),
+        )
+        folder = open_things.enter_context(RunFolder(out, config, facts, overwrite))
+        total = _total_frames(sources)
+        done = 0
+        for tracked in pipeline.run(sources, stop_now):
+            folder.write(tracked)
+            done += 1
+            progress(done, total)
+        for source in sources:
+            folder.note_undecodable(source.camera_id, _undecodable(source))
+        if stopped:
+            folder.mark_interrupted()
+    people = folder.summary.people()
+    return RunSummary(
+        folder=out,
+        cameras=len(sources),
+        people=len(people),
+        shared=sum(len(person.cameras) > 1 for person in people),
+        frames=done,
+        seconds=time.monotonic() - started,
+        time_base=facts.time_base,
+        problems=tuple(line for source in sources for line in _problem_lines(source)),
+        interrupted=stopped,
+        files=tuple(name for name in _WORTH_OPENING if (out / name).exists()),
+    )
+
+
+def demo_config() -> Config:
+    """The configuration of the two-camera clip that ships with the package.
+
+    Raises:
+        ConfigError: the clip is missing from the installation.
+    """
+    package = Path(__file__).resolve().parent
+    for folder in (package / "demo_clip", package.parent / "demos" / "clip"):
+        if (folder / "site.toml").is_file():
+            return load_config(folder / "site.toml")
+    raise ConfigError(f"demo clip: no folder {package / 'demo_clip'}; the installation is incomplete, reinstall it")
+
+
+# What the summary points to, where it was written.
+_WORTH_OPENING = ("report.html", "identities.json", "tracks.jsonl", "video", "crops")
+
+
+def _camera_facts(source: Source, camera: CameraConfig) -> CameraFacts:
+    """What a source says of itself beforehand; one from another package need not say anything."""
+    return CameraFacts(
+        id=camera.id,
+        source=camera.source,
+        size=getattr(source, "size", None),
+        fps=getattr(source, "fps", None),
+        start=getattr(source, "start_time", None),
+    )
+
+
+def _total_frames(sources: Sequence[Source]) -> int | None:
+    counts = [getattr(source, "frame_count", None) for source in sources]
+    return None if None in counts else sum(filter(None, counts))
+
+
+def _undecodable(source: Source) -> int:
+    problems = getattr(source, "problems", None)
+    return problems.counts[Problem.UNDECODABLE] if problems else 0
+
+
+def _problem_lines(source: Source) -> tuple[str, ...]:
+    problems = getattr(source, "problems", None)
+    return problems.lines() if problems else ()
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
