@@ -110,6 +110,6 @@ def _shrunk(pictures: NDArray[np.uint8], height: int, width: int) -> FloatArray:
     """(K, H, W) to (K, height, width) by mean over blocks; rows and columns that fill no block are left out."""
     down, across = max(1, pictures.shape[1] // height), max(1, pictures.shape[2] // width)
     whole = pictures[:, : down * height, : across * width]
-    blocks = whole.reshape(len(pictures), -1, down, whole.shape[2] // across, across)
+    blocks = whole.reshape(len(pictures), whole.shape[1] // down, down, whole.shape[2] // across, across)
     means: FloatArray = blocks.mean(axis=(2, 4), dtype=np.float32)
     return means
