@@ -250,7 +250,6 @@ def _person(
     person: PersonRecord, cameras: Sequence[str], axis: TimeAxis, summary: IdentitySummary, crop_of: CropOf
 ) -> Person:
     lanes = tuple(_lane(camera, person.tracklets, axis, lambda _: person.identity) for camera in cameras)
-    decisive = (EventType.LINKED, EventType.MERGED, EventType.SPLIT)
     return Person(
         identity=person.identity,
         colour=identity_hex(person.identity),
@@ -261,8 +260,17 @@ def _person(
         lanes=lanes,
         lines=tuple(_line(handover, lanes, axis) for handover in person.handovers),
         handovers=tuple(_handover_words(handover, axis) for handover in person.handovers),
-        links=tuple(_link(event, person, summary, axis, crop_of) for event in person.events if event.type in decisive),
+        links=tuple(
+            _link(event, person, summary, axis, crop_of) for event in person.events if _tells_why(event, person)
+        ),
     )
+
+
+def _tells_why(event: IdentityEvent, person: PersonRecord) -> bool:
+    """Whatever changed who somebody is, and why the person was somebody new in the first place."""
+    if event.type is EventType.STARTED:
+        return event.identity == person.identity and bool(event.evidence)
+    return event.type is not EventType.ENDED
 
 
 def _route(person: PersonRecord) -> list[str]:
@@ -350,7 +358,7 @@ def _counterpart(
     named = event.evidence.get("other_tracklet")
     if named in summary.records:
         return summary.records[named]
-    if subject is None or event.type is EventType.SPLIT:
+    if subject is None or event.type in (EventType.STARTED, EventType.SPLIT):
         return None
     earlier = [
         record for record in person.tracklets if record.tracklet not in event.tracklets and record.first <= event.time
@@ -364,6 +372,8 @@ def _sentence(
     seen = f"seen in {subject.camera_id} from {axis.text(subject.first)}" if subject else f"seen in {event.camera_id}"
     known = f", known from {other.camera_id} until {axis.text(other.last)}" if other else ""
     gone = " and ".join(f"person {identity}" for identity in event.supersedes)
+    if event.type is EventType.STARTED:
+        return f"Somebody {seen} was taken for a new person, person {event.identity}."
     if event.type is EventType.LINKED:
         return f"Somebody {seen} was recognised as person {event.identity}{known}."
     if event.type is EventType.MERGED:
