@@ -11,12 +11,13 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import cv2
 
 _LEVEL = "OPENCV_FFMPEG_LOGLEVEL"
 _QUIET = "-8"  # AV_LOG_QUIET
-_SILENT = 0  # cv2.utils.logging.LOG_LEVEL_SILENT, missing from OpenCV's typing
+_SILENT = 0  # LOG_LEVEL_SILENT of opencv2/core/utils/logger.defines.hpp
 
 # Several cameras may be opened by several threads; what is put back must be what was there before the first.
 _opening = threading.Lock()
@@ -25,15 +26,17 @@ _opening = threading.Lock()
 @contextmanager
 def _quietly() -> Iterator[None]:
     with _opening:
-        level = cv2.utils.logging.getLogLevel()
+        # OpenCV 5 moved these from the module itself.
+        logging: Any = cv2.utils.logging if hasattr(cv2.utils, "logging") else cv2
+        level = logging.getLogLevel()
         chosen = os.environ.get(_LEVEL)
-        cv2.utils.logging.setLogLevel(_SILENT)
+        logging.setLogLevel(_SILENT)
         if chosen is None:
             os.environ[_LEVEL] = _QUIET
         try:
             yield
         finally:
-            cv2.utils.logging.setLogLevel(level)
+            logging.setLogLevel(level)
             if chosen is None:
                 del os.environ[_LEVEL]
 

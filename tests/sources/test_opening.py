@@ -156,10 +156,11 @@ def test_importing_and_opening_leave_the_process_as_it_was(tmp_path: Path, write
     file = write_video(tmp_path / "a.avi")
     script = (
         "import os, threading, cv2\n"
-        "level, environment = cv2.utils.logging.getLogLevel(), dict(os.environ)\n"
+        "logging = cv2.utils.logging if hasattr(cv2.utils, 'logging') else cv2\n"  # OpenCV 5, 4
+        "level, environment = logging.getLogLevel(), dict(os.environ)\n"
         "from reid_tracker.sources import open_source\n"
         f"source = open_source({str(file)!r}, 'door'); iter(source)\n"
-        "assert cv2.utils.logging.getLogLevel() == level\n"
+        "assert logging.getLogLevel() == level\n"
         "assert dict(os.environ) == environment\n"
         "assert threading.active_count() == 1\n"
     )
