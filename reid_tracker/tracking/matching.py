@@ -78,7 +78,7 @@ def grown_overlap(tracks: FloatArray, detections: FloatArray, share: float | NDA
 
 def share_inside(boxes: FloatArray, others: FloatArray) -> FloatArray:
     """(N, M): how much of each of N boxes lies inside each of M others, 0..1."""
-    inside: FloatArray = intersection(boxes, others) / np.maximum(area(boxes), 1e-9)[:, None]
+    inside: FloatArray = (intersection(boxes, others) / np.maximum(area(boxes), 1e-9)[:, None]).astype(np.float32)
     return inside
 
 

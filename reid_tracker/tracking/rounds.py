@@ -91,6 +91,7 @@ def match_confident(view: View, matches: Matches, config: TrackingConfig) -> Ind
         matches.offers(~view.tentative, view.confident)
         & (view.overlap >= config.least_overlap)
         & (view.heights >= config.least_height_ratio)
+        & (view.evidence >= np.where(view.lost, config.least_lost_evidence, config.least_evidence)[:, None])
     )
     return assign(cost, allowed, 1.0)
 

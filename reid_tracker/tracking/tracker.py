@@ -263,9 +263,13 @@ class PersonTracker:
     def _start(self, frame: Frame, detections: Detections, appearance: Appearance, matches: Matches) -> None:
         """Begin tentative tracks on confident detections that nobody has and that are not inside a tracked person."""
         config = self._config
-        tracked = detections.boxes[matches.detection_of[~matches.open]]
-        inside = share_inside(detections.boxes, tracked).max(axis=1, initial=0)
-        new = matches.free & (detections.scores >= self._confident_score) & (inside < config.start_coverage)
+        new = matches.free & (detections.scores >= self._confident_score)
+        # detectors give a person's torso, or two people as one, as a further box: none begins inside a tracked box,
+        # nor inside a better one that begins with it
+        better = detections.scores[None] > detections.scores[:, None]
+        rivals = ~matches.free[None] | (new[None] & better)
+        inside = np.where(rivals, share_inside(detections.boxes, detections.boxes), 0)
+        new &= inside.max(axis=1, initial=0) < config.start_coverage
         covered = coverage(detections.boxes)
         for column in np.flatnonzero(new):
             track = Track(config.history_length, config.looks, config.look_variety, frame.time)
