@@ -313,7 +313,9 @@ def _names(metadata: Mapping[str, str]) -> dict[int, str]:
         return {}
     if isinstance(names, (list, tuple)):
         names = dict(enumerate(names))
-    return {int(key): str(value) for key, value in names.items()} if isinstance(names, dict) else {}
+    if not isinstance(names, dict) or all(str(name).isdigit() for name in names.values()):
+        return {}  # numbers in place of names say nothing
+    return {int(key): str(value) for key, value in names.items()}
 
 
 def _person(metadata: Mapping[str, str], classes: int | None, model: str) -> int:
