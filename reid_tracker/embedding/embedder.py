@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from reid_tracker.config import EmbeddingConfig, RuntimeConfig
 from reid_tracker.embedding.crops import crop_people
 from reid_tracker.embedding.quality import quality
 from reid_tracker.errors import ModelError
-from reid_tracker.runtime import InputSpec, Manifest, Session, TensorSpec, find_model, open_session
+from reid_tracker.runtime import InputSpec, Manifest, Session, find_model, open_session
 from reid_tracker.runtime.pictures import to_network_input
 from reid_tracker.types import Appearance, BoolArray, Detections, FloatArray, Frame, Image
 
@@ -35,14 +34,21 @@ class NetworkEmbedder:
         self._spec = spec
         self._size_hw = spec.size_hw
         self._batch = session.inputs[0].shape[0] or batch
-        self._global, self._stripes = _roles(session)
+        # Files leave sizes open that the network fixes; one black crop shows them, and warms the engine up.
+        seen = self._run(np.zeros((1, *self._size_hw, 3), np.uint8))
+        self._global, self._stripes = _roles(seen, session.describe().model)
+        stripes, stripe_dimension = seen[self._stripes].shape[1:] if self._stripes else (0, 0)
+        self._shapes = seen[self._global][0].size, stripes, stripe_dimension
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width of the crops that it takes."""
+        return self._size_hw
 
     @property
     def shapes(self) -> tuple[int, int, int]:
         """(D, S, d): length of global vectors, number and length of stripes (0, 0 where there are none)."""
-        dimension = math.prod(size or 0 for size in self._global.shape[1:])
-        stripes, stripe_dimension = self._stripes.shape[1:] if self._stripes else (0, 0)
-        return dimension, stripes or 0, stripe_dimension or 0
+        return self._shapes
 
     def describe(self) -> str:
         """Model, vectors, and how it runs."""
@@ -61,6 +67,8 @@ class NetworkEmbedder:
         Raises:
             ModelError: the network gives vectors that are not finite, or of no length.
         """
+        if not frames:
+            return []
         rows: list[NDArray[np.int64]] = []
         crops: list[Image] = []
         qualities: list[FloatArray] = []
@@ -71,7 +79,7 @@ class NetworkEmbedder:
             crops.append(cut[valid])
             height, width = frame.image.shape[:2]
             qualities.append(quality(found.boxes, found.scores, (height, width), crops[-1], rows[-1]))
-        global_, stripes = self.embed(np.concatenate(crops) if crops else np.zeros((0, *self._size_hw, 3), np.uint8))
+        global_, stripes = self.embed(np.concatenate(crops))
         ends = np.cumsum([len(found) for found in rows])[:-1]
         return [
             _appearance(len(found), which, looks, parts, good)
@@ -98,9 +106,9 @@ class NetworkEmbedder:
         for start in range(0, len(crops_bgr), self._batch):
             part = slice(start, min(start + self._batch, len(crops_bgr)))
             outputs = self._run(crops_bgr[part])
-            global_[part] = self._unit(outputs[self._global.name].reshape(-1, dimension), self._global.name)
+            global_[part] = self._unit(outputs[self._global].reshape(-1, dimension), self._global)
             if self._stripes:
-                stripes[part] = self._unit(outputs[self._stripes.name], self._stripes.name)
+                stripes[part] = self._unit(outputs[self._stripes], self._stripes)
         return global_, stripes
 
     def _run(self, crops_bgr: Image) -> dict[str, NDArray[Any]]:
@@ -153,16 +161,15 @@ def _input_of(session: Session, manifest: Manifest | None, path: Path) -> InputS
     return InputSpec(name=tensor.name, size_hw=(height, width), layout=layout, dtype=dtype)
 
 
-def _roles(session: Session) -> tuple[TensorSpec, TensorSpec | None]:
-    """The output of global vectors, and that of stripes where there is one, by their shapes."""
-    flat = [tensor for tensor in session.outputs if len([size for size in tensor.shape[1:] if size != 1]) == 1]
-    striped = [tensor for tensor in session.outputs if len(tensor.shape) == 3 and tensor not in flat]
-    unknown = any(size is None for tensor in (*flat, *striped) for size in tensor.shape[1:])
-    if len(flat) != 1 or len(striped) > 1 or unknown:
-        given = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in session.outputs)
+def _roles(outputs: Mapping[str, NDArray[Any]], model: str) -> tuple[str, str | None]:
+    """Names of the output of global vectors, and of that of stripes where there is one, by their shapes."""
+    flat = [name for name, values in outputs.items() if values.ndim >= 2 and values[0].size == max(values.shape[1:])]
+    striped = [name for name, values in outputs.items() if values.ndim == 3 and name not in flat]
+    if len(flat) != 1 or len(striped) > 1:
+        given = ", ".join(f"{name} {values.shape}" for name, values in outputs.items())
         raise ModelError(
-            f"model {session.describe().model}: puts out {given}; an embedder has one output (N, D), and may have "
-            "one (N, S, d) of stripes, with D, S and d fixed"
+            f"model {model}: puts out {given} for one crop; an embedder has one output (N, D), and may have one "
+            "(N, S, d) of stripes"
         )
     return flat[0], striped[0] if striped else None
 
