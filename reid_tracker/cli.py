@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, cast
 
 import typer
 from rich.console import Console
@@ -20,6 +20,7 @@ from reid_tracker import __version__
 from reid_tracker.config import CameraConfig, Config, load_config
 from reid_tracker.errors import ConfigError, ReidTrackerError
 
+Ids = Literal["emitted", "final"]
 USAGE, FAILURE, INTERRUPTED = 2, 1, 130
 
 app = typer.Typer(
@@ -134,7 +135,7 @@ def evaluate(
     """Score a run against ground truth: HOTA, IDF1, MOTA per camera and across cameras."""
     from reid_tracker.evaluation import evaluate as score
 
-    result = score(truth, tracks, ids=_one_of(ids, ("emitted", "final"), "--ids"))
+    result = score(truth, tracks, ids=_ids(ids))
     out.print_json(json.dumps(result.to_json())) if as_json else out.print(result.to_text(), markup=False)
 
 
@@ -148,7 +149,7 @@ def export(
     """Write a run's tracks in another program's format."""
     from reid_tracker.results import export as write_export
 
-    for path in write_export(tracks, output, format_, ids=_one_of(ids, ("emitted", "final"), "--ids")):
+    for path in write_export(tracks, output, format_, ids=_ids(ids)):
         out.print(str(path), markup=False)
 
 
@@ -247,10 +248,10 @@ def _assignment(text: str, option: str) -> tuple[str, str]:
     return name, value
 
 
-def _one_of(value: str, allowed: tuple[str, ...], option: str) -> str:
-    if value not in allowed:
-        raise ConfigError(f"{option} {value!r}: expected one of {', '.join(allowed)}")
-    return value
+def _ids(value: str) -> Ids:
+    if value not in ("emitted", "final"):
+        raise ConfigError(f"--ids {value!r}: expected emitted or final")
+    return cast(Ids, value)
 
 
 @contextmanager
