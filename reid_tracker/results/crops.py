@@ -203,6 +203,7 @@ class CropsSink:
             try:
                 path.write_bytes(crop.jpeg)
             except OSError as error:
+                path.unlink(missing_ok=True)
                 raise output_error(path, error) from error
             self._saved.append(replace(crop, jpeg=b""))
 

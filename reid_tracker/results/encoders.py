@@ -156,6 +156,7 @@ class FfmpegEncoder:
             raise failure
 
     def _failure(self) -> OutputError:
+        self._path.unlink(missing_ok=True)  # without its end an .mp4 shows nothing
         self._complaints.seek(0)
         words = self._complaints.read().decode(errors="replace").strip().splitlines()
         return OutputError(f"{self._path}: ffmpeg failed ({words[-1] if words else 'it gives no reason'})")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import errno
+import functools
+import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, TextIO
 
-from reid_tracker.errors import OutputError
+from reid_tracker.errors import OutputError, ReidTrackerError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+_log = logging.getLogger(__name__)
 
 
 def output_error(path: Path, error: OSError) -> OutputError:
@@ -27,6 +31,26 @@ def output_error(path: Path, error: OSError) -> OutputError:
             f"{path}: not writable ({error.strerror}); choose another output folder or change its rights"
         )
     return OutputError(f"{path}: cannot be written ({error.strerror or error}); choose another output folder")
+
+
+def try_all(steps: Iterable[Callable[[], None]]) -> None:
+    """Take every step, also after one that failed.
+
+    Raises:
+        ReidTrackerError: the first failure; the others are in the log.
+    """
+    failures: list[ReidTrackerError] = []
+    for step in steps:
+        try:
+            step()
+        except ReidTrackerError as error:
+            failures.append(error)
+        except OSError as error:  # of a sink that does not put it into words itself
+            failures.append(output_error(Path(error.filename or "results"), error))
+    for failure in failures[1:]:
+        _log.error("%s", failure)
+    if failures:
+        raise failures[0]
 
 
 def make_folder(path: Path) -> None:
@@ -47,7 +71,7 @@ def write_atomically(path: Path, parts: Iterable[str]) -> None:
     Raises:
         OutputError: it cannot be written; the old file, if any, is untouched.
     """
-    beside = path.with_name(f".{path.name}.part")
+    beside = path.with_name(part_name(path.name))
     try:
         with beside.open("w", encoding="utf-8") as file:
             for part in parts:
@@ -58,6 +82,11 @@ def write_atomically(path: Path, parts: Iterable[str]) -> None:
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise output_error(path, error) from error
+
+
+def part_name(name: str) -> str:
+    """What a file is called while ``write_atomically`` has not finished it."""
+    return f".{name}.part"
 
 
 class AppendFile:
@@ -72,7 +101,6 @@ class AppendFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._length = 0
         try:
             self._file: BinaryIO | None = path.open("wb", buffering=0)
         except OSError as error:
@@ -87,19 +115,15 @@ class AppendFile:
         if self._file is None:
             raise OutputError(f"{self.path}: already closed; write before closing")
         try:
+            start = self._file.tell()
             left = memoryview(record)
             while left:
                 left = left[self._file.write(left) :]
         except OSError as error:
-            self._take_back()
+            if self.path.is_file():  # a device has nothing to take back
+                self._file.truncate(start)
+                self._file.seek(start)
             raise output_error(self.path, error) from error
-        self._length += len(record)
-
-    def _take_back(self) -> None:
-        assert self._file is not None
-        if self._file.seekable() and self.path.is_file():
-            self._file.truncate(self._length)
-            self._file.seek(self._length)
 
     def close(self) -> None:
         """Close; may be called twice.
@@ -170,11 +194,9 @@ class CameraFiles:
         Raises:
             OutputError: what was left to write cannot be written.
         """
-        for path, file in zip(self.paths, self._files.values(), strict=True):
-            try:
-                file.close()
-            except OSError as error:
-                raise output_error(path, error) from error
+        try_all(
+            [functools.partial(_close, path, file) for path, file in zip(self.paths, self._files.values(), strict=True)]
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -182,4 +204,22 @@ class CameraFiles:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except OutputError:
+            self._remove()
+            raise
+        if error is not None:
+            self._remove()
+
+    def _remove(self) -> None:
+        """What is not whole is not left."""
+        for path in self.paths:
+            path.unlink(missing_ok=True)
+
+
+def _close(path: Path, file: TextIO) -> None:
+    try:
+        file.close()
+    except OSError as error:
+        raise output_error(path, error) from error

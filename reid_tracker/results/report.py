@@ -43,7 +43,8 @@ class ReportSink:
         self._best = BestCrops(1, CROP_HEIGHT, self._keep)
         self._crops: dict[int, tuple[Crop, int, int]] = {}  # tracklet -> crop without picture, and where that lies
         try:
-            self._pictures = tempfile.TemporaryFile(dir=self._path.parent)  # noqa: SIM115 (lives as long as the sink)
+            # unbuffered: a full disk shows when a picture is put aside, not when the file is closed
+            self._pictures = tempfile.TemporaryFile(dir=self._path.parent, buffering=0)  # noqa: SIM115 (lives as long as the sink)
         except OSError as error:
             raise output_error(self._path, error) from error
         self._closed = False
@@ -67,7 +68,6 @@ class ReportSink:
         self._closed = True
         with self._pictures:
             self._best.finish()
-            self._pictures.flush()
             self._render()
 
     def __enter__(self) -> Self:
@@ -95,7 +95,9 @@ class ReportSink:
         best = crops[0]
         try:
             start = self._pictures.seek(0, 2)
-            self._pictures.write(best.jpeg)
+            left = memoryview(best.jpeg)
+            while left:
+                left = left[self._pictures.write(left) :]
         except OSError as error:
             raise output_error(self._path, error) from error
         self._crops[best.tracklet] = (replace(best, jpeg=b""), start, len(best.jpeg))

@@ -15,6 +15,7 @@ from reid_tracker.types import EventType, IdentityEvent
 
 STRIPES_WITHOUT_PATH = 8
 BAR_HEIGHT, BAR_GAP, BAR_MARGIN, LANE_GAP = 14, 2, 3, 4  # pixels
+MOST_LANES = 6  # on a site of more cameras a person's timeline leaves out those that did not see the person
 _NICE_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 _MOST_TICKS = 8
 _TOLD_IN_WORDS = {
@@ -249,7 +250,8 @@ def build_report(summary: IdentitySummary, run: Mapping[str, Any], crop_of: Crop
 def _person(
     person: PersonRecord, cameras: Sequence[str], axis: TimeAxis, summary: IdentitySummary, crop_of: CropOf
 ) -> Person:
-    lanes = tuple(_lane(camera, person.tracklets, axis, lambda _: person.identity) for camera in cameras)
+    shown = cameras if len(cameras) <= MOST_LANES else [camera for camera in cameras if camera in person.cameras]
+    lanes = tuple(_lane(camera, person.tracklets, axis, lambda _: person.identity) for camera in shown)
     return Person(
         identity=person.identity,
         colour=identity_hex(person.identity),

@@ -6,7 +6,7 @@ import json
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from reid_tracker import __version__
 from reid_tracker.config import Config
-from reid_tracker.errors import ConfigError, OutputError
+from reid_tracker.errors import ConfigError, ReidTrackerError
 from reid_tracker.parts import Sink, find_part
 from reid_tracker.results.crops import CROPS_TABLE, CropsSink
 from reid_tracker.results.encoders import choose_codec
@@ -29,7 +29,7 @@ from reid_tracker.results.facts import (
     hide_credentials,
     models_to_json,
 )
-from reid_tracker.results.files import make_folder, output_error, write_atomically
+from reid_tracker.results.files import make_folder, output_error, part_name, try_all, write_atomically
 from reid_tracker.results.identities import IDENTITIES_FILE, IdentitySummary
 from reid_tracker.results.jsonl import TRACKS_FILE, JsonLinesSink
 from reid_tracker.results.looks import LOOKS_FILE, LooksSink
@@ -38,6 +38,9 @@ from reid_tracker.results.video import VideoSink
 from reid_tracker.types import TrackedFrame
 
 MOT_FOLDER, VIDEO_FOLDER, CROPS_FOLDER = "mot", "video", "crops"
+
+# Room for the last run.json: a run whose disk filled up must still be able to say so. There while a run goes on.
+RESERVE_FILE, RESERVE_BYTES = ".reserve", 1 << 16
 
 # What a run may have left: these files, and in these folders the files of these forms. Nothing else is ever removed.
 OWN_FILES = (RUN_FILE, TRACKS_FILE, IDENTITIES_FILE, LOOKS_FILE, REPORT_FILE)
@@ -133,6 +136,7 @@ class RunFolder:
 
         make_folder(self.path)
         claim_folder(self.path, overwrite)
+        _write_reserve(self.path / RESERVE_FILE)
         self._write_run("running")
         self._sinks: list[Sink] = []
         try:
@@ -183,20 +187,21 @@ class RunFolder:
         if self._closed:
             return
         self._closed = True
-        steps: list[Callable[[], None]] = [
-            self._close_sinks,
-            self._write_identities,
-            lambda: self._export_mot("emitted"),
-            lambda: self._export_mot("final"),
-        ]
-        failures = [failure for failure in map(_attempt, steps) if failure]
-        if failures and self._failure is None:
-            self._failure = str(failures[0])
-        failures += [failure for failure in [_attempt(lambda: self._write_run(self._status()))] if failure]
-        for failure in failures[1:]:
-            _log.error("%s", failure)
-        if failures:
-            raise failures[0]
+        try:
+            try_all(
+                [
+                    self._close_sinks,
+                    self._write_identities,
+                    lambda: self._export_mot("emitted"),
+                    lambda: self._export_mot("final"),
+                ]
+            )
+        except ReidTrackerError as error:
+            self._failure = self._failure or str(error)
+            raise
+        finally:
+            (self.path / RESERVE_FILE).unlink(missing_ok=True)
+            self._write_run(self._status())
 
     def __enter__(self) -> Self:
         return self
@@ -211,8 +216,9 @@ class RunFolder:
             self.mark_interrupted()
         else:
             self._failure = f"{type(error).__name__}: {error}"
-        failure = _attempt(self.close)
-        if failure:  # the first error is the one to hear of
+        try:
+            self.close()
+        except ReidTrackerError as failure:  # the first error is the one to hear of
             _log.error("%s", failure)
 
     def _open_sinks(self) -> None:
@@ -236,11 +242,7 @@ class RunFolder:
         return {"name": embedder.name, "sha256": embedder.sha256} if embedder else {}
 
     def _close_sinks(self) -> None:
-        failures = [failure for failure in (_attempt(sink.close) for sink in self._sinks) if failure]
-        for failure in failures[1:]:
-            _log.error("%s", failure)
-        if failures:
-            raise failures[0]
+        try_all(sink.close for sink in self._sinks)
 
     def _write_identities(self) -> None:
         _write_json(self.path / IDENTITIES_FILE, self._summary.to_json())
@@ -309,20 +311,20 @@ def claim_folder(path: Path, overwrite: bool) -> None:
 
 def own_files(path: Path) -> list[Path]:
     """The files in ``path`` that a run wrote."""
-    found = [path / name for name in OWN_FILES if (path / name).is_file()]
+    names = [*OWN_FILES, RESERVE_FILE, *(part_name(name) for name in OWN_FILES)]  # parts: left by a run that was killed
+    found = [path / name for name in names if (path / name).is_file()]
     for folder, form in OWN_FOLDERS.items():
         if (path / folder).is_dir():
             found += sorted(file for file in (path / folder).iterdir() if file.is_file() and form.fullmatch(file.name))
     return found
 
 
+def _write_reserve(path: Path) -> None:
+    try:
+        path.write_bytes(b" " * RESERVE_BYTES)
+    except OSError as error:
+        raise output_error(path, error) from error
+
+
 def _write_json(path: Path, value: Any) -> None:
     write_atomically(path, [json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False), "\n"])
-
-
-def _attempt(step: Callable[[], None]) -> OutputError | None:
-    try:
-        step()
-    except OutputError as error:
-        return error
-    return None

@@ -13,7 +13,7 @@ import numpy as np
 
 from reid_tracker.results.drawing import Annotator
 from reid_tracker.results.encoders import SUFFIX, Codec, Encoder, open_encoder
-from reid_tracker.results.files import file_name, make_folder
+from reid_tracker.results.files import file_name, make_folder, try_all
 from reid_tracker.types import Image, TrackedFrame
 
 LEAST_FPS, MOST_FPS = 0.1, 60.0
@@ -61,8 +61,7 @@ class VideoSink:
         Raises:
             OutputError: one cannot be completed.
         """
-        for camera in self._cameras.values():
-            camera.close()
+        try_all(camera.close for camera in self._cameras.values())
 
     def __enter__(self) -> Self:
         return self
@@ -89,25 +88,26 @@ class _CameraVideo:
     def write(self, image: Image, tracked: TrackedFrame) -> None:
         drawn = self._annotator.draw(image, tracked)
         if self._last is not None:
-            self._open(tracked.time)
+            self._open(self._last[1], tracked.time)
             self._append(*self._last, until=tracked.time)
         else:
             self._size = _even(drawn)
         self._last = (_fitted(drawn, self._size), tracked.time)
 
     def close(self) -> None:
-        if self._last is not None:
-            self._open(None)
-            self._append(*self._last, until=None)
-            self._last = None
-        if self._encoder is not None:
-            self._encoder.close()
+        try:
+            if self._last is not None:
+                last, self._last = self._last, None
+                self._open(last[1], None)
+                self._append(*last, until=None)
+        finally:
+            if self._encoder is not None:
+                self._encoder.close()
 
-    def _open(self, second_time: float | None) -> None:
+    def _open(self, first_time: float, second_time: float | None) -> None:
         """Start the file once the rate is known: given, or from the first two frames."""
-        if self._clock is not None or self._last is None:
+        if self._clock is not None:
             return
-        first_time = self._last[1]
         fps = self._fps
         if not fps:
             fps = 1 / (second_time - first_time) if second_time and second_time > first_time else UNKNOWN_FPS

@@ -183,12 +183,18 @@ class FullDisk:
     def __init__(self, file: object, room: int) -> None:
         self._file, self._room = file, room
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | str) -> int:
         if not self._room:
             raise OSError(28, "No space left on device")
         fitting = data[: self._room]
         self._room -= len(fitting)
         return self._file.write(fitting)  # type: ignore[attr-defined, no-any-return]
+
+    def __enter__(self) -> FullDisk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()  # type: ignore[attr-defined]
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._file, name)
@@ -216,6 +222,31 @@ def test_a_full_disk_leaves_what_was_written_readable(tmp_path: Path, run: list[
     facts = read_run(out)
     assert facts["status"] == "failed"
     assert "the disk is full" in facts["error"]
+
+
+def test_what_could_not_be_completed_is_not_left_half(
+    tmp_path: Path, run: list[TrackedFrame], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every file of the end meets a full disk; run.json has room kept for it, and the first failure is raised."""
+    out = tmp_path / "out"
+    original = Path.open
+
+    def full(path: Path, mode: str = "r", **options: object) -> object:
+        file = original(path, mode, **options)  # type: ignore[call-overload]
+        ending = "w" in mode and (path.suffix == ".txt" or "identities" in path.name)
+        return FullDisk(file, 0) if ending else file
+
+    folder = RunFolder(out, Config(), FACTS)
+    assert (out / ".reserve").stat().st_size == 1 << 16
+    for tracked in run:
+        folder.write(tracked)
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(OutputError, match=r"identities\.json: the disk is full"):
+        folder.close()
+    monkeypatch.undo()
+    assert files_in(out) == {"run.json", "tracks.jsonl", "looks.npy"}
+    assert read_run(out)["status"] == "failed"
+    assert "door.txt: the disk is full" in caplog.text
 
 
 def test_a_sink_of_another_package_is_written_to_and_closed(
@@ -251,8 +282,8 @@ def test_memory_does_not_grow_with_frames(tmp_path: Path, run: list[TrackedFrame
         for _ in range(200):
             folder.write(quiet)
         before, _ = tracemalloc.get_traced_memory()
-        for _ in range(2000):
+        for _ in range(800):
             folder.write(quiet)
         after, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    assert after - before < 20_000
+    assert after - before < 10_000
