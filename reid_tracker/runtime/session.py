@@ -1,4 +1,4 @@
-"""One call over the inference engines, and the choice among them (docs/decisions/0003-inference-runtime.md)."""
+"""One call over the inference engines, and the choice among them (docs/decisions/0004-inference-runtime.md)."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _choose(path: Path, config: RuntimeConfig) -> tuple[str, str]:
         _must_have("openvino")
         return "openvino", f"{config.precision} needs it"
     if _installed("openvino"):
-        return "openvino", "auto: on a CPU at least as fast"
+        return "openvino", "auto: on a CPU the faster one for people in view"
     _must_have("onnxruntime")
     return "onnxruntime", "auto: openvino is not installed"
 

@@ -14,6 +14,8 @@ from reid_tracker.errors import ConfigError, ModelError
 from reid_tracker.runtime.registry import checksum
 from reid_tracker.types import Frame
 
+LEAST = 0.3  # leaves fewer candidates than the detector keeps before suppression
+
 NEEDS_ULTRALYTICS = pytest.mark.skipif(
     importlib.util.find_spec("ultralytics") is None, reason="needs ultralytics (extra)"
 )
@@ -71,45 +73,61 @@ def test_file_that_is_no_model_says_so(tmp_path: Path) -> None:
 
 @NEEDS_ULTRALYTICS
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of its exporter
 @pytest.mark.parametrize("architecture", ["yolo11n.yaml", "yolov8n.yaml", "yolov5n.yaml", "yolo26n.yaml"])
-@pytest.mark.parametrize("size_hw", [(480, 640), (300, 400)])
-def test_same_people_as_its_own_predict(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str, size_hw: tuple[int, int]
-) -> None:
+def test_same_people_as_its_own_predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str) -> None:
     """Drawn weights find nothing sensible, but any difference in letterbox, colours, decoding or suppression shows."""
-    import torch
     from ultralytics import YOLO
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    torch.manual_seed(0)
-    model = YOLO(architecture)
     path = tmp_path / "model.pt"
-    model.save(path)
-    image = np.random.default_rng(0).integers(0, 255, (*size_hw, 3), np.uint8)
-    least = _threshold(model, image)
-    (expected,) = model.predict(image, imgsz=640, conf=least, iou=0.6, classes=[0], max_det=1000, verbose=False)
+    blocks = np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8)
+    image = blocks.repeat(10, axis=0).repeat(10, axis=1)  # 300 x 400: scaled and letterboxed
+    _draw(architecture, image, path)
     settings = {
         "detection.trust_model": True,
         "detection.input_size": 640,
-        "detection.score_threshold": least,
+        "detection.score_threshold": LEAST,
         "detection.confident_score": 1.0,
         "runtime.backend": "onnxruntime",
     }
     (found,) = opened(path, **settings)([Frame("door", 0, 0.0, image)])  # type: ignore[operator]
+    (expected,) = YOLO(path).predict(image, imgsz=640, conf=LEAST, iou=0.6, classes=[0], max_det=1000, verbose=False)
     people = expected.boxes.data.numpy()  # x1 y1 x2 y2 score class
-    assert len(people) >= 5
-    assert abs(len(found) - len(people)) <= 1  # a score may fall on either side of the threshold
-    count = min(len(found), len(people)) - 1
-    np.testing.assert_allclose(found.scores[:count], people[:count, 4], atol=1e-4)
+    assert len(people) >= 20
+    # rounding puts a score on either side of the threshold, or an overlap on either side of its limit
+    few = 0.02 * len(people) + 1
+    assert abs(len(found) - len(people)) <= few
     # predict clips boxes to the frame, which this project leaves to those who cut
-    height, width = size_hw
-    inside = np.clip(found.boxes, 0, [width, height, width, height])
-    nearest = np.abs(people[:count, None, :4] - inside[None]).max(axis=2).min(axis=1)
-    assert nearest.max() < 0.5
+    inside = np.clip(found.boxes, 0, [400, 300, 400, 300])
+    same_place = np.abs(people[:, None, :4] - inside[None]).max(axis=2) < 0.5
+    same_score = np.abs(people[:, None, 4] - found.scores[None]) < 1e-3
+    assert (~(same_place & same_score).any(axis=1)).sum() <= few
 
 
-def _threshold(model: object, image: np.ndarray) -> float:
-    """A score that a few dozen boxes of a network with drawn weights pass."""
-    (everything,) = model.predict(image, imgsz=640, conf=1e-4, iou=0.6, classes=[0], max_det=1000, verbose=False)  # type: ignore[operator,attr-defined]
-    scores = np.sort(everything.boxes.conf.numpy())[::-1]
-    return float(scores[: min(40, len(scores))].min())
+def _draw(architecture: str, image: np.ndarray, path: Path) -> None:
+    """Save a network with drawn weights that yet gives varied scores and boxes: normalisation fitted to the picture,
+    the last layers of the heads spread out, and people likelier than the other classes."""
+    import torch
+    from ultralytics import YOLO
+
+    torch.manual_seed(0)
+    model = YOLO(architecture)
+    picture = torch.from_numpy(image[..., ::-1].transpose(2, 0, 1).copy())[None].float() / 255
+    model.model.train()
+    with torch.no_grad():
+        for layer in model.model.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.momentum = 1.0
+        model.model(torch.nn.functional.interpolate(picture, (480, 640)))
+        head = model.model.model[-1]
+        for name, branches in head.named_children():
+            for branch in branches if name.endswith(("cv2", "cv3")) else ():
+                if name.endswith("cv3"):
+                    branch[-1].weight *= 2
+                    branch[-1].bias[:] = -8
+                    branch[-1].bias[0] = -2
+                elif head.reg_max > 1:
+                    branch[-1].weight *= 5
+    model.model.eval()
+    model.save(path)
