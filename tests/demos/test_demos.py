@@ -1,0 +1,99 @@
+"""Every program in demos/ runs as it says, here on a few seconds of the demo clip."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from reid_tracker import open_source, read_tracks
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DEMOS = sorted(file.name for file in (REPOSITORY / "demos").glob("*.py"))
+
+# Two people walk through door and three through hall then, and both cameras see somebody at once.
+FIRST_FRAME, FRAMES = 250, 24
+
+
+def _run(demo: str, *arguments: object) -> str:
+    done = subprocess.run(
+        [sys.executable, str(REPOSITORY / "demos" / demo), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def short_clip(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Door and hall, a few seconds each."""
+    folder = tmp_path_factory.mktemp("clip")
+    for name in ("door", "hall"):
+        source = open_source(REPOSITORY / "demos/clip" / f"{name}.mp4", camera_id=name)
+        stretch = list(itertools.islice(source, FIRST_FRAME, FIRST_FRAME + FRAMES))
+        source.close()
+        height, width = stretch[0].image.shape[:2]
+        writer = cv2.VideoWriter(str(folder / f"{name}.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (width, height))
+        for frame in stretch:
+            writer.write(frame.image)
+        writer.release()
+    return folder / "door.mp4", folder / "hall.mp4"
+
+
+@pytest.fixture(scope="session")
+def tracks(short_clip: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What track_two_cameras.py writes."""
+    out = tmp_path_factory.mktemp("run") / "tracks.jsonl"
+    assert f"wrote {out}" in _run("track_two_cameras.py", *short_clip, out)
+    return out
+
+
+def test_track_two_cameras_writes_people_in_both(tracks: Path) -> None:
+    frames = list(read_tracks(tracks))
+    assert len(frames) == 2 * FRAMES
+    assert {frame.camera_id for frame in frames if frame.people} == {"door", "hall"}
+
+
+def test_own_loop_says_who_is_where_every_second(short_clip: tuple[Path, Path]) -> None:
+    lines = _run("own_loop.py", *short_clip).splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == ["0", "1", "2"]
+    assert all("'door'" in line and "'hall'" in line for line in lines[:-1])
+    assert lines[-1].startswith("at the end:")
+
+
+def test_own_detector_follows_what_it_was_given(short_clip: tuple[Path, Path]) -> None:
+    lines = _run("own_detector.py", *short_clip).splitlines()
+    assert lines
+    assert all(line.startswith("person ") for line in lines)
+
+
+def test_read_results_follows_one_person(tracks: Path) -> None:
+    seen = {person.identity for frame in read_tracks(tracks, ids="final") for person in frame.people}
+    wanted = min(seen)
+
+    assert _run("read_results.py", tracks, wanted).startswith(f"person {wanted}, in ")
+    first, *stays = _run("read_results.py", tracks).splitlines()
+    assert first.startswith("person ")
+    assert any(line.split()[0] in ("door", "hall") for line in stays)
+
+
+def test_people_count_counts_each_once(tracks: Path) -> None:
+    seen = {person.identity for frame in read_tracks(tracks, ids="final") for person in frame.people}
+    lines = _run("people_count.py", tracks, 1).splitlines()
+    assert lines[-1] == f"in all: {len(seen)} different people"
+    assert len(lines) == 1 + 3 + 1  # heading, seconds 0 to 2, sum
+
+
+def test_every_demo_is_short_and_tested() -> None:
+    tests = Path(__file__).read_text(encoding="utf-8")
+    assert len(DEMOS) >= 5
+    for name in DEMOS:
+        assert len((REPOSITORY / "demos" / name).read_text(encoding="utf-8").splitlines()) < 60, name
+        assert f'"{name}"' in tests, name
