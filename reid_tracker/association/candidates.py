@@ -132,7 +132,7 @@ class Weigher:
 
     def _shortlist(self, passage: Passage) -> NDArray[np.intp]:
         """Rows of the gallery that looks and time together leave as worth a closer look."""
-        if passage.looks is None or len(self._gallery) == 0:
+        if passage.looks is None or not self._gallery.precisions.any():  # nobody has been looked at yet
             return np.zeros(0, np.intp)
         spread = self._calibration.spread
         variance = float(spread.of_passage(passage.looks.weight))
