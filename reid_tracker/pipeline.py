@@ -37,7 +37,7 @@ class Pipeline:
         self.embedder = embedder
         self.associator = associator
         self.trackers: dict[str, Tracker] = {}
-        self._new_tracker = new_tracker
+        self.new_tracker = new_tracker
         self._keep_images = keep_images
 
     @classmethod
@@ -93,5 +93,5 @@ class Pipeline:
 
     def _tracker_of(self, camera_id: str) -> Tracker:
         if camera_id not in self.trackers:
-            self.trackers[camera_id] = self._new_tracker(camera_id)
+            self.trackers[camera_id] = self.new_tracker(camera_id)
         return self.trackers[camera_id]
