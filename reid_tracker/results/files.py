@@ -179,14 +179,23 @@ class CameraFiles:
         Raises:
             OutputError: it cannot be written.
         """
-        path = self._folder / f"{file_name(camera_id)}{self._suffix}"
+        file = self._files.get(camera_id) or self._open(camera_id)
         try:
-            if camera_id not in self._files:
-                self._files[camera_id] = path.open("w", encoding="utf-8")
-                self.paths.append(path)
-            self._files[camera_id].write(text)
+            file.write(text)
+        except OSError as error:
+            raise output_error(self._path(camera_id), error) from error
+
+    def _open(self, camera_id: str) -> TextIO:
+        path = self._path(camera_id)
+        try:
+            file = self._files[camera_id] = path.open("w", encoding="utf-8")
         except OSError as error:
             raise output_error(path, error) from error
+        self.paths.append(path)
+        return file
+
+    def _path(self, camera_id: str) -> Path:
+        return self._folder / f"{file_name(camera_id)}{self._suffix}"
 
     def close(self) -> None:
         """Close all files.

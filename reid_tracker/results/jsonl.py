@@ -187,13 +187,17 @@ def _frames(file: Path) -> Iterator[TrackedFrame]:
                 raise InputError(f"{file}: line {number} is no line of tracks.jsonl ({_reason(error)})") from error
 
 
+def with_identities(tracked: TrackedFrame, identity_of: Mapping[int, int]) -> TrackedFrame:
+    """The frame with each person under the identity that ``identity_of`` gives the tracklet, where it gives one."""
+    people = tuple(
+        replace(person, identity=identity_of.get(person.tracklet, person.identity)) for person in tracked.people
+    )
+    return replace(tracked, people=people)
+
+
 def _with_final_ids(file: Path) -> Iterator[TrackedFrame]:
     identity_of = final_ids(file)
-    for tracked in _frames(file):
-        people = tuple(
-            replace(person, identity=identity_of.get(person.tracklet, person.identity)) for person in tracked.people
-        )
-        yield replace(tracked, people=people)
+    return (with_identities(tracked, identity_of) for tracked in _frames(file))
 
 
 def _reason(error: Exception) -> str:

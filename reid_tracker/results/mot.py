@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from reid_tracker.results.files import CameraFiles
-from reid_tracker.results.jsonl import IdKind, read_tracks
+from reid_tracker.results.jsonl import IdKind, read_tracks, with_identities
 from reid_tracker.types import TrackedFrame
 
 
@@ -30,6 +31,23 @@ def export_mot(tracks: Path, out: Path, ids: IdKind) -> list[Path]:
         for tracked in read_tracks(tracks, ids):
             files.write(tracked.camera_id, mot_lines(tracked))
         return files.paths
+
+
+def write_mot_of_run(tracks: Path, emitted: Path, final: Path, identity_of: Mapping[int, int]) -> None:
+    """Write both kinds of ids in one pass over the tracks, which for a long run is the longest part of completing it.
+
+    Args:
+        tracks: tracks.jsonl.
+        emitted, final: folders that exist, one per kind.
+        identity_of: tracklet -> final identity.
+
+    Raises:
+        InputError, OutputError: tracks cannot be read, files not written.
+    """
+    with CameraFiles(emitted, ".txt") as emitted_files, CameraFiles(final, ".txt") as final_files:
+        for tracked in read_tracks(tracks):
+            emitted_files.write(tracked.camera_id, mot_lines(tracked))
+            final_files.write(tracked.camera_id, mot_lines(with_identities(tracked, identity_of)))
 
 
 def mot_lines(tracked: TrackedFrame) -> str:

@@ -19,7 +19,6 @@ from reid_tracker.errors import ConfigError, ReidTrackerError
 from reid_tracker.parts import Sink, find_part
 from reid_tracker.results.crops import CROPS_TABLE, CropsSink
 from reid_tracker.results.encoders import choose_codec
-from reid_tracker.results.exporters import export
 from reid_tracker.results.facts import (
     RUN_FILE,
     VERSION,
@@ -33,6 +32,7 @@ from reid_tracker.results.files import make_folder, output_error, part_name, try
 from reid_tracker.results.identities import IDENTITIES_FILE, IdentitySummary
 from reid_tracker.results.jsonl import TRACKS_FILE, JsonLinesSink
 from reid_tracker.results.looks import LOOKS_FILE, LooksSink
+from reid_tracker.results.mot import write_mot_of_run
 from reid_tracker.results.report import REPORT_FILE, ReportSink
 from reid_tracker.results.video import VideoSink
 from reid_tracker.types import TrackedFrame
@@ -192,8 +192,7 @@ class RunFolder:
                 [
                     self._close_sinks,
                     self._write_identities,
-                    lambda: self._export_mot("emitted"),
-                    lambda: self._export_mot("final"),
+                    self._write_mot,
                 ]
             )
         except ReidTrackerError as error:
@@ -247,8 +246,12 @@ class RunFolder:
     def _write_identities(self) -> None:
         _write_json(self.path / IDENTITIES_FILE, self._summary.to_json())
 
-    def _export_mot(self, ids: str) -> None:
-        export(self.path, self.path / MOT_FOLDER / ids, "mot", ids=ids)
+    def _write_mot(self) -> None:
+        emitted, final = (self.path / MOT_FOLDER / ids for ids in ("emitted", "final"))
+        make_folder(emitted)
+        make_folder(final)
+        identity_of = {record.tracklet: self._summary.identity_of(record) for record in self._summary.records.values()}
+        write_mot_of_run(self.path / TRACKS_FILE, emitted, final, identity_of)
 
     def _status(self) -> RunStatus:
         if self._failure:
