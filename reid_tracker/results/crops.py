@@ -22,6 +22,7 @@ from reid_tracker.types import Image, TrackedFrame, TrackedPerson
 CROPS_TABLE = "crops.csv"
 JPEG_QUALITY = 90
 LEAST_SIDE = 8  # pixels; less shows nobody
+AT_THE_BORDER = 0.6  # of its quality is left to a crop that the frame's border may have cut
 SLOT_SECONDS = 1.0  # one crop of each second at most: neighbours in time show the same pose
 
 
@@ -48,7 +49,8 @@ class BestCrops:
     """Keeps the best few crops of each tracklet that is not over yet, from different seconds.
 
     Quality is the embedder's where the frame has one, else the share of the picture's height; a box that another one
-    covers from the front (its feet are lower) loses by the share covered. Grows with the people present, not with time.
+    covers from the front (its feet are lower) loses by the share covered, one at the frame's border by a part. Grows
+    with the people present, not with time.
 
     Args:
         count: crops per tracklet.
@@ -108,16 +110,19 @@ class BestCrops:
 
 def _quality(person: TrackedPerson, tracked: TrackedFrame) -> float:
     x1, y1, x2, y2 = person.box
-    base = person.quality or 0.5 * min((y2 - y1) / max(tracked.size[1], 1), 1)
-    covered = 0.0
-    for other in tracked.people:
-        if other is person or other.box[3] <= y2:
-            continue
-        width = min(x2, other.box[2]) - max(x1, other.box[0])
-        height = min(y2, other.box[3]) - max(y1, other.box[1])
-        if width > 0 and height > 0:
-            covered = max(covered, width * height / max((x2 - x1) * (y2 - y1), 1e-9))
-    return base * (1 - covered)
+    width, height = tracked.size
+    base = person.quality or 0.5 * min((y2 - y1) / max(height, 1), 1)
+    if x1 < 1 or y1 < 1 or x2 > width - 1 or y2 > height - 1:
+        base *= AT_THE_BORDER
+    others = [other.box for other in tracked.people if other is not person and other.box[3] > y2]
+    return base * (1 - max((_covered(person.box, other) for other in others), default=0.0))
+
+
+def _covered(box: tuple[float, ...], other: tuple[float, ...]) -> float:
+    """Share of ``box`` that ``other`` covers."""
+    width = min(box[2], other[2]) - max(box[0], other[0])
+    height = min(box[3], other[3]) - max(box[1], other[1])
+    return max(width, 0) * max(height, 0) / max((box[2] - box[0]) * (box[3] - box[1]), 1e-9)
 
 
 def cut(image: Image, box: tuple[float, float, float, float], height: int = 0) -> bytes | None:

@@ -61,6 +61,12 @@ def test_a_person_behind_another_is_no_good_picture(pictured_run: list[TrackedFr
     assert best_of([hidden, free], count=1)[2][0].frame == 0
 
 
+def test_a_person_whole_in_the_frame_is_preferred_to_one_cut_by_its_border(pictured_run: list[TrackedFrame]) -> None:
+    whole = replace(pictured_run[0], people=(replace(pictured_run[0].people[0], quality=0.7),), finished=())
+    leaving = replace(whole.people[0], quality=0.9, box=(290.0, 60.0, 330.0, 160.0))
+    assert best_of([replace(whole, index=1, time=0.1, people=(leaving,)), whole], count=1)[2][0].frame == 0
+
+
 @pytest.mark.parametrize(
     "box",
     [(-100.0, 0.0, -10.0, 50.0), (400.0, 0.0, 450.0, 50.0), (10.0, 10.0, 13.0, 90.0), (10.0, 235.0, 90.0, 500.0)],
