@@ -53,17 +53,20 @@ class Explainer:
         }
 
     def meeting(self, passage: Passage, identity: Identity) -> dict[str, Any]:
-        """The two looks that agree best: their distances and, where there are stripes, which stripes met."""
-        own, others = passage.kept, _all_looks(identity, passage)
-        if own is None or others is None:
-            return {"global_distance": None, "aligned_distance": None, "stripe_path": None}
+        """The two looks that agree best: whose they are, their distances and, where there are stripes, which met."""
+        own, known = passage.kept, _looked_at(identity, passage)
+        if own is None or not known:
+            return {"other_tracklet": None, "global_distance": None, "aligned_distance": None, "stripe_path": None}
+        others = _joined([looks for _, looks in known])
         distances = global_distance(own.global_, others.global_)
         mine, theirs = np.unravel_index(int(distances.argmin()), distances.shape)
         path, aligned = None, None
         if own.stripes.shape[1]:
             aligned = float(aligned_distance(own.stripes, others.stripes, threads=1).mean())
             path = [list(cell) for cell in aligned_path(own.stripes[mine], others.stripes[theirs]).stripes]
+        tracklets = [tracklet for tracklet, looks in known for _ in range(len(looks))]
         return {
+            "other_tracklet": tracklets[theirs],
             "global_distance": _rounded(float(distances.mean())),
             "aligned_distance": None if aligned is None else _rounded(aligned),
             "stripe_path": path,
@@ -87,15 +90,21 @@ class Explainer:
         }
 
 
-def _all_looks(identity: Identity, without: Passage) -> Appearance | None:
-    kept = [passage.kept for passage in identity.passages if passage.kept is not None and passage is not without]
-    if not kept:
-        return None
+def _looked_at(identity: Identity, without: Passage) -> list[tuple[int, Appearance]]:
+    """The kept looks of an identity's other passages, with their tracklets."""
+    return [
+        (passage.tracklet, passage.kept)
+        for passage in identity.passages
+        if passage.kept is not None and passage is not without
+    ]
+
+
+def _joined(looks: list[Appearance]) -> Appearance:
     return Appearance(
-        np.concatenate([looks.global_ for looks in kept]),
-        np.concatenate([looks.stripes for looks in kept]),
-        np.concatenate([looks.quality for looks in kept]),
-        np.concatenate([looks.valid for looks in kept]),
+        np.concatenate([one.global_ for one in looks]),
+        np.concatenate([one.stripes for one in looks]),
+        np.concatenate([one.quality for one in looks]),
+        np.concatenate([one.valid for one in looks]),
     )
 
 

@@ -20,6 +20,7 @@ from reid_tracker.types import (
 SIZES = {"door": (320, 240), "hall": (480, 270)}
 EVIDENCE = {
     "rule": "appearance",
+    "other_tracklet": 1,
     "global_distance": 0.31,
     "aligned_distance": 0.22,
     "stripe_path": [[0, 0], [1, 1], [1, 2], [2, 3], [3, 3], [4, 4], [5, 5], [6, 6], [7, 7]],
