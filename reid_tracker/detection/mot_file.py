@@ -40,10 +40,19 @@ class MotFileDetector:
 
     @property
     def score_levels(self) -> tuple[float, float]:
-        """(weak, confident), as given, or from the scores in the files (see ``levels_of``)."""
+        """(weak, confident), as given, or from the scores in all files (see ``levels_of``)."""
         if self._levels is not None:
             return self._levels
         return levels_of(found.scores for frames in self._detections.values() for found in frames.values())
+
+    def score_levels_of(self, camera_id: str) -> tuple[float, float]:
+        """(weak, confident) of one camera: as given, from its own file, or of the detector that stands in for one."""
+        if self._levels is not None:
+            return self._levels
+        if camera_id in self._detections:
+            return levels_of(found.scores for found in self._detections[camera_id].values())
+        ask = getattr(self._otherwise, "score_levels_of", None)
+        return ask(camera_id) if ask else self.score_levels
 
     def describe(self) -> str:
         """Which camera reads which file."""

@@ -57,13 +57,21 @@ class NetworkDetector:
 
     @property
     def score_levels(self) -> tuple[float, float]:
-        """(weak, confident): scores from ``weak`` on may continue a track, from ``confident`` on may begin one.
+        """(weak, confident) of the largest input in use, before the first frame that of a 640-pixel input.
 
-        Follows model and input size (the largest in use; before the first frame that of a 640-pixel input), unless
-        the configuration sets it. Boxes that score less than ``weak`` are not reported.
+        From ``weak`` on a box may continue a track, from ``confident`` on it may begin one; both follow model and
+        input size unless the configuration sets them. Boxes that score less than ``weak`` are not reported.
         """
         inputs = [*self._input_of.values()] or [self._spec.size_hw or (480, 640)]
-        weak, confident = levels_at(self._calibrated, max(map(equivalent_side, inputs)))
+        return self._levels(max(inputs, key=equivalent_side))
+
+    def score_levels_of(self, camera_id: str) -> tuple[float, float]:
+        """(weak, confident) of one camera, whose first frame has been through the detector; else ``score_levels``."""
+        known = self._input_of.get(camera_id)
+        return self._levels(known) if known else self.score_levels
+
+    def _levels(self, input_hw: tuple[int, int]) -> tuple[float, float]:
+        weak, confident = levels_at(self._calibrated, equivalent_side(input_hw))
         if self._config.score_threshold != "auto":
             weak = self._config.score_threshold
         if self._config.confident_score != "auto":
@@ -88,11 +96,10 @@ class NetworkDetector:
         groups: dict[tuple[int, int], list[int]] = defaultdict(list)
         for index, frame in enumerate(frames):
             groups[self._input_hw(frame)].append(index)
-        least = self.score_levels[0]
         found: list[Detections] = [Detections.empty()] * len(frames)
         for input_hw, members in groups.items():
             for batch in self._batches(members):
-                detected = self._detect([frames[index].image for index in batch], input_hw, least)
+                detected = self._detect([frames[index].image for index in batch], input_hw)
                 for index, people in zip(batch, detected, strict=True):
                     found[index] = people
         return found
@@ -110,7 +117,7 @@ class NetworkDetector:
         size = self._session.inputs[0].shape[0] or MOST_FRAMES
         return [members[start : start + size] for start in range(0, len(members), size)]
 
-    def _detect(self, images: list[Image], input_hw: tuple[int, int], least: float) -> list[Detections]:
+    def _detect(self, images: list[Image], input_hw: tuple[int, int]) -> list[Detections]:
         # A network with a fixed batch gets grey pictures in the places that are left over.
         places = self._session.inputs[0].shape[0] or len(images)
         canvas = np.full((places, *input_hw, 3), self._spec.pad_value, np.uint8)
@@ -120,7 +127,7 @@ class NetworkDetector:
             letterboxes.append(Letterbox.fit((height, width), input_hw, self._spec.placement))
             letterboxes[-1].draw(image, picture)
         outputs = self._session.run({self._spec.name: to_network_input(canvas, self._spec)})
-        candidates = self._head(outputs, input_hw, least)
+        candidates = self._head(outputs, input_hw, self._levels(input_hw)[0])
         return [self._people(found, place) for found, place in zip(candidates, letterboxes, strict=False)]
 
     def _people(self, candidates: Candidates, letterbox: Letterbox) -> Detections:

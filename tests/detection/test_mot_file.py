@@ -105,3 +105,12 @@ def test_all_boxes_may_continue_a_track_and_the_better_ones_begin_one(tmp_path: 
     assert weak == pytest.approx(0.5)
     assert confident == pytest.approx(0.5 + 0.25 * 99 / 200)
     assert MotFileDetector({}, score_levels=(0.1, 0.2)).score_levels == (0.1, 0.2)
+
+
+def test_each_camera_has_the_levels_of_its_own_file(tmp_path: Path) -> None:
+    """One maker's scores say nothing of another's."""
+    door = written(tmp_path, "1,-1,1,1,3,4,0.2\n1,-1,9,1,3,4,0.2\n", "door.txt")
+    hall = written(tmp_path, "1,-1,1,1,3,4,0.9\n1,-1,9,1,3,4,0.9\n", "hall.txt")
+    find = MotFileDetector({"door": door, "hall": hall})
+    assert find.score_levels_of("door") == pytest.approx((0.2, 0.2))
+    assert find.score_levels_of("hall") == pytest.approx((0.9, 0.9))

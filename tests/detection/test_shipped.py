@@ -93,6 +93,19 @@ def test_input_size_is_kept_from_the_first_frame(pets: tuple[list[Frame], list[F
     assert "pets 640x480" in find.describe()
 
 
+def test_levels_follow_each_cameras_input() -> None:
+    find = detector()
+    find(
+        [
+            Frame("small", 0, 0.0, np.zeros((480, 640, 3), np.uint8)),
+            Frame("pets", 0, 0.0, np.zeros((576, 768, 3), np.uint8)),
+        ]
+    )
+    small, pets = find.score_levels_of("small"), find.score_levels_of("pets")
+    assert small[1] < pets[1]
+    assert find.score_levels == pets == find.score_levels_of("pets")
+
+
 def test_equals_the_published_network(shared: Path, pets: tuple[list[Frame], list[FloatArray]]) -> None:
     """Against an independent conversion of the same weights with all 80 classes, normalised outside of the graph and
     decoded here cell by cell, box by box."""
