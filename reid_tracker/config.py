@@ -124,6 +124,9 @@ class TrackingConfig(_Table):
         -1.0, ge=-1, le=1, description="likeness (-1..1) below which overlap does not count"
     )
     least_lost_evidence: float = Field(-1.0, ge=-1, le=1, description="the same for a lost track")
+    cost_limit: Positive = Field(
+        1.0, description="1 - overlap - weight x likeness above which a box does not continue a track"
+    )
     appearance_weight: float = Field(0.3, ge=0, description="weight of looks beside overlap")
 
     recover_gate: Positive = Field(13.0, description="squared deviations from the prediction within which to look")
@@ -140,6 +143,9 @@ class TrackingConfig(_Table):
     looks: int = Field(8, ge=1, le=256, description="looks remembered per tracklet")
     look_variety: float = Field(0.1, ge=0, le=2, description="cosine distance below which two looks are one")
     look_coverage: Fraction = Field(0.3, description="most of a box that a nearer person may cover for a good look")
+    look_evidence: float = Field(
+        -1.0, ge=-1, le=1, description="likeness (-1..1) to the looks so far below which a look is not remembered"
+    )
     look_quality: Fraction = Field(0.2, description="least quality of a remembered look")
     same_distance: float = Field(
         0.2, ge=0, le=2, description="cosine distance to expect of one person; learned from there on"
@@ -173,9 +179,6 @@ class AssociationConfig(_Table):
         3.0, ge=0, description="lead in log-odds that another answer needs to replace a settled one"
     )
     merge_margin: float = Field(1.0, ge=0, description="log-odds from which two identities are merged during a run")
-    overlap_tolerance: float = Field(
-        0.2, ge=0, description="seconds that one person may be in one camera twice (the tracker's handing over)"
-    )
     looks_per_passage: int = Field(4, ge=1, description="looks kept of each tracklet, varied and of good quality")
     passages_per_camera: int = Field(6, ge=1, description="tracklets remembered per identity and camera")
     max_identities: int = Field(10_000, ge=1, description="people remembered; the longest unseen are dropped first")

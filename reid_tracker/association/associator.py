@@ -53,7 +53,9 @@ class CrossCameraAssociator:
         self.book = IdentityBook(self._identity_changed)
         self._explainer = Explainer(self.book)
         self._weigher = Weigher(self.config, self.book, self.gallery, self.calibration, self.topology, self.ground)
-        self._reviser = Reviser(self.config, self.book, self.gallery, self.calibration, self.topology, self._explainer)
+        self._reviser = Reviser(
+            self.config, self.book, self.gallery, self.calibration, self.topology, self.ground, self._explainer
+        )
         self._passages: dict[int, Passage] = {}
         self._outlook: dict[int, Candidates] = {}
         self._ended_since_refresh = 0
@@ -67,7 +69,7 @@ class CrossCameraAssociator:
             self._now = max(self._now, moment.time)
             self.topology.advance(moment.time)
             changed = self._read(moment)
-            self._decide(self._questions(changed), moment.time)
+            self._decide(changed, moment.time)
             for tracklet in moment.ended:
                 self._close(self._passages.pop(tracklet.id), moment.time)
             self._forget(moment.time)
@@ -81,7 +83,7 @@ class CrossCameraAssociator:
         for passage in changed:
             by_camera.setdefault(passage.camera, []).append(passage)
         for passages in by_camera.values():
-            self._decide(self._questions(passages), self._now)
+            self._decide(passages, self._now)
         for tracklet in ended:
             self._close(self._passages.pop(tracklet.id), self._now)
         self._reviser.settle(self._now)
@@ -151,20 +153,31 @@ class CrossCameraAssociator:
         ]
         return sorted(changed + waiting, key=lambda passage: passage.tracklet)
 
-    def _decide(self, passages: list[Passage], time: float) -> None:
-        """Answer "who is it" for the passages of one camera, jointly."""
+    def _decide(self, changed: list[Passage], time: float) -> None:
+        """Answer "who is it" for the passages of one camera that have something new to say, and all not settled."""
+        passages = self._questions(changed)
         if not passages:
             return
-        weighed = [self._weigher(passage) for passage in passages]
+        weighed = [self._weighed(passage, passage in changed) for passage in passages]
         numbers = sorted({int(number) for candidates in weighed for number in candidates.identities})
         column = {number: place for place, number in enumerate(numbers)}
         log_odds = np.full((len(passages), len(numbers)), -np.inf)
         for row, candidates in enumerate(weighed):
             places = [column[int(number)] for number in candidates.identities]
             log_odds[row, places] = candidates.log_odds + self._reluctance(passages[row], candidates)
+        log_odds[:, [number not in self.book.identities for number in numbers]] = -np.inf  # merged away since
         for passage, candidates, choice in zip(passages, weighed, assign(log_odds), strict=True):
             number = numbers[choice] if choice >= 0 else None
             self._answer(passage, candidates, number, time)
+
+    def _weighed(self, passage: Passage, has_news: bool) -> Candidates:
+        """A passage against everybody; as it was last time where nothing about it has changed."""
+        before = self._outlook.get(passage.tracklet)
+        identity = self.book.identities.get(passage.identity)
+        alone = identity is not None and identity.tracklets == 1
+        if has_news or before is None or before.alone != alone:
+            return self._weigher(passage)
+        return before
 
     def _reluctance(self, passage: Passage, candidates: Candidates) -> np.ndarray[Any, np.dtype[np.float64]]:
         """What an earlier answer is worth against another one, so that answers do not flutter."""
@@ -181,7 +194,7 @@ class CrossCameraAssociator:
         if number is not None and number not in self.book.identities:
             return  # merged away by another answer of this moment; asked again with the next look
         target = self.book.identities[number] if number is not None else None
-        if target is not None and target.number != passage.identity and target.meets([passage], 0.0):
+        if target is not None and target.number != passage.identity and target.meets([passage]):
             target = None  # given to somebody else of this camera a moment ago
         if passage.identity == 0:
             self._first_answer(passage, candidates, target, time)

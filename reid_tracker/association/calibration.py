@@ -65,6 +65,9 @@ class Spread:
         return self.passage + self.look / weight
 
 
+_CROWD = 10.0  # most pairs that one passage beside a crowd counts for
+
+
 class _RunningMean:
     """Mean with a prior worth ``weight`` observations, remembering at most ``memory`` of them."""
 
@@ -95,8 +98,8 @@ class Calibration:
     def spread(self) -> Spread:
         """The model as known now."""
         whole = 1 - self._stranger.value
-        look = float(np.clip(self._look.value, 0.02, 0.6 * whole))
-        person = float(np.clip(self._person.value * whole, 0.1 * whole, 0.95 * whole - look))
+        look = min(max(self._look.value, 0.02), 0.6 * whole)
+        person = min(max(self._person.value * whole, 0.1 * whole), 0.95 * whole - look)
         return Spread(
             person=person,
             passage=whole - person - look,
@@ -139,6 +142,33 @@ class Calibration:
         whole = (spread.person + spread.of_passage(first.weight)) * (spread.person + spread.of_passage(second.weight))
         self._stranger.add(cosine, weight)
         self._scatter.add(float((cosine - spread.stranger) ** 2 / whole), weight)
+
+    def observe_crowd(
+        self,
+        looks: PassageLooks,
+        identities: FloatArray,
+        precisions: NDArray[np.floating],
+        different: NDArray[np.floating],
+    ) -> None:
+        """A passage beside everybody remembered: worth a few pairs of strangers, however many they are.
+
+        Args:
+            looks: the passage.
+            identities: (K, D) mean looks.
+            precisions: (K,) of these.
+            different: (K,) probability that each is somebody else.
+        """
+        total = float(different.sum())
+        if total < 1:
+            return
+        spread = self.spread
+        cosines = (identities @ looks.mean).astype(np.float64)
+        certain = different > 0
+        wholes = (spread.person + spread.of_passage(looks.weight)) * (spread.person + 1 / precisions[certain])
+        mean = float(cosines @ different / total)
+        scatter = float(((cosines[certain] - spread.stranger) ** 2 / wholes) @ different[certain] / total)
+        self._stranger.add(mean, min(total / 10, _CROWD))
+        self._scatter.add(scatter, min(total / 10, _CROWD))
 
     def observe_link(self, cosine: float, probability: float) -> None:
         """A tracklet and an identity that are one person with that probability: product of their mean looks."""

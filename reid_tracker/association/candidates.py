@@ -15,6 +15,8 @@ from reid_tracker.association.memory import Gallery
 from reid_tracker.association.topology import ReturnTimes
 from reid_tracker.config import AssociationConfig
 
+_HOPELESS = -12.0  # log-odds by looks and time below which a candidate cannot matter
+
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
@@ -82,12 +84,12 @@ class Weigher:
         own = self._book.identities.get(passage.identity)
         alone = own is not None and own.tracklets == 1
         log_new = self._topology.log_new_rate(self._book.people - (1 if alone else 0))
-        rows = self._shortlist(passage)
+        rows = self._shortlist(passage, log_new)
         identities, odds, looks, gaps, origins = [], [], [], [], []
         for row, likeness in zip(rows, self._likeness(passage, rows), strict=True):
             identity = self._book.identities[int(self._gallery.numbers[row])]
             before = identity.before(passage)
-            if before is None or identity.meets([passage], self._config.overlap_tolerance):
+            if before is None or identity.meets([passage]):
                 continue
             gap = passage.start - before.end
             if gap < 0 and not before.open:
@@ -121,6 +123,7 @@ class Weigher:
             self._topology.observe_waited(int(candidates.origins[chosen[0]]), float(max(candidates.gaps[chosen[0]], 0)))
         if passage.looks is None:
             return
+        self._learn_strangers(passage, candidates)
         for number, probability in zip(candidates.identities.tolist(), probabilities.tolist(), strict=True):
             identity = self._book.identities.get(number)
             if identity is None or probability < 0.01:
@@ -130,7 +133,18 @@ class Weigher:
                 mean, _ = combine(described, self._calibration.spread)
                 self._calibration.observe_link(float(mean @ passage.looks.mean), probability)
 
-    def _shortlist(self, passage: Passage) -> NDArray[np.intp]:
+    def _learn_strangers(self, passage: Passage, candidates: Candidates) -> None:
+        """Everybody remembered, with the probability of being somebody else, shows what strangers look like."""
+        assert passage.looks is not None
+        different = np.ones(len(self._gallery))
+        different[self._gallery.precisions <= 0] = 0
+        for number, probability in zip(candidates.identities.tolist(), candidates.probabilities.tolist(), strict=True):
+            if number in self._book.identities:
+                different[self._gallery.row(number)] *= 1 - probability
+        different[self._gallery.row(passage.identity)] = 0
+        self._calibration.observe_crowd(passage.looks, self._gallery.means, self._gallery.precisions, different)
+
+    def _shortlist(self, passage: Passage, log_new: float) -> NDArray[np.intp]:
         """Rows of the gallery that looks and time together leave as worth a closer look."""
         if passage.looks is None or not self._gallery.precisions.any():  # nobody has been looked at yet
             return np.zeros(0, np.intp)
@@ -138,8 +152,10 @@ class Weigher:
         variance = float(spread.of_passage(passage.looks.weight))
         evidence = appearance_evidence(
             passage.looks.mean, variance, self._gallery.means, self._gallery.precisions, spread
-        ) + self._topology.log_rate(self._gallery.cameras, passage.camera, passage.start - self._gallery.seen)
-        usable = np.flatnonzero(self._gallery.precisions > 0)
+        )
+        gaps = passage.start - self._gallery.seen
+        evidence += self._topology.log_rate(self._gallery.cameras, passage.camera, gaps) - log_new
+        usable = np.flatnonzero((self._gallery.precisions > 0) & (evidence > _HOPELESS))
         if len(usable) > self._config.shortlist:
             best = np.argpartition(-evidence[usable], self._config.shortlist - 1)[: self._config.shortlist]
             usable = usable[best]

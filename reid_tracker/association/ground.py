@@ -16,7 +16,7 @@ from reid_tracker.types import FloatArray
 
 _FOOT_ERROR = 0.5  # metres; detectors' lower box edges through a hand-made homography
 _SITE_AREA = 400.0  # square metres on which a stranger could stand as well
-_MOST_SAID = 8.0  # nats; a homography can be wrong
+_MOST_FOR, _MOST_AGAINST = 8.0, 100.0  # nats; people crowd together, but nobody stands in two places
 _SAME_MOMENT = 0.25  # seconds between two boxes that count as simultaneous
 _REMEMBERED = 64  # foot points of a passage
 
@@ -61,4 +61,4 @@ class GroundPlane:
         # The error of a foot point hardly changes from frame to frame: all moments together say what one says.
         squared = float(np.median(apart)) ** 2
         same = -np.log(2 * np.pi * _FOOT_ERROR**2) - squared / (2 * _FOOT_ERROR**2)
-        return float(np.clip(same + np.log(_SITE_AREA), -_MOST_SAID, _MOST_SAID))
+        return float(np.clip(same + np.log(_SITE_AREA), -_MOST_AGAINST, _MOST_FOR))

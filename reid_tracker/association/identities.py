@@ -50,9 +50,9 @@ class Passage:
     settled: bool = False
     identity: int = 0
 
-    def overlaps(self, other: Passage, tolerance: float = 0.0) -> bool:
-        """Both were in view at one time, for longer than ``tolerance`` seconds."""
-        return min(self.end, other.end) - max(self.start, other.start) > tolerance
+    def overlaps(self, other: Passage) -> bool:
+        """Both were in view at one time."""
+        return min(self.end, other.end) >= max(self.start, other.start)
 
 
 @dataclass(slots=True, eq=False)
@@ -73,10 +73,10 @@ class Identity:
         """The passages that have looks, leaving one out."""
         return [passage.looks for passage in self.passages if passage.looks is not None and passage is not without]
 
-    def meets(self, passages: list[Passage], tolerance: float) -> bool:
+    def meets(self, passages: list[Passage]) -> bool:
         """It was in one of their cameras at the same time: certainly somebody else."""
         return any(
-            own.camera == other.camera and own is not other and own.overlaps(other, tolerance)
+            own.camera == other.camera and own is not other and own.overlaps(other)
             for own in self.passages
             for other in passages
         )

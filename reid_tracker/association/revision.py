@@ -11,6 +11,7 @@ import numpy as np
 from reid_tracker.association.calibration import Calibration
 from reid_tracker.association.evidence import appearance_evidence
 from reid_tracker.association.explain import Explainer
+from reid_tracker.association.ground import GroundPlane
 from reid_tracker.association.identities import Identity, IdentityBook, timetable
 from reid_tracker.association.memory import Gallery
 from reid_tracker.association.topology import ReturnTimes
@@ -29,6 +30,7 @@ class Reviser:
         gallery: Gallery,
         calibration: Calibration,
         topology: ReturnTimes,
+        ground: GroundPlane,
         explainer: Explainer,
     ) -> None:
         self._config = config
@@ -36,6 +38,7 @@ class Reviser:
         self._gallery = gallery
         self._calibration = calibration
         self._topology = topology
+        self._ground = ground
         self._explainer = explainer
 
     def reconsider(self, identity: Identity, time: float) -> Identity:
@@ -88,14 +91,17 @@ class Reviser:
             if evidence[candidate] <= 0:
                 break
             partner = self._book.identities[int(self._gallery.numbers[candidate])]
-            if identity.meets(partner.passages, self._config.overlap_tolerance):
+            if identity.meets(partner.passages):
                 continue
-            gain = float(evidence[candidate]) + self._time_evidence(identity, partner)
+            gain = float(evidence[candidate]) + self._space_and_time(identity, partner)
             if best is None or gain > best[1]:
                 best = partner, gain
         return best
 
-    def _time_evidence(self, first: Identity, second: Identity) -> float:
+    def _space_and_time(self, first: Identity, second: Identity) -> float:
         together = self._topology.chain(*timetable(first.passages + second.passages))
         apart = self._topology.chain(*first.timetable()) + self._topology.chain(*second.timetable())
-        return together - apart - self._topology.log_new_rate(self._book.people - 1)
+        feet = sum(
+            self._ground.evidence(own.tracklet, other.tracklet) for own in first.passages for other in second.passages
+        )
+        return together - apart - self._topology.log_new_rate(self._book.people - 1) + feet

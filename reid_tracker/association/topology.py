@@ -27,7 +27,7 @@ _RETURNS_PER_DOUBLING = 0.3
 _SHORTEST_WAIT = 5.0  # seconds; below it the starting law is flat
 _PRIOR_EVENTS = 3.0  # what the starting law is worth in each bin
 _PAIR_EVENTS = 6.0  # what all pairs together are worth against one pair's own counts
-_OUTSIDE_CONFIGURED = float(np.log(0.01))  # a configured travel time is trusted, not beyond doubt
+_TOO_FAST, _TOO_SLOW = -100.0, float(np.log(0.01))  # nobody is faster than possible; some people stop on the way
 
 
 class ReturnTimes:
@@ -84,8 +84,8 @@ class ReturnTimes:
         rates: NDArray[np.float64] = self._table[origins, destinations, bins]
         if self._spans:
             least, most = self._configured_spans()
-            outside = (gaps < least[origins, destinations]) | (gaps > most[origins, destinations])
-            rates = rates + _OUTSIDE_CONFIGURED * outside
+            rates = rates + _TOO_FAST * (gaps < least[origins, destinations])
+            rates = rates + _TOO_SLOW * (gaps > most[origins, destinations])
         return rates
 
     def chain(self, cameras: NDArray[np.intp], starts: NDArray[np.float64], ends: NDArray[np.float64]) -> float:

@@ -95,16 +95,16 @@ def test_the_better_match_wins_whoever_comes_first() -> None:
 
 
 def test_a_first_look_that_says_little_is_made_good_later() -> None:
-    """A blurred look starts a provisional identity; good looks give it up, and the older number stays."""
+    """A look like nobody starts a provisional identity; good looks give it up, and the older number stays."""
     wardrobe = Wardrobe()
     associator = CrossCameraAssociator()
     story = play(associator, crowd(1, 1, 4, "door", 0, 5), wardrobe, finish=False)
-    blurred = Wardrobe(noise=0.97, seed=9).looks(2, 1)
+    unlike = Wardrobe(seed=9).looks(77, 1)
     good = wardrobe.looks(2, 6)
     growing = Appearance(
-        np.concatenate([blurred.global_, good.global_]),
-        np.concatenate([blurred.stripes, good.stripes]),
-        np.concatenate([np.full(1, 0.2, np.float32), good.quality]),
+        np.concatenate([unlike.global_, good.global_]),
+        np.concatenate([unlike.stripes, good.stripes]),
+        np.concatenate([unlike.quality, good.quality]),
         np.ones(7, np.bool_),
     )
     first = associator([CameraTracks("hall", 0, 12.0, SIZE, (tracklet(9, "hall", 12, 12, growing.select([0])),))])[0]
@@ -250,7 +250,7 @@ visits_of_scenes = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(visits=visits_of_scenes, noise=st.sampled_from([0.3, 0.6, 0.8]))
 def test_events_tell_the_whole_story(visits: list[tuple[int, str, int, int, int]], noise: float) -> None:
     """Whatever happens: events replay to what was shown and to the book, and nobody is twice in a camera."""
@@ -259,7 +259,7 @@ def test_events_tell_the_whole_story(visits: list[tuple[int, str, int, int, int]
         for number, (person, camera, start, length, _) in enumerate(visits, start=1)
     ]
     associator = CrossCameraAssociator()
-    story = play(associator, scene, Wardrobe(noise=noise))
+    story = play(associator, scene, Wardrobe(noise=noise), step=1.0)
     assert [event.event_id for event in story.events] == list(range(1, len(story.events) + 1))
     held = {
         passage.tracklet: identity.number
