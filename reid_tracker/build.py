@@ -20,7 +20,7 @@ from reid_tracker.runtime.registry import checksum, find_model
 from reid_tracker.tracking import PersonTracker
 
 # For detectors that do not say which of their scores to believe: every box that they report may continue a track,
-# and the better half of the scale may begin one.
+# and one in the better half of the scale may begin one.
 _UNSTATED_LEVELS = (0.0, 0.5)
 
 
@@ -38,8 +38,8 @@ def build_pipeline(config: Config, detection_files: Mapping[str, Path] | None = 
     next_tracklet = IdAllocator()
 
     def new_tracker(camera_id: str) -> PersonTracker:
-        levels = getattr(detector, "score_levels", _UNSTATED_LEVELS)
-        return PersonTracker(camera_id, config.tracking, levels, next_tracklet)
+        levels_of = getattr(detector, "score_levels_of", lambda _camera: _UNSTATED_LEVELS)
+        return PersonTracker(camera_id, config.tracking, levels_of(camera_id), next_tracklet)
 
     return Pipeline(
         detector,
