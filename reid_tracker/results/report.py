@@ -15,7 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from reid_tracker.results.crops import BestCrops, Crop
 from reid_tracker.results.files import output_error, write_atomically
 from reid_tracker.results.identities import IdentitySummary
-from reid_tracker.results.report_view import CropPicture, TimeAxis, build_report
+from reid_tracker.results.report_time import TimeAxis
+from reid_tracker.results.report_view import CropPicture, build_report
 from reid_tracker.types import TrackedFrame
 
 REPORT_FILE = "report.html"

@@ -15,7 +15,8 @@ import pytest
 
 from reid_tracker.config import Config
 from reid_tracker.results import CameraFacts, ModelFacts, RunFacts, RunFolder
-from reid_tracker.results.report_view import TimeAxis, build_report, duration
+from reid_tracker.results.report_time import TimeAxis, duration
+from reid_tracker.results.report_view import build_report
 from reid_tracker.types import EventType, IdentityEvent, TrackedFrame
 
 REPORTING = Config().with_values({"output.report": True})
