@@ -87,6 +87,7 @@ class Manifest(_Part):
         task: detector or embedder.
         file: of the network, beside the manifest.
         sha256: of that file; may be left out for a file of one's own, which is then not checked.
+        companions: further files that the network consists of -> their sha256 (OpenVINO keeps weights apart).
         input: what it takes.
         outputs: what it gives, by tensor name.
         crop_rule: version of the crop function it was trained with (embedders).
@@ -103,6 +104,7 @@ class Manifest(_Part):
     task: Literal["detector", "embedder"]
     file: str
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    companions: dict[str, str] = Field(default_factory=dict)
     input: InputSpec
     outputs: dict[str, OutputSpec] = Field(default_factory=dict)
     crop_rule: int | None = None

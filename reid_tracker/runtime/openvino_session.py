@@ -59,6 +59,7 @@ class OpenVinoSession:
         self.inputs = tuple(_spec(port) for port in model.inputs)
         self.outputs = tuple(_spec(port) for port in model.outputs)
         self.metadata: Mapping[str, str] = _metadata(model)
+        self._eight_bit = any(layer.get_type_name() == "FakeQuantize" for layer in model.get_ops())
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """See ``Session.run``."""
@@ -70,11 +71,12 @@ class OpenVinoSession:
 
     def describe(self) -> RuntimeDescription:
         """See ``Session.describe``. Precision and threads are asked of the engine, not repeated from the settings."""
-        precision = self._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        hint = self._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        precision = {theirs: ours for ours, theirs in _PRECISIONS.items()}[hint]
         return RuntimeDescription(
             model=self._path.name,
             backend=f"OpenVINO {openvino.__version__.split('-')[0]}",
-            precision={theirs: ours for ours, theirs in _PRECISIONS.items()}[precision],
+            precision=f"int8 where quantised, else {precision}" if self._eight_bit else precision,
             device="CPU",
             threads=int(self._compiled.get_property("INFERENCE_NUM_THREADS")),
             reason=self._reason,

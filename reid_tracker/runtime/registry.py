@@ -56,19 +56,20 @@ class ShippedModel:
         return self.manifest.input.to_text()
 
     def verify(self) -> None:
-        """Compare the network file with its recorded checksum.
+        """Compare the network's files with their recorded checksums.
 
         Raises:
-            ModelError: the file is missing or not the recorded one.
+            ModelError: a file is missing or not the recorded one.
         """
-        got = checksum(self.path)
         if not self.sha256:
-            raise ModelError(f"manifest of model {self.path}: has no sha256; add the file's, {got}")
-        if got != self.sha256:
-            raise ModelError(
-                f"model {self.path}: expected sha256 {self.sha256}, got {got}; the file is damaged or was replaced, "
-                "reinstall reid_tracker or restore the file"
-            )
+            raise ModelError(f"manifest of model {self.path}: has no sha256; add the file's, {checksum(self.path)}")
+        for name, expected in {self.manifest.file: self.sha256, **self.manifest.companions}.items():
+            got = checksum(self.folder / name)
+            if got != expected:
+                raise ModelError(
+                    f"model {self.folder / name}: expected sha256 {expected}, got {got}; the file is damaged or was "
+                    "replaced, reinstall reid_tracker or restore the file"
+                )
 
 
 @dataclass(frozen=True, slots=True)

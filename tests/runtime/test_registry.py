@@ -51,7 +51,7 @@ class TestShipped:
     def test_takes_and_gives_what_its_manifest_says(self, model: ShippedModel) -> None:
         from reid_tracker.config import RuntimeConfig
 
-        session = open_session(model.path, RuntimeConfig())
+        session = open_session(model.path, RuntimeConfig(backend="auto"))
         assert [tensor.name for tensor in session.inputs] == [model.manifest.input.name]
         assert {tensor.name for tensor in session.outputs} == set(model.manifest.outputs)
         for tensor in session.outputs:
@@ -74,6 +74,17 @@ def test_replaced_file_names_file_expected_and_got(tmp_path: Path) -> None:
     assert str(path) in str(caught.value)
     assert "0" * 64 in str(caught.value)
     assert checksum(path) in str(caught.value)
+
+
+def test_every_file_of_a_network_is_checked(tmp_path: Path) -> None:
+    """OpenVINO keeps weights in a file of their own; checking the other one alone would prove nothing."""
+    path = embedder(tmp_path / "mine.onnx")
+    (tmp_path / "weights.bin").write_bytes(b"replaced")
+    path.with_suffix(".json").write_text(
+        json.dumps(papers(sha256=checksum(path), companions={"weights.bin": "0" * 64}))
+    )
+    with pytest.raises(ModelError, match=r"weights\.bin: expected sha256 0000"):
+        find_model(str(path), "embedder")
 
 
 def test_unknown_name_gives_the_nearest() -> None:
