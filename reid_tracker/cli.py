@@ -160,9 +160,7 @@ def models_list() -> None:
 
     table = Table("model", "task", "input", "size", "terms", box=None, pad_edge=False)
     for model in shipped_models():
-        table.add_row(
-            model.name, model.task, model.input_text, f"{model.path.stat().st_size / 1e6:.1f} MB", model.terms
-        )
+        table.add_row(model.name, model.task, model.input_text, f"{model.size / 1e6:.1f} MB", model.terms)
     out.print(table)
 
 
@@ -256,20 +254,26 @@ def _ids(value: str) -> Ids:
 
 @contextmanager
 def _stop_on_interrupt() -> Iterator[Any]:
-    """Ctrl-C asks the run to finish what it has; a second one ends it at once."""
+    """Ctrl-C or a request to terminate asks the run to finish what it has; a second one ends it at once."""
     asked = False
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     def ask(*_: object) -> None:
         nonlocal asked
         asked = True
-        signal.signal(signal.SIGINT, before)
+        restore()
         err.print("stopping; results so far are completed (Ctrl-C again to drop them)")
 
-    before = signal.signal(signal.SIGINT, ask)
+    for number in before:
+        signal.signal(number, ask)
     try:
         yield lambda: asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()
 
 
 def _say_nothing(_done: int, _total: int | None) -> None:

@@ -98,7 +98,10 @@ def test_models_are_listed_with_their_terms_and_verify() -> None:
 
 
 @pytest.mark.slow
-def test_interrupt_completes_what_there_is(repository: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("request_to_stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_completes_what_there_is(
+    repository: Path, tmp_path: Path, request_to_stop: signal.Signals
+) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "reid_tracker.cli", "track", "--config", "demos/clip/site.toml", "--out", str(out)]
     process = subprocess.Popen(command, cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -108,7 +111,7 @@ def test_interrupt_completes_what_there_is(repository: Path, tmp_path: Path) -> 
         assert time.monotonic() < deadline, "no frame was tracked"
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(request_to_stop)
     stdout, stderr = process.communicate(timeout=120)
 
     assert process.returncode == 130, stderr
