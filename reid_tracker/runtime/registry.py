@@ -41,6 +41,11 @@ class ShippedModel:
         return self.folder / self.manifest.file
 
     @property
+    def size(self) -> int:
+        """Bytes on disk, of all files that the network consists of."""
+        return sum((self.folder / name).stat().st_size for name in (self.manifest.file, *self.manifest.companions))
+
+    @property
     def sha256(self) -> str:
         """Recorded checksum of the network file; empty where the manifest has none."""
         return self.manifest.sha256 or ""
