@@ -173,6 +173,9 @@ def open_network(
     if manifest is not None:
         spec = manifest.input
     else:
-        family = _FAMILY_INPUT.get(head.name, _FAMILY_INPUT["yolo"])
-        spec = family.model_copy(update={"name": tensor.name, "layout": layout, "size_hw": size_hw, "multiple_of": 32})
+        spec = _FAMILY_INPUT.get(head.name, _FAMILY_INPUT["yolo"]).model_copy(
+            update={"name": tensor.name, "layout": layout, "size_hw": size_hw, "multiple_of": 32}
+        )
+        if tensor.dtype == np.uint8:  # bytes cannot be normalised outside, so the graph must do it
+            spec = spec.model_copy(update={"dtype": "uint8", "mean": None, "std": None})
     return NetworkDetector(session, head, spec, manifest.score_levels if manifest else {}, config)

@@ -13,6 +13,7 @@ from reid_tracker.config import Config
 from reid_tracker.detection import open_detector
 from reid_tracker.detection.network import NetworkDetector
 from reid_tracker.errors import ConfigError
+from reid_tracker.runtime import find_model
 from reid_tracker.types import Detections, FloatArray, Frame
 
 AT = (0, 150, 300)  # frames of PETS09-S2L1, counted from 0
@@ -146,6 +147,20 @@ def _published(session: object, image: np.ndarray) -> Detections:
             scores.append(classes[0])
     scale = [image.shape[1] / 640, image.shape[0] / 480] * 2
     return Detections((np.array(boxes) * scale).astype(np.float32), np.array(scores, np.float32))
+
+
+def test_file_without_its_papers_works_the_same(tmp_path: Path, pets: tuple[list[Frame], list[FloatArray]]) -> None:
+    """A network that takes bytes normalises them itself; nothing may be subtracted twice."""
+    copy = tmp_path / "anything.onnx"
+    copy.write_bytes(find_model("nanodet_g", "detector").path.read_bytes())
+    frames, _ = pets
+    with_papers, without = (
+        detector(detection__score_threshold=0.5),
+        detector(detection__model=str(copy), detection__score_threshold=0.5),
+    )
+    for ours, theirs in zip(with_papers(frames), without(frames), strict=True):
+        assert len(ours) > 0
+        np.testing.assert_array_equal(ours.boxes, theirs.boxes)
 
 
 def test_eight_bits_find_the_same_people(pets: tuple[list[Frame], list[FloatArray]]) -> None:
