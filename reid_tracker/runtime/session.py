@@ -91,6 +91,8 @@ def open_session(path: Path, config: RuntimeConfig, free_batch: bool = False) ->
     """
     if not path.is_file():
         raise ModelError(f"model {path}: no such file")
+    if path.suffix.lower() == ".onnx" and not _begins_like_onnx(path):
+        raise ModelError(f"model {path}: not an ONNX network; give the right file, or export it again if it is damaged")
     backend, reason = _choose(path, config)
     threads = config.threads or available_cores()
     if backend == "openvino":
@@ -100,6 +102,15 @@ def open_session(path: Path, config: RuntimeConfig, free_batch: bool = False) ->
     from reid_tracker.runtime.onnxruntime_session import OnnxRuntimeSession
 
     return OnnxRuntimeSession(path, config.precision, threads, reason)
+
+
+def _begins_like_onnx(path: Path) -> bool:
+    """Whether the first field is the format's version, as every exporter writes it (onnx.proto: ModelProto, 1: int64).
+
+    Asked first because OpenVINO tries each of its readers on anything else, and those complain on stderr.
+    """
+    with path.open("rb") as file:
+        return file.read(1) == b"\x08"
 
 
 def available_cores() -> int:

@@ -70,11 +70,23 @@ def test_input_that_does_not_fit_names_the_model(network: Path, backend: str) ->
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_damaged_file_names_itself(tmp_path: Path, backend: str) -> None:
+def test_damaged_file_names_itself(network: Path, tmp_path: Path, backend: str) -> None:
     damaged = tmp_path / "damaged.onnx"
-    damaged.write_bytes(b"not a network at all")
+    damaged.write_bytes(network.read_bytes()[:-40])
     with pytest.raises(ModelError, match=r"damaged\.onnx.*cannot load"):
         open_session(damaged, RuntimeConfig(backend=backend))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a network at all", bytes(range(255, 0, -1))])
+def test_what_is_no_onnx_file_never_reaches_the_engines(
+    tmp_path: Path, content: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """OpenVINO would try its TensorFlow reader on it, which writes to stderr."""
+    other = tmp_path / "other.onnx"
+    other.write_bytes(content)
+    with pytest.raises(ModelError, match=r"other\.onnx: not an ONNX network; give the right file"):
+        open_session(other, RuntimeConfig())
+    assert capfd.readouterr().err == ""
 
 
 def test_missing_file_names_itself(tmp_path: Path) -> None:
