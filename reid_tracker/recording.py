@@ -85,16 +85,17 @@ def track_recording(
         stopped = stopped or stop()
         return stopped
 
-    pipeline = build_pipeline(config, detection_files)
     with ExitStack() as open_things:
         sources = [
             open_things.enter_context(
-                closing(open_source(camera.source, camera_id=camera.id, start_time=camera.start_time))
+                closing(open_source(camera.source, camera_id=camera.id, start_time=camera.start_time, fps=camera.fps))
             )
             for camera in config.cameras
         ]
+        time_base = common_time_base(sources)
+        pipeline = build_pipeline(config, detection_files)  # takes seconds: a camera that cannot be read is told before
         facts = RunFacts(
-            common_time_base(sources),
+            time_base,
             tuple(_camera_facts(source, camera) for source, camera in zip(sources, config.cameras, strict=True)),
             model_facts(config, pipeline),
         )
