@@ -37,7 +37,7 @@ class CameraConfig(_Table):
 
     id: str = Field(min_length=1, description="name of the camera, unique")
     source: str = Field(
-        description="video file, pattern of video files, folder of images (paths from the config file), or webcam number"
+        description="video file, pattern of such, folder of images (paths from the config file), or webcam number"
     )
     start_time: Annotated[datetime, AfterValidator(_with_zone)] | None = Field(
         None, description="when the first frame was taken (ISO 8601; UTC where no zone is given)"
@@ -120,9 +120,7 @@ class TrackingConfig(_Table):
     weak_seconds: float = Field(0.5, ge=0, description="seconds out of sight after which low scores no longer help")
     least_height_ratio: Fraction = Field(0.5, description="smaller over larger height below which boxes cannot match")
     lost_cost: float = Field(0.1, ge=0, description="handicap of a lost track against one that was just seen")
-    least_evidence: float = Field(
-        -1.0, ge=-1, le=1, description="likeness (-1..1) below which overlap does not count"
-    )
+    least_evidence: float = Field(-1.0, ge=-1, le=1, description="likeness (-1..1) below which overlap does not count")
     least_lost_evidence: float = Field(-1.0, ge=-1, le=1, description="the same for a lost track")
     cost_limit: Positive = Field(
         1.0, description="1 - overlap - weight x likeness above which a box does not continue a track"
