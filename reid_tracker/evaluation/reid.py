@@ -93,7 +93,8 @@ def score_blocks(
         rows = slice(start, min(start + _BLOCK, len(queries.persons)))
         distances = distances_of(rows)
         _check(distances, rows, len(gallery.persons))
-        for row, ranking in zip(range(rows.start, rows.stop), np.argsort(distances, axis=1, kind="stable"), strict=True):
+        rankings = np.argsort(distances, axis=1, kind="stable")
+        for row, ranking in zip(range(rows.start, rows.stop), rankings, strict=True):
             matches = _matches(row, ranking, queries, gallery)
             if matches is not None:
                 first, precision, penalty = _score_ranking(matches)

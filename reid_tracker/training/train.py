@@ -247,9 +247,7 @@ class StopRequest:
         signal.signal(number, signal.SIG_DFL)
 
 
-def run(
-    recipe: Recipe, places: Places, checkpoint_minutes: float = 4.0, stop: StopRequest | None = None
-) -> Trainer:
+def run(recipe: Recipe, places: Places, checkpoint_minutes: float = 4.0, stop: StopRequest | None = None) -> Trainer:
     """Train to the end of the recipe, from the last checkpoint if there is one.
 
     Args:
