@@ -51,6 +51,7 @@ def places(people: Path, out: Path) -> Places:
     return Places(data=people, out=out, cache=out / "cache")
 
 
+@pytest.mark.slow
 def test_interrupted_and_uninterrupted_runs_end_in_the_same_bits(people, tmp_path):
     whole = run(recipe(), places(people, tmp_path / "whole"))
     # Stop inside the first stage, one step in, and let ``run`` go on.
@@ -69,6 +70,7 @@ def test_interrupted_and_uninterrupted_runs_end_in_the_same_bits(people, tmp_pat
         assert torch.equal(continued.averaged.state_dict()[name], value), name
 
 
+@pytest.mark.slow
 def test_a_few_steps_lower_the_loss(people, tmp_path):
     changed = recipe(
         stages=[{"pictures": 40 * BATCH, "size_hw": [32, 32]}],
@@ -84,6 +86,7 @@ def test_a_few_steps_lower_the_loss(people, tmp_path):
     assert np.mean(losses[-6:]) < np.mean(losses[:6])
 
 
+@pytest.mark.slow
 def test_exports_what_the_network_says(people, tmp_path):
     pytest.importorskip("onnxruntime", reason="the parity check asks ONNX Runtime")
     pytest.importorskip("openvino", reason="the parity check asks OpenVINO")
@@ -107,6 +110,7 @@ def test_exports_what_the_network_says(people, tmp_path):
         np.testing.assert_allclose(np.linalg.norm(found["stripes"], axis=2), 1, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_kept_state_goes_on_and_is_small(people, tmp_path):
     run(recipe(), places(people, tmp_path))
     kept = tmp_path / "kept.fp16.pt"
