@@ -1,1 +1,1 @@
-"""AlignedReID as a whole: network, losses, data, recipe, loop and export. Needs torch (the ``train`` extra)."""
+"""AlignedReID as a whole: network, losses, data, recipe, loop and export. Needs torch (the extra ``training``)."""
