@@ -123,21 +123,23 @@ class CrossCameraAssociator:
         usable = tracklet.looks.valid
         if usable.any():
             looks = tracklet.looks.select(usable)
-            centred = self.calibration.centred(looks.global_, passage.camera_id)
-            passage.looks = summarise(passage.camera_id, centred, looks.quality)
+            if passage.looks is None:
+                self.calibration.observe_passage(looks, passage.camera_id, ended=False)
+            offset = self.calibration.camera_offset(passage.camera_id, looks.global_.shape[1])
+            passage.looks = summarise(passage.camera_id, looks.global_, self.calibration.weights(looks.quality), offset)
             passage.kept = varied(looks, self.config.looks_per_passage)
             self._compare_with_company(passage)
             if passage.identity:
                 self._identity_changed(self.book.identities[passage.identity], False)
         return True
 
-    def _compare_with_company(self, passage: Passage, weight: float = 0.2) -> None:
+    def _compare_with_company(self, passage: Passage) -> None:
         """People in one camera at one time are different people: learn what that looks like."""
         for other in self._passages.values():
             if other is passage or other.camera != passage.camera or not other.overlaps(passage):
                 continue
             if other.looks is not None and passage.looks is not None:
-                self.calibration.observe_strangers(passage.looks, other.looks, weight)
+                self.calibration.observe_strangers(passage.looks, other.looks)
 
     # 2. and 3. weigh and decide
 
@@ -221,9 +223,9 @@ class CrossCameraAssociator:
         if candidates is not None:
             self._weigher.learn(passage, candidates)
         if passage.looks is not None:
-            self._compare_with_company(passage, 1.0)
+            self._compare_with_company(passage)
         if passage.kept is not None:
-            self.calibration.observe_passage(passage.kept.global_, passage.camera_id)
+            self.calibration.observe_passage(passage.kept, passage.camera_id, ended=True)
         self._identity_changed(self.book.identities[passage.identity], False)
         self._reviser.reconsider(self.book.identities[passage.identity], time)
         self._ended_since_refresh += 1
@@ -253,7 +255,7 @@ class CrossCameraAssociator:
         if gone:
             self.gallery.remove(identity.number)
         elif identity.passages:
-            self.gallery.update(identity, self.calibration.spread)
+            self.gallery.update(identity, self.calibration)
 
     # 5. tell
 

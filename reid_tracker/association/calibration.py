@@ -1,30 +1,45 @@
 """What distances mean for this embedder on this site, learned without labels.
 
-The model behind the evidence (two-covariance PLDA with isotropic parts, Brümmer & de Villiers 2010): a look is a
-person, plus what one camera's passage does to everybody it shows, plus what differs from look to look,
+The model behind the evidence (two-covariance PLDA with isotropic parts, Brümmer & de Villiers 2010): a look is what
+all looks here have in common, plus the person, plus what one passage through a camera does to everybody it shows, plus
+what differs from look to look,
 
-    x = mean(camera) + y + u + e,    y ~ N(0, b I / D),  u ~ N(0, p I / D),  e ~ N(0, l I / (q D))
+    x = centre + camera + (y + u + e) / scale,    y ~ N(0, b I / D),  u ~ N(0, p I / D),  e ~ N(0, l I / (q D))
 
-with q the quality of the look and D the number of directions that the embedder really uses. Looks have unit length,
-so b + p + l = 1 - m where m is the cosine that remains between different people. All of it can be counted:
+with q the quality of the look against the usual quality here, and D the number of directions that the embedder really
+uses here. The scale makes looks of unit length on average, so b + p + l = 1 - m where m is the cosine that remains
+between strangers. All of it can be counted:
 
+    centre, camera   from all passages,
     l   from looks inside one tracklet (certainly one person),
-    m and D   from people who are in one camera at once (certainly two),
-    b   from links, each with the probability that it is right (the expectation step of EM),
-    mean(camera)   from all tracklets of a camera.
+    m and D   from people who are in one camera at once (certainly two) and from a few of the remembered people beside
+              each passage that ends (with the probability that they are somebody else),
+    b   from links, each with the probability that it is right (the expectation step of EM).
 
-Each begins with a value that suits the common embedders, worth a fixed number of observations, and each forgets with
-a floor, so that a wrong start heals and a change of season is followed.
+The last few hundred pairs are kept as they are and measured anew when the centre has moved, so nothing has to be
+unlearned; older ones fall out, so a wrong start heals and a change of season is followed. What is not known yet is
+filled up with start values, worth a fixed number of observations, that suit the common embedders.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_tracker.types import FloatArray
+from reid_tracker.types import Appearance, FloatArray
+
+# Start values and what they are worth in observations; b and l as shares of what is not common to strangers.
+_PERSON, _PERSON_WORTH = 0.56, 15.0
+_LOOK, _LOOK_WORTH = 0.2, 20.0
+_DIMENSIONS, _DIMENSIONS_WORTH = 80.0, 20.0
+_STRANGER_WORTH = 3.0  # around 0: taking the centre away should leave strangers nothing in common
+_CENTRE_WORTH = 4.0  # passages; fewer people are no sample of mankind, their mean is themselves
+_CAMERA_WORTH = 40.0  # passages; a camera's mean is its people's for long
+_PAIRS = 512  # pairs remembered of each kind
+_BESIDE = 4  # remembered people beside each passage that ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +48,8 @@ class PassageLooks:
 
     Attributes:
         camera_id: where.
-        mean: (D,) quality-weighted mean of the centred looks; shorter than 1 when they differ.
-        weight: sum of the looks' qualities.
+        mean: (D,) quality-weighted mean of the looks, what the camera does to everybody taken away.
+        weight: sum of the looks' qualities against the usual one.
     """
 
     camera_id: str
@@ -47,13 +62,17 @@ class Spread:
     """The model's numbers at one moment; variances are sums over all dimensions.
 
     Attributes:
+        centre: (D,) common to all looks.
+        scale: factor that makes centred looks of unit length on average.
         person: b, between people.
         passage: p, between passages of one person.
-        look: l, between looks of one passage, at quality 1.
-        stranger: m, mean cosine of different people.
+        look: l, between looks of one passage, at the usual quality.
+        stranger: m, mean cosine of strangers.
         dimensions: D, effective number of dimensions.
     """
 
+    centre: FloatArray
+    scale: float
     person: float
     passage: float
     look: float
@@ -65,83 +84,83 @@ class Spread:
         return self.passage + self.look / weight
 
 
-_CROWD = 10.0  # most pairs that one passage beside a crowd counts for
+class _Pairs:
+    """The last few hundred pairs of mean looks, with weights. Grows only to its limit."""
 
+    def __init__(self) -> None:
+        self._kept: deque[tuple[FloatArray, FloatArray, float, float]] = deque(maxlen=_PAIRS)
 
-class _RunningMean:
-    """Mean with a prior worth ``weight`` observations, remembering at most ``memory`` of them."""
+    def add(self, first: FloatArray, second: FloatArray, variances: float, weight: float) -> None:
+        self._kept.append((first, second, variances, weight))
 
-    def __init__(self, value: float, weight: float, memory: float = 5000.0) -> None:
-        self.value, self._weight, self._memory = value, weight, memory
-
-    def add(self, value: float, weight: float = 1.0) -> None:
-        self._weight = min(self._weight + weight, self._memory)
-        self.value += (value - self.value) * weight / self._weight
+    def cosines(
+        self, centre: FloatArray, scale: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """(N,) products of the centred pairs, the products of their expected lengths, and their weights."""
+        if not self._kept:
+            return np.zeros(0), np.ones(0), np.zeros(0)
+        firsts, seconds, lengths, weights = zip(*self._kept, strict=True)
+        products = np.einsum("nd,nd->n", np.stack(firsts) - centre, np.stack(seconds) - centre)
+        return products.astype(np.float64) * scale**2, np.array(lengths), np.array(weights)
 
 
 class Calibration:
     """Learns ``Spread`` and the cameras' mean looks. One per site, not thread-safe."""
 
-    # Start values as shares of 1 - m, and what they are worth in observations.
-    _PERSON, _LOOK, _DIMENSIONS = 0.56, 0.2, 80.0
-
     def __init__(self) -> None:
-        self._look = _RunningMean(self._LOOK, 20)
-        self._stranger = _RunningMean(0.1, 10)
-        self._scatter = _RunningMean(1 / self._DIMENSIONS, 30)
-        self._person = _RunningMean(self._PERSON, 30)
-        self._site_mean: NDArray[np.float64] | None = None
-        self._site_count = 0.0
-        self._camera_means: dict[str, tuple[NDArray[np.float64], float]] = {}
+        self._sum: NDArray[np.float64] = np.zeros(0)
+        self._count = 0.0
+        self._by_camera: dict[str, tuple[NDArray[np.float64], float]] = {}
+        self._look_sum, self._look_count = 0.0, 0.0
+        self._quality_sum, self._quality_count = 0.0, 0.0
+        self._strangers = _Pairs()
+        self._links = _Pairs()
+        self._spread: Spread | None = None
 
-    @property
-    def spread(self) -> Spread:
-        """The model as known now."""
-        whole = 1 - self._stranger.value
-        look = min(max(self._look.value, 0.02), 0.6 * whole)
-        person = min(max(self._person.value * whole, 0.1 * whole), 0.95 * whole - look)
-        return Spread(
-            person=person,
-            passage=whole - person - look,
-            look=look,
-            stranger=self._stranger.value,
-            dimensions=1 / max(self._scatter.value, 1e-4),
-        )
+    def spread_of(self, dimension: int) -> Spread:
+        """The model as known now, for looks of ``dimension`` numbers."""
+        if self._spread is None:
+            self._spread = self._measured(dimension)
+        return self._spread
 
-    def centred(self, vectors: FloatArray, camera_id: str) -> FloatArray:
-        """(L, D) looks of one camera with its mean taken away, of unit length again."""
-        if self._site_mean is None:
-            return vectors
-        # Few people are no sample of mankind: their mean is themselves. 40 tracklets outweigh the prior mean of zero.
-        centre = self._site_mean / (self._site_count + 40)
-        own = self._camera_means.get(camera_id)
-        if own is not None:
-            total, count = own
-            centre = (total + 40 * centre) / (count + 40)
-        moved = vectors - centre.astype(np.float32)
-        unit: FloatArray = moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-9)
-        return unit
+    def camera_offset(self, camera_id: str, dimension: int) -> FloatArray:
+        """(dimension,) what a camera adds to everybody's looks, beside the centre of all."""
+        own = self._by_camera.get(camera_id)
+        if own is None or self._count == 0:
+            return np.zeros(dimension, np.float32)
+        total, count = own
+        offset: FloatArray = ((total - count * self._sum / self._count) / (count + _CAMERA_WORTH)).astype(np.float32)
+        return offset
 
-    def observe_passage(self, vectors: FloatArray, camera_id: str) -> None:
-        """A tracklet has ended: (L, D) looks as the embedder gave them."""
+    def weights(self, quality: FloatArray) -> FloatArray:
+        """(L,) qualities against the usual one: embedders and sites differ in what they call good."""
+        usual = (self._quality_sum + float(quality.mean())) / (self._quality_count + 1)
+        relative: FloatArray = (quality / max(usual, 1e-3)).astype(np.float32)
+        return relative
+
+    def observe_passage(self, looks: Appearance, camera_id: str, ended: bool) -> None:
+        """Looks of a tracklet, as the embedder gave them: when it shows its first and when it ended."""
+        vectors = looks.global_
+        self._quality_sum += float(looks.quality.mean())
+        self._quality_count += 1
         mean = vectors.mean(axis=0, dtype=np.float64)
-        if self._site_mean is None:
-            self._site_mean = np.zeros_like(mean)
-        self._site_mean += mean
-        self._site_count += 1
-        total, count = self._camera_means.get(camera_id, (np.zeros_like(mean), 0.0))
-        self._camera_means[camera_id] = (total + mean, count + 1)
-        if len(vectors) > 1:
-            centred = self.centred(vectors, camera_id)
-            self._look.add(float(centred.var(axis=0, ddof=1).sum()))
+        if self._count == 0:
+            self._sum = np.zeros_like(mean)
+        self._sum += mean
+        self._count += 1
+        total, count = self._by_camera.get(camera_id, (np.zeros_like(mean), 0.0))
+        self._by_camera[camera_id] = (total + mean, count + 1)
+        if ended and len(vectors) > 1:
+            self._look_sum += float(vectors.var(axis=0, ddof=1).sum())
+            self._look_count += 1
+        self._spread = None
 
-    def observe_strangers(self, first: PassageLooks, second: PassageLooks, weight: float) -> None:
+    def observe_strangers(self, first: PassageLooks, second: PassageLooks) -> None:
         """Two people who were in one camera at once."""
-        spread = self.spread
-        cosine = float(first.mean @ second.mean)
-        whole = (spread.person + spread.of_passage(first.weight)) * (spread.person + spread.of_passage(second.weight))
-        self._stranger.add(cosine, weight)
-        self._scatter.add(float((cosine - spread.stranger) ** 2 / whole), weight)
+        spread = self.spread_of(len(first.mean))
+        lengths = (spread.person + spread.of_passage(first.weight)) * (spread.person + spread.of_passage(second.weight))
+        self._strangers.add(first.mean, second.mean, lengths, 1.0)
+        self._spread = None
 
     def observe_crowd(
         self,
@@ -150,27 +169,47 @@ class Calibration:
         precisions: NDArray[np.floating],
         different: NDArray[np.floating],
     ) -> None:
-        """A passage beside everybody remembered: worth a few pairs of strangers, however many they are.
+        """A passage beside everybody remembered: a few of them, evenly over the gallery, show strangers.
 
         Args:
             looks: the passage.
             identities: (K, D) mean looks.
             precisions: (K,) of these.
-            different: (K,) probability that each is somebody else.
+            different: (K,) probability that each is somebody else; 0 leaves it out.
         """
-        total = float(different.sum())
-        if total < 1:
-            return
-        spread = self.spread
-        cosines = (identities @ looks.mean).astype(np.float64)
-        certain = different > 0
-        wholes = (spread.person + spread.of_passage(looks.weight)) * (spread.person + 1 / precisions[certain])
-        mean = float(cosines @ different / total)
-        scatter = float(((cosines[certain] - spread.stranger) ** 2 / wholes) @ different[certain] / total)
-        self._stranger.add(mean, min(total / 10, _CROWD))
-        self._scatter.add(scatter, min(total / 10, _CROWD))
+        usable = np.flatnonzero(different > 0)
+        spread = self.spread_of(len(looks.mean))
+        own = spread.person + spread.of_passage(looks.weight)
+        for row in usable[:: max(1, len(usable) // _BESIDE)]:
+            lengths = own * (spread.person + 1 / float(precisions[row]))
+            self._strangers.add(looks.mean, identities[row].copy(), lengths, float(different[row]))
+        self._spread = None
 
-    def observe_link(self, cosine: float, probability: float) -> None:
-        """A tracklet and an identity that are one person with that probability: product of their mean looks."""
-        whole = max(1 - self._stranger.value, 1e-3)
-        self._person.add(float(np.clip((cosine - self._stranger.value) / whole, 0, 1)), probability)
+    def observe_link(self, passage: FloatArray, identity: FloatArray, probability: float) -> None:
+        """Mean looks of a passage and of an identity that are one person with that probability."""
+        self._links.add(passage, identity, 1.0, probability)
+        self._spread = None
+
+    def _measured(self, dimension: int) -> Spread:
+        mean = self._sum / self._count if self._count else np.zeros(dimension)
+        centre = (mean * self._count / (self._count + _CENTRE_WORTH)).astype(np.float32)
+        left = 1 - 2 * float(centre @ mean) + float(centre @ centre)
+        scale = 1 / np.sqrt(max(left, 1e-3))
+
+        cosines, lengths, weights = self._strangers.cosines(centre, scale)
+        stranger = float(cosines @ weights) / (float(weights.sum()) + _STRANGER_WORTH)
+        whole = max(1 - stranger, 0.05)
+        squares = (cosines - stranger) ** 2 / lengths
+        scatter = (float(squares @ weights) + _DIMENSIONS_WORTH / _DIMENSIONS) / (
+            float(weights.sum()) + _DIMENSIONS_WORTH
+        )
+
+        look = (self._look_sum * scale**2 + _LOOK * whole * _LOOK_WORTH) / (self._look_count + _LOOK_WORTH)
+        look = min(max(look, 0.02 * whole), 0.6 * whole)
+
+        agreements, _, beliefs = self._links.cosines(centre, scale)
+        person = (float((agreements - stranger) @ beliefs) + _PERSON * whole * _PERSON_WORTH) / (
+            float(beliefs.sum()) + _PERSON_WORTH
+        )
+        person = min(max(person, 0.1 * whole), 0.95 * whole - look)
+        return Spread(centre, float(scale), person, whole - person - look, look, stranger, 1 / scatter)

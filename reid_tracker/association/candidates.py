@@ -130,8 +130,8 @@ class Weigher:
                 continue
             described = identity.described(without=passage)
             if described:
-                mean, _ = combine(described, self._calibration.spread)
-                self._calibration.observe_link(float(mean @ passage.looks.mean), probability)
+                mean, _ = combine(described, self._calibration.spread_of(len(passage.looks.mean)))
+                self._calibration.observe_link(passage.looks.mean, mean, probability)
 
     def _learn_strangers(self, passage: Passage, candidates: Candidates) -> None:
         """Everybody remembered, with the probability of being somebody else, shows what strangers look like."""
@@ -148,7 +148,7 @@ class Weigher:
         """Rows of the gallery that looks and time together leave as worth a closer look."""
         if passage.looks is None or not self._gallery.precisions.any():  # nobody has been looked at yet
             return np.zeros(0, np.intp)
-        spread = self._calibration.spread
+        spread = self._calibration.spread_of(len(passage.looks.mean))
         variance = float(spread.of_passage(passage.looks.weight))
         evidence = appearance_evidence(
             passage.looks.mean, variance, self._gallery.means, self._gallery.precisions, spread
@@ -167,7 +167,7 @@ class Weigher:
         """(K,) log-likelihood ratio of the looks, the passage's own share in its identity taken out."""
         if passage.looks is None or len(rows) == 0:
             return np.zeros(len(rows))
-        spread = self._calibration.spread
+        spread = self._calibration.spread_of(len(passage.looks.mean))
         means, precisions = self._gallery.means[rows].copy(), self._gallery.precisions[rows].copy()
         if passage.identity:
             mine = rows == self._gallery.row(passage.identity)

@@ -13,7 +13,7 @@ People are not Gaussian. One person turns round, opens a coat, is half hidden: f
 than the model has them, and so are strangers dressed alike. So the ratio is tempered, and "one person" gets a credit
 that fades where the looks are too poor to say anything:
 
-    evidence = temper LLR + credit min(1, (1 - q1 / q0) / enough)
+    evidence = temper LLR + credit min(1, I / enough),   I = D / 2 log(q0 / q1)
 
 Both numbers were chosen on half of the people of the Market-1501 replay (benchmarks/association) and hold for other
 embedders, since everything else is counted on site.
@@ -31,15 +31,24 @@ from reid_tracker.types import FloatArray
 
 # Half of what differs between passages is the camera's doing and comes back with every passage through it.
 _SHARED_BY_CAMERA = 0.5
-_TEMPER = 0.8
-_CREDIT = 2.0  # nats
-_ENOUGH = 0.25  # share of the uncertainty about a passage that a well-known identity takes away
+_TEMPER = 0.5
+_CREDIT = 4.0  # nats
+_ENOUGH = 8.0  # nats of mutual information from which looks are worth the whole credit
+_MOST_SAID = 8.0  # nats
+_WEIGHTS = 0.1, 2.0  # least and most that one look counts
 
 
-def summarise(camera_id: str, centred: FloatArray, quality: FloatArray) -> PassageLooks:
-    """(L, D) centred looks and (L,) qualities in 0..1 of one tracklet, L at least 1, as one passage."""
-    trusted = np.clip(quality, 0.05, 1).astype(np.float64)
-    mean = (trusted @ centred / trusted.sum()).astype(np.float32)
+def summarise(camera_id: str, vectors: FloatArray, weights: FloatArray, offset: FloatArray) -> PassageLooks:
+    """One tracklet as a passage.
+
+    Args:
+        camera_id: where.
+        vectors: (L, D) looks, L at least 1.
+        weights: (L,) quality of each against the usual one.
+        offset: (D,) what the camera adds to everybody's looks.
+    """
+    trusted = np.clip(weights, *_WEIGHTS).astype(np.float64)
+    mean = (trusted @ vectors / trusted.sum() - offset).astype(np.float32)
     return PassageLooks(camera_id, mean, float(trusted.sum()))
 
 
@@ -78,15 +87,18 @@ def appearance_evidence(
     Returns:
         (K,) float64, nats, positive where "one person" explains the looks better.
     """
-    agreement = (identities @ mean).astype(np.float64) - spread.stranger
-    own_length = float(mean @ mean) - spread.stranger
-    lengths = np.einsum("kd,kd->k", identities, identities).astype(np.float64) - spread.stranger
+    own = (mean - spread.centre) * spread.scale
+    others = (identities - spread.centre) * np.float32(spread.scale)
+    agreement = (others @ own).astype(np.float64) - spread.stranger
+    own_length = float(own @ own) - spread.stranger
+    lengths = np.einsum("kd,kd->k", others, others).astype(np.float64) - spread.stranger
     certainty = precisions + 1 / spread.person
     shrink = precisions / certainty
     same = 1 / certainty + variance
     different = spread.person + variance
     distance = own_length - 2 * shrink * agreement + shrink**2 * lengths
-    ratio = 0.5 * spread.dimensions * (np.log(different / same) + own_length / different - distance / same)
-    credit = _CREDIT * np.minimum(1, (1 - same / different) / _ENOUGH)
-    evidence: NDArray[np.float64] = _TEMPER * ratio + credit
+    information = 0.5 * spread.dimensions * np.log(different / same)
+    ratio = information + 0.5 * spread.dimensions * (own_length / different - distance / same)
+    credit = _CREDIT * np.minimum(1, information / _ENOUGH)
+    evidence: NDArray[np.float64] = _MOST_SAID * np.tanh((_TEMPER * ratio + credit) / _MOST_SAID)
     return evidence

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_tracker.association.calibration import Spread
+from reid_tracker.association.calibration import Calibration
 from reid_tracker.association.evidence import combine
 from reid_tracker.association.identities import Identity, Passage
 from reid_tracker.types import Appearance, FloatArray
@@ -67,7 +67,7 @@ class Gallery:
         """(N,) number of the camera where each was last seen."""
         return self._cameras[: len(self)]
 
-    def update(self, identity: Identity, spread: Spread) -> None:
+    def update(self, identity: Identity, calibration: Calibration) -> None:
         """Take in an identity's passages as they are now."""
         self._bound(identity)
         described = identity.described()
@@ -75,7 +75,7 @@ class Gallery:
         if row is None:
             row = self._new_row(identity.number)
         if described:
-            mean, precision = combine(described, spread)
+            mean, precision = combine(described, calibration.spread_of(len(described[0].mean)))
             self._grow_dimension(len(mean))
             self._means[row], self._precisions[row] = mean, precision
         else:

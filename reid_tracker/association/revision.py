@@ -83,7 +83,7 @@ class Reviser:
             1 / float(self._gallery.precisions[row]),
             self._gallery.means,
             self._gallery.precisions,
-            self._calibration.spread,
+            self._calibration.spread_of(self._gallery.means.shape[1]),
         )
         evidence[row] = -np.inf
         best: tuple[Identity, float] | None = None
