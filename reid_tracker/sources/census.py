@@ -17,6 +17,11 @@ from reid_tracker.sources.quiet import open_capture
 # Packets lie in decoding order; a picture may stand this many packets before one that is shown earlier
 # (max_dec_frame_buffering of H.264 and HEVC, their standards' annexes E: 16).
 _REORDERED = 16
+# Packets as they are; and no threads for a decoder that has nothing to do.
+_UNDECODED = (cv2.CAP_PROP_FORMAT, -1, cv2.CAP_PROP_N_THREADS, 1)
+# How many packets to look through for that of a decoded frame: more than any decoder leaves out in a row, and not the
+# rest of a long recording where a stream has no times.
+_FARTHEST = 1024
 # OpenCV refuses a packet too damaged to be handed out, and refuses at the end of the file; this many in a row are the
 # end.
 _REFUSALS_UNTIL_END = 256
@@ -32,12 +37,16 @@ class PacketCensus:
     """
 
     def __init__(self, path: Path, period: float) -> None:
-        self._capture = open_capture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1])
+        self._capture = open_capture(str(path), cv2.CAP_FFMPEG, _UNDECODED)
         self._period = period * 1e6
         self._nearest = int(self._period / 4)
         self._pending: list[int] = []
         self._untimed = 0
         self._last_claimed: int | None = None
+
+    def __len__(self) -> int:
+        """Packets read so far that no decoded frame has claimed."""
+        return len(self._pending) + self._untimed
 
     def lost_before(self, microseconds: int | None) -> int:
         """How many pictures were lost between the previous decoded frame and this one.
@@ -45,17 +54,12 @@ class PacketCensus:
         Args:
             microseconds: time of a decoded frame, as the container has it; None where it has none.
         """
-        if microseconds is None:
-            self._read_ahead(_REORDERED)
-            if self._pending:
-                heapq.heappop(self._pending)
+        if microseconds is None or not self._find(microseconds):
+            self._take_one()
             return 0
-        while microseconds not in self._pending and self._read_one():
+        # As many may have been read already that are shown later, so twice the reordering is sure to be enough.
+        while sum(time > microseconds for time in self._pending) < 2 * _REORDERED and self._read_one():
             pass
-        if microseconds not in self._pending:
-            self._untimed = max(0, self._untimed - 1)  # a damaged packet that decoded all the same
-            return 0
-        self._read_ahead(len(self._pending) + _REORDERED)
         earlier = self._pop_until(microseconds)
         if self._last_claimed is None:
             # What precedes the first frame that decodes is the tail of a group cut off by the recorder.
@@ -68,14 +72,14 @@ class PacketCensus:
     def holds(self, count: int) -> bool:
         """Whether at least ``count`` packets follow those of the decoded frames."""
         self._read_ahead(count)
-        return len(self._pending) + self._untimed >= count
+        return len(self) >= count
 
     def rest(self) -> int:
         """How many pictures follow the last decoded frame. Ends the census."""
         while self._read_one():
             pass
         if self._last_claimed is None:
-            return len(self._pending) + self._untimed
+            return len(self)
         return self._untimed + sum(time > self._last_claimed + self._nearest for time in self._pending)
 
     def close(self) -> None:
@@ -83,6 +87,22 @@ class PacketCensus:
         if self._capture is not None:
             self._capture.release()
             self._capture = None
+
+    def _find(self, microseconds: int) -> bool:
+        for _ in range(_FARTHEST):
+            if microseconds in self._pending:
+                return True
+            if not self._read_one():
+                return False
+        return False
+
+    def _take_one(self) -> None:
+        """A frame whose packet cannot be told by its time: any will do, so that the number stays right."""
+        self._read_ahead(_REORDERED)
+        if self._untimed:
+            self._untimed -= 1  # a damaged packet that decoded all the same
+        elif self._pending:
+            heapq.heappop(self._pending)
 
     def _pop_until(self, microseconds: int) -> int:
         own_pictures = 0

@@ -7,11 +7,13 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from reid_tracker.errors import SourceError
 from reid_tracker.sources import Problem, VideoSource, open_source
+from reid_tracker.sources.census import PacketCensus
 from tests.sources.conftest import WriteVideo, number_in
 
 
@@ -122,6 +124,19 @@ def test_numbers_stay_right_after_damage_inside_an_h264_stream(repository: Path,
     assert [frame.index for frame in frames] == [round(frame.time * 10) for frame in frames]
 
 
+def test_the_count_of_packets_runs_a_little_ahead_of_the_frames_and_no_further(
+    tmp_path: Path, write_video: WriteVideo
+) -> None:
+    """A day's recording must not be read through twice before its second frame."""
+    census = PacketCensus(write_video(tmp_path / "a.avi", range(200)), period=0.1)
+    for number in range(120):
+        assert census.lost_before(number * 100_000) == 0
+        assert len(census) < 50
+    assert census.lost_before(150 * 100_000) == 30
+    assert census.rest() == 49
+    census.close()
+
+
 def test_a_recording_cut_short_runs_and_says_how_much_is_missing(tmp_path: Path, write_video: WriteVideo) -> None:
     file = write_video(tmp_path / "a.avi", range(100))
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
@@ -142,18 +157,20 @@ def test_a_whole_recording_reports_nothing(tmp_path: Path, write_video: WriteVid
     assert source.problems.lines() == ()
 
 
-def test_a_stream_without_timestamps_is_read_at_its_rate(tmp_path: Path, write_video: WriteVideo) -> None:
+def test_a_stream_without_timestamps_is_read_at_its_rate(repository: Path, tmp_path: Path) -> None:
     """Elementary streams, as some recorders write them, have no clock: OpenCV says 0 for every frame."""
-    file = tmp_path / "a.mjpeg"
-    avi = write_video(tmp_path / "a.avi", range(30)).read_bytes()
-    pictures = [avi[begin : begin + length] for begin, length in _pictures_of_avi(avi)]
-    file.write_bytes(b"".join(pictures))
+    packets = cv2.VideoCapture(str(repository / "demos/clip/hall.mp4"), cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1])
+    file = tmp_path / "a.h264"
+    file.write_bytes(b"".join(packets.read()[1].tobytes() for _ in range(30)))
+    packets.release()
+    source = VideoSource([file], "door")
 
-    frames = list(open_source(file, "door"))
+    frames = list(source)
 
-    assert [number_in(frame) for frame in frames] == list(range(30))
-    steps = np.diff([frame.time for frame in frames])
-    assert steps == pytest.approx(np.full(29, 0.04), abs=1e-6)
+    assert source.fps
+    assert [frame.index for frame in frames] == list(range(30))
+    assert [frame.time for frame in frames] == pytest.approx([n / source.fps for n in range(30)], abs=1e-6)
+    assert source.problems.lines() == ()
 
 
 class TestSegments:
