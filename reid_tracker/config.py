@@ -103,7 +103,7 @@ class TrackingConfig(_Table):
     confirm_seconds: float = Field(0.0, ge=0, description="seconds that these must span at least")
     tentative_seconds: Positive = Field(0.25, description="seconds that somebody not yet believed may be missed")
     max_lost_seconds: Positive = Field(
-        4.0, description="seconds that somebody out of sight is looked for; after that the associator takes over"
+        10.0, description="seconds that somebody out of sight is looked for; after that the associator takes over"
     )
     exit_seconds: float = Field(0.5, ge=0, description="the same for somebody who walked out of the picture")
     exit_inside: Fraction = Field(
@@ -120,15 +120,19 @@ class TrackingConfig(_Table):
     weak_seconds: float = Field(0.5, ge=0, description="seconds out of sight after which low scores no longer help")
     least_height_ratio: Fraction = Field(0.5, description="smaller over larger height below which boxes cannot match")
     lost_cost: float = Field(0.1, ge=0, description="handicap of a lost track against one that was just seen")
-    least_evidence: float = Field(-1.0, ge=-1, le=1, description="likeness (-1..1) below which overlap does not count")
-    least_lost_evidence: float = Field(-1.0, ge=-1, le=1, description="the same for a lost track")
     cost_limit: Positive = Field(
-        1.0, description="1 - overlap - weight x likeness above which a box does not continue a track"
+        0.9, description="1 - overlap - weight x likeness above which a box does not continue a track"
     )
-    appearance_weight: float = Field(0.3, ge=0, description="weight of looks beside overlap")
+    appearance_weight: float = Field(0.8, ge=0, description="weight of looks beside overlap")
 
     recover_gate: Positive = Field(13.0, description="squared deviations from the prediction within which to look")
     recover_reach: Positive = Field(3.0, description="heights from the prediction within which to look")
+    blind_reach: float = Field(
+        1.0, ge=0, description="the same where nothing is known of the looks, heights"
+    )
+    blind_seconds: float = Field(
+        1.0, ge=0, description="seconds out of sight after which nobody is found again without looks"
+    )
     recover_height_ratio: Fraction = Field(0.7, description="smaller over larger height for somebody found again")
     recover_evidence: float = Field(0.2, ge=-1, le=1, description="least likeness (-1..1) to be found again")
     recover_weight: float = Field(0.5, ge=0, description="weight of looks beside place when found again")
@@ -138,11 +142,14 @@ class TrackingConfig(_Table):
     )
     refresh_seconds: float = Field(0.4, ge=0, description="seconds between looks at somebody who is plain to follow")
     plain_overlap: Fraction = Field(0.6, description="overlap from which somebody is plain to follow by place alone")
-    looks: int = Field(8, ge=1, le=256, description="looks remembered per tracklet")
-    look_variety: float = Field(0.1, ge=0, le=2, description="cosine distance below which two looks are one")
+    plain_distance: float = Field(
+        1.0, ge=0, description="heights within which nobody else may stand for somebody to be plain to follow"
+    )
+    looks: int = Field(16, ge=1, le=256, description="looks remembered per tracklet")
+    look_variety: float = Field(0.03, ge=0, le=2, description="cosine distance below which two looks are one")
     look_coverage: Fraction = Field(0.3, description="most of a box that a nearer person may cover for a good look")
     look_evidence: float = Field(
-        -1.0, ge=-1, le=1, description="likeness (-1..1) to the looks so far below which a look is not remembered"
+        -0.3, ge=-1, le=1, description="likeness (-1..1) to the looks so far below which a look is not remembered"
     )
     look_quality: Fraction = Field(0.2, description="least quality of a remembered look")
     same_distance: float = Field(
@@ -159,9 +166,9 @@ class TrackingConfig(_Table):
     position_change: Positive = Field(0.5, description="change of walking speed in a second, heights per second")
     size_change: Positive = Field(0.15, description="change of the size's speed in a second, heights per second")
     start_speed: Positive = Field(0.8, description="walking speed to expect of a new track, heights per second")
-    velocity_memory_seconds: Positive = Field(3.0, description="seconds in which an unseen person's speed fades")
+    velocity_memory_seconds: Positive = Field(6.0, description="seconds in which an unseen person's speed fades")
     size_memory_seconds: Positive = Field(0.5, description="the same for changes of size")
-    box_smoothing: Fraction = Field(1.0, description="share of the filter's box in what is reported; 0 = detector's")
+    box_smoothing: Fraction = Field(0.5, description="share of the filter's box in what is reported; 0 = detector's")
 
 
 class AssociationConfig(_Table):

@@ -16,8 +16,6 @@ from reid_tracker.config import TrackingConfig
 from reid_tracker.tracking.matching import Indices, assign
 from reid_tracker.types import BoolArray, FloatArray
 
-_SURE_GATE = 9.21  # chi-square, 2 degrees of freedom: holds 99 % of true pairs
-
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -91,9 +89,8 @@ def match_confident(view: View, matches: Matches, config: TrackingConfig) -> Ind
         matches.offers(~view.tentative, view.confident)
         & (view.overlap >= config.least_overlap)
         & (view.heights >= config.least_height_ratio)
-        & (view.evidence >= np.where(view.lost, config.least_lost_evidence, config.least_evidence)[:, None])
     )
-    return assign(cost, allowed, 1.0)
+    return assign(cost, allowed, config.cost_limit)
 
 
 def match_weak(view: View, matches: Matches, config: TrackingConfig) -> Indices:
@@ -112,13 +109,16 @@ def recover_lost(view: View, matches: Matches, config: TrackingConfig) -> Indice
     With a known appearance the whole gate is open and the look must speak for the same person; without one, the
     place has to be convincing by itself.
     """
-    gate = np.where(view.looked, config.recover_gate, _SURE_GATE)
+    convincing = np.where(
+        view.looked,
+        (view.evidence >= config.recover_evidence) & (view.distance <= config.recover_reach),
+        (view.unseen[:, None] <= config.blind_seconds) & (view.distance <= config.blind_reach),
+    )
     allowed = (
         matches.offers(view.lost, view.confident)
-        & (view.deviation <= gate)
-        & (view.distance <= config.recover_reach)
+        & convincing
+        & (view.deviation <= config.recover_gate)
         & (view.heights >= config.recover_height_ratio)
-        & (~view.looked | (view.evidence >= config.recover_evidence))
     )
     return assign(view.deviation / config.recover_gate - config.recover_weight * view.evidence, allowed, 1.0)
 

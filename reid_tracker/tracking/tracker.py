@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reid_tracker.boxes import coverage, overlap
+from reid_tracker.boxes import coverage
 from reid_tracker.config import TrackingConfig
 from reid_tracker.errors import InputError
 from reid_tracker.ids import IdAllocator
@@ -88,10 +88,11 @@ class PersonTracker:
         )
         settled = ~view.tentative & ~view.lost & ~due
         plain = (near.sum(axis=0) == 1) & (settled[:, None] & (view.overlap >= self._config.plain_overlap)).any(axis=0)
-        others = overlap(detections.boxes, detections.boxes)
-        np.fill_diagonal(others, 0)
-        touched = (others[:, view.confident | view.weak] > 0).any(axis=1)
-        needed: BoolArray = confident & ~(plain & ~touched)
+        heights = detections.boxes[:, 3] - detections.boxes[:, 1]
+        apart = centre_distance(detections.boxes, detections.boxes) / heights[:, None]
+        np.fill_diagonal(apart, np.inf)
+        meeting = (apart[:, view.confident | view.weak] < self._config.plain_distance).any(axis=1)
+        needed: BoolArray = confident & ~(plain & ~meeting)
         return needed
 
     def __call__(self, frame: Frame, detections: Detections, appearance: Appearance) -> CameraTracks:
@@ -122,7 +123,7 @@ class PersonTracker:
         self._learn_scale(view, matches)
 
         # 4. Correct the matched tracks, keep good looks, confirm; the others are out of sight.
-        self._correct(frame, detections, appearance, matches)
+        self._correct(frame, detections, appearance, view, matches)
 
         # 5. Start tracks on what is left.
         self._start(frame, detections, appearance, matches)
@@ -217,7 +218,9 @@ class PersonTracker:
         undisputed = (view.overlap[rows, columns] >= self._config.plain_overlap)[:, None]
         self._scale.observe(distances[own & undisputed & looked], distances[~own & looked])
 
-    def _correct(self, frame: Frame, detections: Detections, appearance: Appearance, matches: Matches) -> None:
+    def _correct(
+        self, frame: Frame, detections: Detections, appearance: Appearance, view: View, matches: Matches
+    ) -> None:
         """Take over what was matched."""
         rows = np.flatnonzero(~matches.open)
         columns = matches.detection_of[rows]
@@ -234,7 +237,8 @@ class PersonTracker:
             track = self._tracks[row]
             track.see(shown[place], float(found.scores[place]), frame.time)
             self._confirm(track, frame)
-            self._look(track, frame, appearance.select([column]), found.boxes[place], float(covered[place]))
+            credible = bool(view.evidence[row, column] >= self._config.look_evidence)
+            self._look(track, frame, appearance.select([column]), found.boxes[place], float(covered[place]), credible)
 
     def _miss(self, track: Track) -> None:
         track.missed = True
@@ -251,13 +255,15 @@ class PersonTracker:
             track.id = self._next_id()
         track.state = TrackletState.CONFIRMED
 
-    def _look(self, track: Track, frame: Frame, look: Appearance, box: FloatArray, covered: float) -> None:
+    def _look(
+        self, track: Track, frame: Frame, look: Appearance, box: FloatArray, covered: float, credible: bool
+    ) -> None:
         """Remember how somebody looks, unless somebody else is in the crop."""
         if not look.valid[0]:
             return
         track.embedded = frame.time
         track.quality = float(look.quality[0])
-        if covered <= self._config.look_coverage and track.quality >= self._config.look_quality:
+        if credible and covered <= self._config.look_coverage and track.quality >= self._config.look_quality:
             track.memory.add(look, frame.time, box)
 
     def _start(self, frame: Frame, detections: Detections, appearance: Appearance, matches: Matches) -> None:
@@ -275,7 +281,9 @@ class PersonTracker:
             track = Track(config.history_length, config.looks, config.look_variety, frame.time)
             track.see(detections.boxes[column], float(detections.scores[column]), frame.time)
             self._confirm(track, frame)
-            self._look(track, frame, appearance.select([column]), detections.boxes[column], float(covered[column]))
+            self._look(
+                track, frame, appearance.select([column]), detections.boxes[column], float(covered[column]), True
+            )
             self._tracks.append(track)
         self._motion = self._motion.extended(self._filter.start(detections.boxes[new]))
 
