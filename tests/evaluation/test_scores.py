@@ -107,17 +107,41 @@ def test_scoring_prints_nothing_and_writes_nothing(
 
 @pytest.mark.parametrize("sequence", ["TUD-Campus", "TUD-Stadtmitte"])
 def test_scores_agree_with_trackeval_on_mot15(sequence: str, shared: Path, tmp_path: Path) -> None:
-    """TrackEval's own MOT15 reader and evaluator over the same two files, to the last digit."""
     folder = shared / "data" / "tracking" / "mot15_gt_det" / sequence
     result = folder / "sample_result.txt"
     if not result.is_file():
         pytest.skip(f"needs the MOT15 text of {sequence} under REID_TRACKER_SHARED")
-    reference = _trackeval_on_files(folder / "gt" / "gt.txt", result, sequence, tmp_path)
+    _assert_agreement(folder / "gt" / "gt.txt", result, sequence, tmp_path)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_scores_agree_with_trackeval_on_made_up_tracks(seed: int, tmp_path: Path) -> None:
+    """Walkers that cross, found with jitter, gaps, ghosts and changing ids: no case that only clean scenes avoid."""
+    random = np.random.default_rng(seed)
+    truth, result = [], []
+    for person in range(1, 8):
+        start, pace = random.uniform(0, 400, 2), random.uniform(-6, 6, 2)
+        for frame in range(int(random.integers(0, 20)), int(random.integers(40, 80))):
+            left, top = start + pace * frame
+            truth.append(f"{frame + 1},{person},{left:.2f},{top:.2f},40,100,{int(random.random() > 0.05)},-1,-1,-1")
+            if random.random() < 0.85:
+                x, y = np.array([left, top]) + random.normal(0, 6, 2)
+                label = 10 * person + frame // int(random.integers(15, 40))
+                result.append(f"{frame + 1},{label},{x:.2f},{y:.2f},42,95,1,-1,-1,-1")
+    result += [f"{frame},999,{random.uniform(0, 500):.2f},300,40,100,1,-1,-1,-1" for frame in range(3, 60, 4)]
+    (tmp_path / "gt.txt").write_text("\n".join(truth) + "\n")
+    (tmp_path / "result.txt").write_text("\n".join(result) + "\n")
+    _assert_agreement(tmp_path / "gt.txt", tmp_path / "result.txt", "made-up", tmp_path)
+
+
+def _assert_agreement(truth: Path, result: Path, sequence: str, folder: Path) -> None:
+    """TrackEval's own MOT15 reader and metrics over the same two files, to the last digit."""
+    reference = _trackeval_on_files(truth, result, sequence, folder)
 
     rows = np.loadtxt(result, delimiter=",")
     corners = np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1)
     predicted = LabelledBoxes.of(rows[:, 0] - 1, rows[:, 1], corners)
-    scores = score_sequence(read_truth(folder / "gt" / "gt.txt").people, predicted)
+    scores = score_sequence(read_truth(truth).people, predicted)
 
     assert scores.hota == pytest.approx(float(np.mean(reference["HOTA"]["HOTA"])), abs=1e-12)
     assert scores.assa == pytest.approx(float(np.mean(reference["HOTA"]["AssA"])), abs=1e-12)
