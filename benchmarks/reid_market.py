@@ -22,7 +22,7 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from reid_tracker.distance import aligned_distance_shortlist
+from reid_tracker.distance import aligned_distance_shortlist, fused_distance
 from reid_tracker.evaluation.reid import Labels, score_blocks
 from reid_tracker.runtime.manifest import read_manifest
 from reid_tracker.training.data import JUNK_PERSON, PeopleSet, decode_people, read_people
@@ -92,9 +92,9 @@ def score(queries: Answers, gallery: Answers, of_queries: Labels, of_gallery: La
             wide = by_global(rows)
             near = np.argpartition(wide, min(SHORTLIST, wide.shape[1] - 1), axis=1)[:, :SHORTLIST]
             aligned = aligned_distance_shortlist(queries["stripes"][rows], gallery["stripes"], near)
-            euclid = np.sqrt(np.maximum(2 * np.take_along_axis(wide, near, axis=1), 0))
+            judged = fused_distance(np.take_along_axis(wide, near, axis=1), aligned, share)
             ordered = wide + 10  # what is not on the shortlist stays behind it, in its own order
-            np.put_along_axis(ordered, near, share * aligned + (1 - share) * euclid / 2, axis=1)
+            np.put_along_axis(ordered, near, judged, axis=1)
             return np.asarray(ordered, dtype=np.float32)
 
         return distances
