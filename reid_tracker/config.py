@@ -127,9 +127,7 @@ class TrackingConfig(_Table):
 
     recover_gate: Positive = Field(13.0, description="squared deviations from the prediction within which to look")
     recover_reach: Positive = Field(3.0, description="heights from the prediction within which to look")
-    blind_reach: float = Field(
-        1.0, ge=0, description="the same where nothing is known of the looks, heights"
-    )
+    blind_reach: float = Field(1.0, ge=0, description="the same where nothing is known of the looks, heights")
     blind_seconds: float = Field(
         1.0, ge=0, description="seconds out of sight after which nobody is found again without looks"
     )
