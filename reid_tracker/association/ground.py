@@ -19,6 +19,7 @@ _SITE_AREA = 400.0  # square metres on which a stranger could stand as well
 _MOST_FOR, _MOST_AGAINST = 8.0, 100.0  # nats; people crowd together, but nobody stands in two places
 _SAME_MOMENT = 0.25  # seconds between two boxes that count as simultaneous
 _REMEMBERED = 64  # foot points of a passage
+_PASSAGES = 4096  # with foot points; the longest known is dropped first
 
 
 class GroundPlane:
@@ -38,6 +39,8 @@ class GroundPlane:
         point = homography @ np.array([(box[0] + box[2]) / 2, box[3], 1.0])
         if abs(point[2]) < 1e-9:
             return  # on the horizon: nowhere
+        if len(self._paths) >= _PASSAGES and tracklet not in self._paths:
+            del self._paths[next(iter(self._paths))]
         times, points = self._paths.get(tracklet, (np.zeros(0), np.zeros((0, 2))))
         times, points = np.append(times, time), np.concatenate([points, point[None, :2] / point[2]])
         self._paths[tracklet] = times[-_REMEMBERED:], points[-_REMEMBERED:]

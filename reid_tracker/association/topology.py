@@ -21,9 +21,8 @@ from reid_tracker.config import CameraConfig
 _EDGES = np.concatenate([[-np.inf, 0.0], 2.0 ** np.arange(0, 18)])
 _UPPER = np.append(_EDGES[2:], np.inf)
 _MIDDLE = np.concatenate([[0.5, 0.5], 1.5 * 2.0 ** np.arange(0, 18)])
-_IN_VIEW = 0
 
-_RETURNS_PER_DOUBLING = 0.3
+_RETURNS_PER_DOUBLING = 0.6
 _SHORTEST_WAIT = 5.0  # seconds; below it the starting law is flat
 _PRIOR_EVENTS = 3.0  # what the starting law is worth in each bin
 _PAIR_EVENTS = 6.0  # what all pairs together are worth against one pair's own counts

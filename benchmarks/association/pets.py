@@ -1,0 +1,165 @@
+"""Two cameras cut from PETS09-S2L1, the whole pipeline on the video, ids over both cameras.
+
+    python -m benchmarks.association.pets [--cuts gap overlap ...] [--keep FOLDER] [--json OUT]
+
+Every cut of benchmarks/pets_cuts.py (four with a gap between the cameras, four with overlap), default models and
+settings, frames 401-795 scored (TrackEval, IoU 0.5, both cameras one after the other). Beside each other: the
+tracker's ids alone (no association), ids as emitted, ids as known at the end, and perfect merging of the same
+tracklets by the truth. Needs the video (see benchmarks/tracking/common.py). What detector, embedder and tracker say
+does not depend on the associator and is kept in --keep between runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pickle
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.association.market_replay import replayed
+from benchmarks.pets_cuts import CUTS, cut_cameras
+from benchmarks.tracking.common import shared_data
+from reid_tracker.association import CrossCameraAssociator
+from reid_tracker.config import AssociationConfig, Config
+from reid_tracker.evaluation import LabelledBoxes, read_truth, score_sequences
+from reid_tracker.pipeline import Pipeline
+from reid_tracker.sources import moments, open_source
+from reid_tracker.types import CameraTracks, IdentityEvent, TrackedFrame, Tracklet
+
+SCORED = (400, 795)
+KINDS = ("no association", "emitted", "final", "perfect merging")
+Moments = tuple[list[list[CameraTracks]], tuple[Tracklet, ...]]
+People = list[tuple[str, int, int, tuple[float, float, float, float]]]  # camera, frame, tracklet or identity, box
+
+
+class Recorder:
+    """Stands in for the associator: keeps what the trackers say."""
+
+    def __init__(self) -> None:
+        self.moments: list[list[CameraTracks]] = []
+        self.ended: tuple[Tracklet, ...] = ()
+
+    def __call__(self, tracks: Sequence[CameraTracks]) -> list[TrackedFrame]:
+        self.moments.append(list(tracks))
+        return [TrackedFrame(moment.camera_id, moment.index, moment.time, ()) for moment in tracks]
+
+    def finish(self, ended: Sequence[Tracklet]) -> tuple[IdentityEvent, ...]:
+        self.ended = tuple(ended)
+        return ()
+
+
+def tracked(name: str, folder: Path, data: Path) -> tuple[Moments, dict[str, Path]]:
+    """What the trackers say of a cut, moment by moment, and the truth of its cameras."""
+    sequence = data / "PETS09-S2L1"
+    cameras = cut_cameras(sequence / "vtest.avi", sequence / "gt" / "gt.txt", folder / name, CUTS[name])
+    truth = {camera.camera_id: camera.truth for camera in cameras}
+    kept = folder / f"{name}.pickle"
+    if kept.exists():
+        return pickle.loads(kept.read_bytes()), truth
+    pipeline = Pipeline.from_config(Config())
+    recorder = pipeline.associator = Recorder()
+    sources = [
+        open_source(str(camera.video), camera_id=camera.camera_id, start_time=camera.start_time) for camera in cameras
+    ]
+    for frames in moments(sources):
+        pipeline.step(frames)
+    pipeline.finish()
+    kept.write_bytes(pickle.dumps((recorder.moments, recorder.ended)))
+    return (recorder.moments, recorder.ended), truth
+
+
+def associate(said: Moments) -> tuple[People, People, People]:
+    """All people shown, by tracklet, by emitted and by final identity."""
+    associator = CrossCameraAssociator(AssociationConfig())
+    by_tracklet: People = []
+    emitted: People = []
+    events: list[IdentityEvent] = []
+    for tracks in said[0]:
+        for frame in associator(tracks):
+            events += frame.events
+            for person in frame.people:
+                by_tracklet.append((frame.camera_id, frame.index, person.tracklet, person.box))
+                emitted.append((frame.camera_id, frame.index, person.identity, person.box))
+    events += associator.finish(said[1])
+    final = replayed(events)
+    return by_tracklet, emitted, [(camera, frame, final[who], box) for camera, frame, who, box in by_tracklet]
+
+
+def perfectly_merged(people: People, truth: Mapping[str, LabelledBoxes]) -> People:
+    """Each tracklet under the id of the true person that it covers most often."""
+    found = _labelled(people)
+    votes: defaultdict[int, Counter[int]] = defaultdict(Counter)
+    for camera, of_camera in truth.items():
+        for row in range(len(found[camera])):
+            here = np.flatnonzero(of_camera.frames == found[camera].frames[row])
+            shared = _overlaps(found[camera].boxes[row], of_camera.boxes[here])
+            if len(here) and shared.max() >= 0.5:
+                votes[int(found[camera].ids[row])][int(of_camera.ids[here[shared.argmax()]])] += 1
+    owners = {tracklet: count.most_common(1)[0][0] for tracklet, count in votes.items()}
+    return [(camera, frame, owners.get(who, -who), box) for camera, frame, who, box in people]
+
+
+def score(name: str, folder: Path, data: Path) -> dict[str, float]:
+    """Global IDF1 of each kind of ids on one cut."""
+    said, truth_files = tracked(name, folder, data)
+    truth = {camera: read_truth(path).people for camera, path in truth_files.items()}
+    by_tracklet, emitted, final = associate(said)
+    kinds = dict(zip(KINDS, (by_tracklet, emitted, final, perfectly_merged(by_tracklet, truth)), strict=True))
+    scored = {camera: of_camera.within(*SCORED) for camera, of_camera in truth.items()}
+    figures = {}
+    for kind, people in kinds.items():
+        found = {camera: of_camera.within(*SCORED) for camera, of_camera in _labelled(people).items()}
+        figures[kind] = float(score_sequences(scored, found).across.idf1)
+    return figures
+
+
+def _labelled(people: People) -> dict[str, LabelledBoxes]:
+    cameras = sorted({camera for camera, *_ in people})
+    return {
+        camera: LabelledBoxes.of(
+            [frame for name, frame, _, _ in people if name == camera],
+            [who for name, _, who, _ in people if name == camera],
+            [box for name, _, _, box in people if name == camera],
+        )
+        for camera in cameras
+    }
+
+
+def _overlaps(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+    shared = np.clip(sides, 0, None).prod(axis=1)
+    areas = (others[:, 2:] - others[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod()
+    return shared / (areas - shared)
+
+
+def main() -> None:
+    """Run the cuts, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cuts", nargs="*", default=list(CUTS), choices=list(CUTS), metavar="NAME")
+    parser.add_argument("--keep", type=Path, help="folder for the cut videos and what the trackers said")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    data = shared_data()
+    if data is None:
+        parser.error("the PETS video is not here; REID_TRACKER_SHARED names the folder of measuring material")
+    with tempfile.TemporaryDirectory() as temporary:
+        figures = {name: score(name, arguments.keep or Path(temporary), data) for name in arguments.cuts}
+    for kind in ("gap", "overlap"):
+        rows = [row for name, row in figures.items() if name.startswith(kind)]
+        if rows:
+            figures[f"mean of {kind}"] = {ids: float(np.mean([row[ids] for row in rows])) for ids in KINDS}
+    print(f"{'global IDF1':20}" + "".join(f"{kind:>17}" for kind in KINDS))
+    for name, row in figures.items():
+        print(f"{name:20}" + "".join(f"{row[kind]:17.3f}" for kind in KINDS))
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""The associator's parts by themselves: assignment, return times, calibration, evidence, memory, ground."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reid_tracker.association.assignment import assign
+from reid_tracker.association.calibration import Calibration, PassageLooks
+from reid_tracker.association.evidence import appearance_evidence, combine, summarise
+from reid_tracker.association.ground import GroundPlane
+from reid_tracker.association.memory import varied
+from reid_tracker.association.topology import ReturnTimes
+from reid_tracker.config import CameraConfig
+from reid_tracker.types import Appearance
+from tests.association.scenes import DIMENSION, Wardrobe
+
+
+@settings(max_examples=50, deadline=None)
+@given(tracklets=st.integers(0, 4), identities=st.integers(0, 4), seed=st.integers(0, 10_000))
+def test_assignment_is_the_best_of_all(tracklets: int, identities: int, seed: int) -> None:
+    log_odds = np.random.default_rng(seed).normal(0, 3, (tracklets, identities))
+    log_odds[log_odds < -3] = -np.inf
+    chosen = assign(log_odds)
+    given_away = [column for column in chosen.tolist() if column >= 0]
+    assert len(given_away) == len(set(given_away))
+    gain = sum(log_odds[row, column] for row, column in enumerate(chosen) if column >= 0)
+    best = 0.0
+    for answer in itertools.product(range(-1, identities), repeat=tracklets):
+        used = [column for column in answer if column >= 0]
+        if len(used) == len(set(used)):
+            best = max(best, sum(log_odds[row, column] for row, column in enumerate(answer) if column >= 0))
+    assert gain == pytest.approx(best)
+
+
+def test_nobody_is_forced_upon_a_hopeless_match() -> None:
+    assert assign(np.array([[-0.1, -5.0], [-np.inf, -np.inf]])).tolist() == [-1, -1]
+
+
+def _learned(gap: float, cameras: tuple[CameraConfig, ...] = ()) -> ReturnTimes:
+    """A site where everybody who leaves the door is in the hall after ``gap`` seconds."""
+    times = ReturnTimes(cameras)
+    door, hall = times.index("door"), times.index("hall")
+    for number in range(60):
+        times.advance(10.0 * number)
+        times.observe_returns(np.array([door]), hall, np.array([gap]), np.array([1.0]))
+        times.observe_waited(door, gap)
+    times.refresh(np.zeros(0, np.intp), np.zeros(0))
+    return times
+
+
+def test_the_usual_travel_time_becomes_the_most_likely_one() -> None:
+    times = _learned(10.0)
+    gaps = np.array([1.5, 10.0, 100.0])
+    rates = times.log_rate(np.zeros(3, np.intp), times.index("hall"), gaps)
+    assert rates.argmax() == 1
+    assert rates[1] - rates[0] > 2
+    assert rates[1] - rates[2] > 2
+
+
+def test_what_one_pair_of_cameras_learned_helps_a_new_pair_less_than_itself() -> None:
+    times = _learned(10.0)
+    yard = times.index("yard")
+    own = times.log_rate(np.array([0]), times.index("hall"), np.array([10.0]))[0]
+    other = times.log_rate(np.array([0]), yard, np.array([10.0]))[0]
+    assert own > other
+
+
+def test_waiting_in_vain_lowers_the_rate() -> None:
+    times = ReturnTimes()
+    times.index("hall")
+    before = times.log_rate(np.array([0]), 0, np.array([100.0]))[0]
+    times.refresh(np.zeros(500, np.intp), np.full(500, 1000.0))
+    assert times.log_rate(np.array([0]), 0, np.array([100.0]))[0] < before - 1
+
+
+def test_rates_fall_with_the_gap_before_anything_is_known() -> None:
+    times = ReturnTimes()
+    times.index("door")
+    rates = times.log_rate(np.zeros(8, np.intp), 0, 4.0 ** np.arange(8))
+    assert (np.diff(rates) < 0).all()
+
+
+def test_configured_travel_times_hold_against_what_was_learned() -> None:
+    cameras = (CameraConfig(id="door", source="0", neighbours={"hall": [5.0, 60.0]}),)
+    times = _learned(10.0, cameras)
+    rates = times.log_rate(np.zeros(3, np.intp), times.index("hall"), np.array([2.0, 10.0, 90.0]))
+    assert rates[0] < -50  # nobody walks that fast
+    assert rates[1] > rates[2]
+
+
+def test_a_life_is_the_sum_of_its_returns() -> None:
+    times = _learned(10.0)
+    starts, ends = np.array([0.0, 15.0, 40.0]), np.array([5.0, 20.0, 41.0])
+    cameras = np.array([0, 1, 0])
+    steps = times.log_rate(np.array([0]), 1, np.array([10.0])) + times.log_rate(np.array([1]), 0, np.array([20.0]))
+    assert times.chain(cameras, starts, ends) == pytest.approx(float(steps[0]))
+    assert times.chain(cameras[:1], starts[:1], ends[:1]) == 0
+
+
+def _observed(common: float, people: int = 30) -> tuple[Calibration, Wardrobe]:
+    """A calibration that saw tracklets of people who were in view in pairs."""
+    calibration, wardrobe = Calibration(), Wardrobe(common=common)
+    passages = []
+    for person in range(people):
+        looks = wardrobe.looks(person, 5)
+        calibration.observe_passage(looks, "door", ended=True)
+        passages.append(PassageLooks("door", looks.global_.mean(axis=0), 5.0))
+    for first, second in itertools.pairwise(passages):
+        calibration.observe_strangers(first, second)
+    return calibration, wardrobe
+
+
+@pytest.mark.parametrize("common", [0.0, 0.4, 0.8])
+def test_calibration_takes_away_what_all_looks_share(common: float) -> None:
+    spread = _observed(common)[0].spread_of(DIMENSION)
+    assert abs(spread.stranger) < 0.12
+    # 0.45 of a look is noise around the person, whatever everybody has in common
+    assert spread.look == pytest.approx(0.4, abs=0.12)
+    assert spread.person + spread.passage + spread.look == pytest.approx(1 - spread.stranger)
+    assert 25 < spread.dimensions < 160
+
+
+@pytest.mark.parametrize("common", [0.0, 0.4, 0.8])
+def test_evidence_tells_people_apart_at_any_scale(common: float) -> None:
+    calibration, wardrobe = _observed(common)
+    spread = calibration.spread_of(DIMENSION)
+    known = [
+        summarise("door", wardrobe.looks(person, 5).global_, np.ones(5, np.float32), np.zeros(DIMENSION, np.float32))
+        for person in range(10)
+    ]
+    seen = summarise("hall", wardrobe.looks(3, 5).global_, np.ones(5, np.float32), np.zeros(DIMENSION, np.float32))
+    combined = [combine([passage], spread) for passage in known]
+    evidence = appearance_evidence(
+        seen.mean,
+        spread.of_passage(seen.weight),
+        np.stack([mean for mean, _ in combined]),
+        np.array([precision for _, precision in combined]),
+        spread,
+    )
+    assert evidence.argmax() == 3
+    assert evidence[3] > 3
+    assert (np.delete(evidence, 3) < 0).all()
+
+
+def test_poor_looks_say_little() -> None:
+    calibration, wardrobe = _observed(0.0)
+    spread = calibration.spread_of(DIMENSION)
+    mean, precision = combine([PassageLooks("door", wardrobe.looks(1, 5).global_.mean(axis=0), 5.0)], spread)
+    look = wardrobe.looks(1, 1).global_[0]
+    clear, blurred = (
+        float(appearance_evidence(look, spread.of_passage(weight), mean[None], np.array([precision]), spread)[0])
+        for weight in (1.0, 0.1)
+    )
+    assert 0 < blurred < clear
+
+
+def test_passages_in_two_cameras_say_more_than_in_one() -> None:
+    spread = _observed(0.0)[0].spread_of(DIMENSION)
+    look = np.eye(DIMENSION, dtype=np.float32)[0]
+    together = combine([PassageLooks("a", look, 3.0), PassageLooks("a", look, 3.0)], spread)[1]
+    apart = combine([PassageLooks("a", look, 3.0), PassageLooks("b", look, 3.0)], spread)[1]
+    assert combine([PassageLooks("a", look, 3.0)], spread)[1] < together < apart
+
+
+def test_varied_looks_leave_out_repetitions() -> None:
+    directions = np.eye(DIMENSION, dtype=np.float32)
+    vectors = directions[[0, 0, 0, 1, 1, 2]]
+    quality = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4], np.float32)
+    looks = Appearance(vectors, np.zeros((6, 0, 0), np.float32), quality, np.ones(6, np.bool_))
+    assert varied(looks, 3).quality.tolist() == pytest.approx([0.9, 0.6, 0.4])
+    assert varied(looks, 6) is looks
+
+
+def test_feet_on_one_spot_are_evidence_and_feet_apart_are_proof() -> None:
+    metres = ((0.01, 0.0, 0.0), (0.0, 0.01, 0.0), (0.0, 0.0, 1.0))
+    ground = GroundPlane([CameraConfig(id=name, source=name, homography=metres) for name in ("a", "b")])
+    here, there = np.array([100, 0, 140, 200], np.float32), np.array([1100, 0, 1140, 200], np.float32)
+    for time in (0.0, 0.5, 1.0):
+        ground.saw(1, "a", time, here)
+        ground.saw(2, "b", time + 0.1, here)
+        ground.saw(3, "b", time + 0.1, there)
+    ground.saw(4, "b", 50.0, here)
+    ground.saw(5, "unknown", 0.0, here)
+    assert ground.evidence(1, 2) > 3
+    assert ground.evidence(1, 3) < -50
+    assert ground.evidence(1, 4) == 0  # never at one moment
+    assert ground.evidence(1, 5) == 0  # no homography
+    ground.forget([1])
+    assert ground.evidence(1, 2) == 0
