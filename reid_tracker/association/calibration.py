@@ -14,7 +14,8 @@ between strangers. All of it can be counted:
     l   from looks inside one tracklet (certainly one person),
     m and D   from people who are in one camera at once (certainly two) and from a few of the remembered people beside
               each passage that ends (with the probability that they are somebody else),
-    b   from links, each with the probability that it is right (the expectation step of EM).
+    b   from links, each with the probability that it is right (the expectation step of EM),
+    what the aligned distance adds   from the candidates that were weighed closely, likewise.
 
 The last few hundred pairs are kept as they are and measured anew when the centre has moved, so nothing has to be
 unlearned; older ones fall out, so a wrong start heals and a change of season is followed. What is not known yet is
@@ -104,6 +105,41 @@ class _Pairs:
         return products.astype(np.float64) * scale**2, np.array(lengths), np.array(weights)
 
 
+class AlignedScale:
+    """What the aligned distance adds for candidates that the global one could not rule out.
+
+    Two normal distributions with one spread, for the right and for the wrong candidates, both counted by probability.
+    They begin as the same distribution, so the aligned distance has no say before it has shown on this site that it
+    tells candidates apart, and only as much as it adds to the global distance that chose them.
+    """
+
+    _WORTH = 10.0  # observations that the common start is worth for the right ones
+    _MOST_SAID = 4.0  # nats
+
+    def __init__(self) -> None:
+        self._kept: deque[tuple[float, float]] = deque(maxlen=_PAIRS)
+
+    def observe(self, distances: NDArray[np.floating], probabilities: NDArray[np.floating]) -> None:
+        """Candidates of a passage that has ended: (K,) distances, NaN where none was taken, and probabilities."""
+        for distance, probability in zip(distances.tolist(), probabilities.tolist(), strict=True):
+            if distance == distance:  # not NaN
+                self._kept.append((distance, probability))
+
+    def evidence(self, distances: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(K,) log-likelihood ratio of right against wrong candidates; 0 where the distance is NaN."""
+        if len(self._kept) < self._WORTH:
+            return np.zeros(len(distances))
+        kept = np.array(self._kept)
+        right, wrong = kept[:, 1], 1 - kept[:, 1]
+        far = float(wrong @ kept[:, 0] / max(wrong.sum(), 1e-9))
+        near = float((right @ kept[:, 0] + self._WORTH * far) / (right.sum() + self._WORTH))
+        variance = float((right @ (kept[:, 0] - near) ** 2 + wrong @ (kept[:, 0] - far) ** 2) / len(kept)) + 1e-6
+        near = min(near, far)  # a larger distance is never evidence for one person
+        ratio = (far - near) / variance * ((far + near) / 2 - np.nan_to_num(distances, nan=(far + near) / 2))
+        said: NDArray[np.float64] = np.clip(ratio, -self._MOST_SAID, self._MOST_SAID)
+        return said
+
+
 class Calibration:
     """Learns ``Spread`` and the cameras' mean looks. One per site, not thread-safe."""
 
@@ -116,6 +152,7 @@ class Calibration:
         self._strangers = _Pairs()
         self._links = _Pairs()
         self._spread: Spread | None = None
+        self.aligned = AlignedScale()
 
     def spread_of(self, dimension: int) -> Spread:
         """The model as known now, for looks of ``dimension`` numbers."""

@@ -14,8 +14,11 @@ from reid_tracker.association.identities import IdentityBook, Passage
 from reid_tracker.association.memory import Gallery
 from reid_tracker.association.topology import ReturnTimes
 from reid_tracker.config import AssociationConfig
+from reid_tracker.distance import aligned_distance
 
 _HOPELESS = -12.0  # log-odds by looks and time below which a candidate cannot matter
+_JUDGED_BY_STRIPES = 8  # candidates, the most probable ones, whose stripes are aligned
+_PASSAGES_ALIGNED = 6  # newest passages of each that are aligned
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class Candidates:
         looks: (K,) the part of it that looks say.
         gaps: (K,) seconds since each was last seen; negative where it was in view elsewhere.
         origins: (K,) number of the camera where.
+        aligned: (K,) mean aligned distance of the looks, NaN where none was taken.
         alone: the passage is all that its present identity has, so "somebody new" means "as it is".
     """
 
@@ -36,6 +40,7 @@ class Candidates:
     looks: NDArray[np.float64]
     gaps: NDArray[np.float64]
     origins: NDArray[np.intp]
+    aligned: NDArray[np.float64]
     alone: bool
 
     @property
@@ -101,13 +106,17 @@ class Weigher:
             looks.append(likeness)
             gaps.append(gap)
             origins.append(before.camera)
-        order = np.argsort(-np.array(odds), kind="stable") if odds else np.zeros(0, np.intp)
+        aligned = self._aligned(passage, identities, odds)
+        stripes = self._calibration.aligned.evidence(aligned)
+        total = np.array(odds, np.float64) + stripes
+        order = np.argsort(-total, kind="stable")
         return Candidates(
             np.array(identities, np.int64)[order],
-            np.array(odds, np.float64)[order],
-            np.array(looks, np.float64)[order],
+            total[order],
+            (np.array(looks, np.float64) + stripes)[order],
             np.array(gaps, np.float64)[order],
             np.array(origins, np.intp)[order],
+            aligned[order],
             alone,
         )
 
@@ -117,6 +126,7 @@ class Weigher:
         if len(candidates.identities) == 0:
             return
         probabilities = candidates.probabilities
+        self._calibration.aligned.observe(candidates.aligned, probabilities)
         self._topology.observe_returns(candidates.origins, passage.camera, candidates.gaps, probabilities)
         chosen = np.flatnonzero(candidates.identities == passage.identity)
         if len(chosen):
@@ -132,6 +142,22 @@ class Weigher:
             if described:
                 mean, _ = combine(described, self._calibration.spread_of(len(passage.looks.mean)))
                 self._calibration.observe_link(passage.looks.mean, mean, probability)
+
+    def _aligned(self, passage: Passage, identities: list[int], odds: list[float]) -> NDArray[np.float64]:
+        """(K,) mean aligned distance to the most probable candidates, NaN for the others and without stripes."""
+        distances = np.full(len(identities), np.nan)
+        if passage.kept is None or passage.kept.stripes.shape[1] == 0:
+            return distances
+        for place in np.argsort(-np.array(odds), kind="stable")[:_JUDGED_BY_STRIPES].tolist():
+            others = [
+                other.kept.stripes
+                for other in self._book.identities[identities[place]].passages[-_PASSAGES_ALIGNED:]
+                if other is not passage and other.kept is not None
+            ]
+            if others:
+                pairs = aligned_distance(passage.kept.stripes, np.concatenate(others), threads=1)
+                distances[place] = float(pairs.mean())
+        return distances
 
     def _learn_strangers(self, passage: Passage, candidates: Candidates) -> None:
         """Everybody remembered, with the probability of being somebody else, shows what strangers look like."""
