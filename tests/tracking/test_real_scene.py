@@ -27,7 +27,7 @@ def rows_of(path: Path, frames: int) -> np.ndarray:
 
 @pytest.mark.parametrize("step", [1, 2])
 def test_true_boxes_of_pets_give_the_true_people(step: int) -> None:
-    """With perfect boxes, by motion alone, nobody is confused in 20 s of people who cross, at 10 and 5 frames/s."""
+    """With perfect boxes and by motion alone, nobody is confused in 20 seconds of people who cross."""
     rows = rows_of(PETS / "gt" / "gt.txt", 200)
     tracker = PersonTracker("pets", TrackingConfig(), (0.3, 0.5), IdAllocator())
     image = np.zeros((576, 768, 3), np.uint8)
