@@ -5,7 +5,9 @@
 Every cut of benchmarks/pets_cuts.py (four with a gap between the cameras, four with overlap), default models and
 settings, frames 401-795 scored (TrackEval, IoU 0.5, both cameras one after the other). Beside each other: the
 tracker's ids alone (no association), ids as emitted, ids as known at the end, and perfect merging of the same
-tracklets by the truth. Needs the video (see benchmarks/tracking/common.py). What detector, embedder and tracker say
+tracklets by the truth. The published truth gives a person who leaves and comes back a new id, which a memory across
+cameras is made to undo: the second table has returning people as one (benchmarks/tracking/pets_returns.csv). Needs
+the video (see benchmarks/tracking/common.py). What detector, embedder and tracker say
 does not depend on the associator and is kept in --keep between runs.
 """
 
@@ -24,6 +26,7 @@ import numpy as np
 from benchmarks.association.market_replay import replayed
 from benchmarks.pets_cuts import CUTS, cut_cameras
 from benchmarks.tracking.common import shared_data
+from benchmarks.tracking.pets import with_returns
 from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.config import AssociationConfig, Config
 from reid_tracker.evaluation import LabelledBoxes, read_truth, score_sequences
@@ -32,6 +35,7 @@ from reid_tracker.sources import moments, open_source
 from reid_tracker.types import CameraTracks, IdentityEvent, TrackedFrame, Tracklet
 
 SCORED = (400, 795)
+AS_PUBLISHED, RETURNS = "truth as published", "returning people are one"
 KINDS = ("no association", "emitted", "final", "perfect merging")
 Moments = tuple[list[list[CameraTracks]], tuple[Tracklet, ...]]
 People = list[tuple[str, int, int, tuple[float, float, float, float]]]  # camera, frame, tracklet or identity, box
@@ -104,11 +108,19 @@ def perfectly_merged(people: People, truth: Mapping[str, LabelledBoxes]) -> Peop
     return [(camera, frame, owners.get(who, -who), box) for camera, frame, who, box in people]
 
 
-def score(name: str, folder: Path, data: Path) -> dict[str, float]:
-    """Global IDF1 of each kind of ids on one cut."""
+def score(name: str, folder: Path, data: Path) -> dict[str, dict[str, float]]:
+    """Global IDF1 of each kind of ids on one cut, by both truths."""
     said, truth_files = tracked(name, folder, data)
-    truth = {camera: read_truth(path).people for camera, path in truth_files.items()}
-    by_tracklet, emitted, final = associate(said)
+    published = {camera: read_truth(path).people for camera, path in truth_files.items()}
+    answers = associate(said)
+    return {
+        AS_PUBLISHED: _scores(answers, published),
+        RETURNS: _scores(answers, {camera: with_returns(people) for camera, people in published.items()}),
+    }
+
+
+def _scores(answers: tuple[People, People, People], truth: Mapping[str, LabelledBoxes]) -> dict[str, float]:
+    by_tracklet, emitted, final = answers
     kinds = dict(zip(KINDS, (by_tracklet, emitted, final, perfectly_merged(by_tracklet, truth)), strict=True))
     scored = {camera: of_camera.within(*SCORED) for camera, of_camera in truth.items()}
     figures = {}
@@ -149,16 +161,19 @@ def main() -> None:
         parser.error("the PETS video is not here; REID_TRACKER_SHARED names the folder of measuring material")
     with tempfile.TemporaryDirectory() as temporary:
         figures = {name: score(name, arguments.keep or Path(temporary), data) for name in arguments.cuts}
-    for kind in ("gap", "overlap"):
-        rows = [row for name, row in figures.items() if name.startswith(kind)]
-        if rows:
-            figures[f"mean of {kind}"] = {ids: float(np.mean([row[ids] for row in rows])) for ids in KINDS}
-    print(f"{'global IDF1':20}" + "".join(f"{kind:>17}" for kind in KINDS))
-    for name, row in figures.items():
-        print(f"{name:20}" + "".join(f"{row[kind]:17.3f}" for kind in KINDS))
+    report: dict[str, dict[str, dict[str, float]]] = {}
+    for truth in (AS_PUBLISHED, RETURNS):
+        report[truth] = {name: of_cut[truth] for name, of_cut in figures.items()}
+        for kind in ("gap", "overlap"):
+            rows = [row for name, row in report[truth].items() if name.startswith(kind)]
+            if rows:
+                report[truth][f"mean of {kind}"] = {ids: float(np.mean([row[ids] for row in rows])) for ids in KINDS}
+        print(f"\nglobal IDF1, {truth}\n{'':20}" + "".join(f"{kind:>17}" for kind in KINDS))
+        for name, row in report[truth].items():
+            print(f"{name:20}" + "".join(f"{row[kind]:17.3f}" for kind in KINDS))
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":

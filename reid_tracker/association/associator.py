@@ -32,7 +32,7 @@ from reid_tracker.association.topology import ReturnTimes
 from reid_tracker.config import AssociationConfig, CameraConfig
 from reid_tracker.types import CameraTracks, IdentityEvent, TrackedFrame, TrackedPerson, Tracklet
 
-_REFRESH_AFTER = 16  # ended passages between two counts of all who have not returned
+_REFRESH_AFTER = 4  # ended passages between two counts of all who have not returned
 _FORGET_EVERY = 10.0  # seconds between two looks for who is out of date
 
 

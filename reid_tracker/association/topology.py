@@ -24,8 +24,8 @@ _MIDDLE = np.concatenate([[0.5, 0.5], 1.5 * 2.0 ** np.arange(0, 18)])
 
 _RETURNS_PER_DOUBLING = 0.6
 _SHORTEST_WAIT = 5.0  # seconds; below it the starting law is flat
-_PRIOR_EVENTS = 3.0  # what the starting law is worth in each bin
-_PAIR_EVENTS = 6.0  # what all pairs together are worth against one pair's own counts
+_PRIOR_EVENTS = 1.0  # what the starting law is worth in each bin
+_PAIR_EVENTS = 2.0  # what all pairs together are worth against one pair's own counts
 _TOO_FAST, _TOO_SLOW = -100.0, float(np.log(0.01))  # nobody is faster than possible; some people stop on the way
 
 
