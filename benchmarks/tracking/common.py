@@ -6,19 +6,21 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.boxes import xywh_to_xyxy
-from reid_tracker.config import TrackingConfig
+from reid_tracker.config import Config, TrackingConfig
 from reid_tracker.evaluation import LabelledBoxes, Scores, score_sequence
 from reid_tracker.ids import IdAllocator
+from reid_tracker.results import final_identities
 from reid_tracker.tracking import PersonTracker
-from reid_tracker.types import Appearance, Detections, Frame
+from reid_tracker.types import Appearance, CameraTracks, Detections, Frame, IdentityEvent
 
 RESULTS = Path(__file__).parents[1] / "results"
 
@@ -76,29 +78,52 @@ def read_detections(path: Path, frames: int) -> list[Detections]:
     return [Detections(boxes[rows[:, 0] == frame + 1], scores[rows[:, 0] == frame + 1]) for frame in range(frames)]
 
 
-def track(
-    scene: Scene, config: TrackingConfig, score_levels: tuple[float, float], step: int = 1
-) -> tuple[LabelledBoxes, float]:
-    """Ours on a scene, every ``step``-th frame.
+def track(scene: Scene, config: TrackingConfig, score_levels: tuple[float, float]) -> tuple[LabelledBoxes, float]:
+    """Ours on a scene.
 
     Returns:
         The boxes with tracklet ids, and the share of confident detections whose appearance was asked for.
     """
     tracker = PersonTracker(scene.name, config, score_levels, IdAllocator())
-    image = np.zeros((scene.size[1], scene.size[0], 3), np.uint8)  # the tracker reads its size alone
     rows: list[tuple[int, int, np.ndarray]] = []
-    asked = confident = 0
-    for index in range(0, len(scene.detections), step):
-        frame = Frame(scene.name, index, index / scene.rate, image)
-        found = scene.detections[index]
-        wanted = tracker.wanted(frame, found)
+    asked = 0
+    for result, wanted in _played(scene, tracker):
+        rows += [(result.index, tracklet.id, tracklet.box) for tracklet in result.tracklets]
         asked += int(wanted.sum())
-        confident += int((found.scores >= score_levels[1]).sum())
+    confident = sum(int((found.scores >= score_levels[1]).sum()) for found in scene.detections)
+    return _labelled(rows), asked / max(confident, 1)
+
+
+def identify(scene: Scene, config: Config, score_levels: tuple[float, float]) -> tuple[LabelledBoxes, LabelledBoxes]:
+    """Tracker and associator on a scene: boxes with identities as emitted at the time and as known at the end."""
+    tracker = PersonTracker(scene.name, config.tracking, score_levels, IdAllocator())
+    associator = CrossCameraAssociator(config.association)
+    rows: list[tuple[int, int, np.ndarray]] = []
+    tracklets: list[int] = []
+    events: list[IdentityEvent] = []
+    for result, _ in _played(scene, tracker):
+        tracked = associator([result])[0]
+        rows += [(tracked.index, person.identity, np.array(person.box)) for person in tracked.people]
+        tracklets += [person.tracklet for person in tracked.people]
+        events += tracked.events
+    events += associator.finish(tracker.finish())
+    emitted = _labelled(rows)
+    identity_of = final_identities(events)
+    return emitted, replace(emitted, ids=np.array([identity_of[tracklet] for tracklet in tracklets], np.int64))
+
+
+def _played(scene: Scene, tracker: PersonTracker) -> Iterator[tuple[CameraTracks, np.ndarray]]:
+    """The tracker's result of each frame, and which looks it asked for; it gets no others."""
+    image = np.zeros((scene.size[1], scene.size[0], 3), np.uint8)  # the tracker reads its size alone
+    for index, found in enumerate(scene.detections):
+        frame = Frame(scene.name, index, index / scene.rate, image)
+        wanted = tracker.wanted(frame, found)
         looks = Appearance.empty(len(found)) if scene.looks is None else masked(scene.looks[index], wanted)
-        for tracklet in tracker(frame, found, looks).tracklets:
-            rows.append((index, tracklet.id, tracklet.box))
-    tracks = LabelledBoxes.of([row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
-    return tracks, asked / max(confident, 1)
+        yield tracker(frame, found, looks), wanted
+
+
+def _labelled(rows: Sequence[tuple[int, int, np.ndarray]]) -> LabelledBoxes:
+    return LabelledBoxes.of([row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
 
 
 def masked(looks: Appearance, wanted: np.ndarray) -> Appearance:

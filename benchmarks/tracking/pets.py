@@ -3,9 +3,10 @@
     python -m benchmarks.tracking.pets [--cache FOLDER]
 
 Settings were tuned on frames 1-400 at most; 401-795 and all frames are reported. The published truth gives a person
-who leaves and comes back a new id; pets_returns.csv says who is who, and IDF1 is also given with it. Peers run in
+who leaves and comes back a new id; pets_returns.csv says who is who, and the scores are also given with it, for the
+tracker alone (which does not look for people who left) and with the associator's identities. Peers run in
 the environment whose Python $REID_TRACKER_PEERS names (norfair, trackers), with their defaults and with the best of
-several configurations chosen in hindsight on all frames. Needs the video (see common.shared_data).
+several configurations chosen in hindsight on the frames scored. Needs the video (see common.shared_data).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 from benchmarks.tracking.common import (
     Scene,
     best_and_default,
+    identify,
     read_truth,
     run_peers,
     score,
@@ -56,15 +58,12 @@ def scene(folder: Path, cache: Path, config: Config) -> tuple[Scene, tuple[float
         rows = zip(np.split(data["boxes"], ends), np.split(data["scores"], ends), strict=True)
         found = [Detections(boxes, scores) for boxes, scores in rows]
         levels = (float(data["levels"][0]), float(data["levels"][1]))
-    looks_file = cache / f"pets_looks_{detector}_{_fingerprint(config.embedding.model, 'embedder')}.npz"
+    looks_file = cache / f"pets_appearance_{detector}_{_fingerprint(config.embedding.model, 'embedder')}.npz"
     if not looks_file.is_file():
         np.savez(looks_file, **_embed(video, config, found, levels[1]))
     with np.load(looks_file) as data:
-        columns = (np.split(data[name], ends) for name in ("vectors", "quality", "valid"))
-        looks = [
-            Appearance(vectors, np.zeros((len(vectors), 0, 0), np.float32), quality, valid)
-            for vectors, quality, valid in zip(*columns, strict=True)
-        ]
+        columns = (np.split(data[name], ends) for name in ("vectors", "stripes", "quality", "valid"))
+        looks = [Appearance(*one) for one in zip(*columns, strict=True)]
     return Scene("PETS09-S2L1", RATE, (768, 576), found, read_truth(folder / "gt" / "gt.txt"), looks), levels
 
 
@@ -90,6 +89,7 @@ def _embed(video: Path, config: Config, found: list[Detections], confident: floa
     looks = [embedder([frame], [one], [one.scores >= confident])[0] for frame, one in frames]
     return {
         "vectors": np.concatenate([look.global_ for look in looks]),
+        "stripes": np.concatenate([look.stripes for look in looks]),
         "quality": np.concatenate([look.quality for look in looks]),
         "valid": np.concatenate([look.valid for look in looks]),
     }
@@ -120,6 +120,7 @@ def main() -> None:
     tracks, asked = track(pets, config.tracking, levels)
     every, _ = track(pets, config.tracking.model_copy(update={"refresh_seconds": 0.0}), levels)
     motion, _ = track(replace(pets, looks=None), config.tracking, levels)
+    emitted, final = identify(pets, config, levels)
     peers = run_peers(pets, PETS)
     returns = with_returns(pets.truth)
 
@@ -129,7 +130,9 @@ def main() -> None:
             ("ours", score(pets.truth, tracks, frames)),
             ("ours, every look taken", score(pets.truth, every, frames)),
             ("ours, motion alone", score(pets.truth, motion, frames)),
-            ("ours, returning people are one", score(returns, tracks, frames)),
+            ("ours, returning people are one: tracklets", score(returns, tracks, frames)),
+            ("ours, returning people are one: identities as emitted", score(returns, emitted, frames)),
+            ("ours, returning people are one: identities as known at the end", score(returns, final, frames)),
         ]
         rows += best_and_default(pets.truth, peers, frames)
         print(f"frames {name}\n{table(rows)}\n")
