@@ -3,10 +3,9 @@
     python -m benchmarks.tracking.pets [--cache FOLDER]
 
 Settings were chosen on frames 1-400 with the whole sequence in view: no figure is strictly held out. The published
-truth gives a person
-who leaves and comes back a new id; pets_returns.csv says who is who, and the scores are also given with it, for the
-tracker alone (which does not look for people who left) and with the associator's identities. Peers run in
-the environment whose Python $REID_TRACKER_PEERS names (norfair, trackers), with their defaults and with the best of
+truth gives a person who leaves and comes back a new id; pets_returns.csv says who is who, and the scores are also given
+with it, for the tracker alone (which does not look for people who left) and with the associator's identities. Peers run
+in the environment whose Python $REID_TRACKER_PEERS names (norfair, trackers), with their defaults and with the best of
 several configurations chosen in hindsight on the frames scored. Needs the video (see common.shared_data).
 """
 
