@@ -105,7 +105,15 @@ def perfectly_merged(people: People, truth: Mapping[str, LabelledBoxes]) -> Peop
             if len(here) and shared.max() >= 0.5:
                 votes[int(found[camera].ids[row])][int(of_camera.ids[here[shared.argmax()]])] += 1
     owners = {tracklet: count.most_common(1)[0][0] for tracklet, count in votes.items()}
-    return [(camera, frame, owners.get(who, -who), box) for camera, frame, who, box in people]
+    merged: People = []
+    taken: set[tuple[str, int, int]] = set()
+    for camera, frame, who, box in people:
+        owner = owners.get(who, -who)
+        if (camera, frame, owner) in taken:  # two tracklets on one person: one of them keeps an id of its own
+            owner = -who
+        taken.add((camera, frame, owner))
+        merged.append((camera, frame, owner, box))
+    return merged
 
 
 def score(name: str, folder: Path, data: Path) -> dict[str, dict[str, float]]:

@@ -87,11 +87,13 @@ def appearance_evidence(
     Returns:
         (K,) float64, nats, positive where "one person" explains the looks better.
     """
-    own = (mean - spread.centre) * spread.scale
-    others = (identities - spread.centre) * np.float32(spread.scale)
-    agreement = (others @ own).astype(np.float64) - spread.stranger
-    own_length = float(own @ own) - spread.stranger
-    lengths = np.einsum("kd,kd->k", others, others).astype(np.float64) - spread.stranger
+    own, centre, squared_scale = mean - spread.centre, spread.centre, spread.scale**2
+    # (z - centre) x and |z - centre|^2 multiplied out: no centred copy of everybody remembered.
+    products = (identities @ np.stack([own, centre], axis=1)).astype(np.float64)
+    agreement = squared_scale * (products[:, 0] - float(centre @ own)) - spread.stranger
+    own_length = squared_scale * float(own @ own) - spread.stranger
+    squares = np.einsum("kd,kd->k", identities, identities).astype(np.float64)
+    lengths = squared_scale * (squares - 2 * products[:, 1] + float(centre @ centre)) - spread.stranger
     certainty = precisions + 1 / spread.person
     shrink = precisions / certainty
     same = 1 / certainty + variance
