@@ -40,6 +40,7 @@ _STRANGER_WORTH = 3.0  # around 0: taking the centre away should leave strangers
 _CENTRE_WORTH = 4.0  # passages; fewer people are no sample of mankind, their mean is themselves
 _CAMERA_WORTH = 40.0  # passages; a camera's mean is its people's for long
 _PAIRS = 512  # pairs remembered of each kind
+_TAIL_FROM, _NORMAL_98 = 100, 2.054  # pairs from which their tail is measured; a normal distribution's 98 % point
 _BESIDE = 4  # remembered people beside each passage that ends
 
 
@@ -249,4 +250,10 @@ class Calibration:
             float(beliefs.sum()) + _PERSON_WORTH
         )
         person = min(max(person, 0.1 * whole), 0.95 * whole - look)
-        return Spread(centre, float(scale), person, whole - person - look, look, stranger, 1 / scatter)
+        dimensions = 1 / scatter
+        if len(cosines) >= _TAIL_FROM:
+            # Strangers dressed alike are commoner than a normal distribution has them, and they are who gets confused:
+            # where the tail is heavier than the variance says, the tail counts.
+            tail = float(np.quantile((cosines - stranger) / np.sqrt(lengths), 0.98))
+            dimensions = min(dimensions, (_NORMAL_98 / max(tail, 0.05)) ** 2)
+        return Spread(centre, float(scale), person, whole - person - look, look, stranger, dimensions)

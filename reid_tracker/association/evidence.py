@@ -32,7 +32,7 @@ from reid_tracker.types import FloatArray
 # Half of what differs between passages is the camera's doing and comes back with every passage through it.
 _SHARED_BY_CAMERA = 0.5
 _TEMPER = 0.8
-_CREDIT = 2.0  # nats
+_CREDIT = 1.0  # nats
 _ENOUGH = 3.0  # nats of mutual information from which looks are worth the whole credit
 _MOST_SAID = 12.0  # nats
 _WEIGHTS = 0.1, 2.0  # least and most that one look counts
