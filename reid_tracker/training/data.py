@@ -10,6 +10,7 @@ import hashlib
 import logging
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -131,7 +132,7 @@ def _fingerprint(people: PeopleSet) -> str:
     return digest.hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: the bank is computed once and kept
 class TrainingSet:
     """Several sets of people together, their ids kept apart.
 
@@ -152,6 +153,12 @@ class TrainingSet:
     @property
     def classes(self) -> int:
         return int(self.labels.max()) + 1
+
+    @cached_property
+    def bank(self) -> NDArray[np.float32]:
+        """The teacher's vectors (M, D) of the pictures it was asked about."""
+        assert self.teacher is not None
+        return self.teacher[np.isfinite(self.teacher).all(axis=1)]
 
     def gather(self, picks: NDArray[np.int64]) -> Image:
         """The pictures (B, h, w, 3) at ``picks`` (B,)."""

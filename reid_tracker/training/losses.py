@@ -111,6 +111,48 @@ def distillation(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
     return direct, pairs
 
 
+def rank_distillation(student: Tensor, teacher: Tensor, bank: Tensor, temperature: float) -> Tensor:
+    """How differently student and teacher say whom, of a bank of people, each picture is most like.
+
+    Both compare with the teacher's vectors of the bank, as SEED (Fang et al., arXiv 2101.04731, equation 3) does with
+    a queue: the order of near neighbours, which is what retrieval is judged by, weighs most.
+
+    Args:
+        student: (B, D) unit vectors.
+        teacher: (B, D) unit vectors of the same pictures.
+        bank: (N, D) the teacher's unit vectors of all training pictures.
+        temperature: of the softmax over the bank.
+
+    Returns:
+        Kullback-Leibler divergence from the teacher's softmax to the student's, mean over B; 0 for B = 0.
+    """
+    if not len(student):
+        return student.sum()
+    wanted = functional.log_softmax(teacher @ bank.T / temperature, dim=1)
+    found = functional.log_softmax(student.float() @ bank.T / temperature, dim=1)
+    return functional.kl_div(found, wanted, reduction="batchmean", log_target=True)
+
+
+def aligned_distillation(stripes: Tensor, teacher: Tensor) -> Tensor:
+    """1 - Pearson correlation of the aligned distances of all pairs of the batch with the teacher's distances.
+
+    Correlation, because the two distances have neither scale nor zero in common; the order of pairs is what counts.
+
+    Args:
+        stripes: (B, S, d) unit vectors.
+        teacher: (B, D) unit vectors.
+
+    Returns:
+        In 0..2; 0 for B < 3, where a correlation says nothing.
+    """
+    if len(stripes) < 3:
+        return stripes.sum() * 0.0
+    first, second = torch.triu_indices(len(stripes), len(stripes), offset=1)
+    found = aligned_distance(stripes[first], stripes[second])
+    wanted = 1 - (teacher[first] * teacher[second]).sum(dim=1)
+    return 1 - functional.cosine_similarity(found - found.mean(), wanted - wanted.mean(), dim=0)
+
+
 def identity_loss(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
     """Softmax cross entropy over the persons of the training set, labels smoothed."""
     return functional.cross_entropy(logits.float(), labels, label_smoothing=smoothing)

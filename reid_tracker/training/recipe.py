@@ -31,6 +31,10 @@ class StageRecipe(_Part):
     size_hw: tuple[int, int] = Field(description="height and width in pixels")
     last_stride: int = Field(2, ge=1, le=2, description="1 keeps 8 rows of features on pictures of half the size")
     frozen_blocks: int = Field(0, ge=0, description="first blocks of the backbone that stay as they are")
+    fixed_statistics: bool = Field(
+        False,
+        description="normalise by known statistics instead of each batch's: much faster on a CPU, for later stages",
+    )
     teacher: bool = Field(True, description="whether the teacher's losses count in this stage")
 
 
@@ -56,6 +60,9 @@ class LossRecipe(_Part):
     margin_local: float = Field(0.1, gt=0, description="on aligned distances of unit stripes, 0..0.77")
     teacher_direct: float = Field(0.0, ge=0, description="1 - cosine to the teacher's vector")
     teacher_pairs: float = Field(0.0, ge=0, description="mean square error of the similarities inside the batch")
+    teacher_ranks: float = Field(0.0, ge=0, description="whom of all the training pictures a picture is most like")
+    ranks_temperature: float = Field(0.07, gt=0, description="of teacher_ranks: small looks at the nearest alone")
+    teacher_aligned: float = Field(0.0, ge=0, description="1 - correlation of aligned with the teacher's distances")
 
 
 class AugmentRecipe(_Part):
@@ -93,7 +100,8 @@ class Recipe(_Part):
     @property
     def uses_teacher(self) -> bool:
         """Whether a loss needs a teacher's vectors."""
-        weighed = self.loss.teacher_direct > 0 or self.loss.teacher_pairs > 0
+        loss = self.loss
+        weighed = any((loss.teacher_direct, loss.teacher_pairs, loss.teacher_ranks, loss.teacher_aligned))
         return weighed and any(stage.teacher for stage in self.stages)
 
     def stage_at(self, seen: int) -> StageRecipe | None:

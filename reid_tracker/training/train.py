@@ -34,8 +34,14 @@ from reid_tracker.training.data import (
     join_people,
     read_people,
 )
-from reid_tracker.training.losses import distillation, identity_loss, trihard
-from reid_tracker.training.network import AlignedReIDNet, IdentityHead, pixels_to_input, set_last_stride
+from reid_tracker.training.losses import (
+    aligned_distillation,
+    distillation,
+    identity_loss,
+    rank_distillation,
+    trihard,
+)
+from reid_tracker.training.network import AlignedReIDNet, Features, IdentityHead, pixels_to_input, set_last_stride
 from reid_tracker.training.recipe import LossRecipe, Recipe, StageRecipe, read_recipe
 from reid_tracker.training.sampler import IdentitySampler
 from reid_tracker.training.teacher import teacher_vectors
@@ -116,14 +122,17 @@ class Trainer:
             set_last_stride(network, stage.last_stride)
         self.network.train()
         self.network.backbone.freeze(stage.frozen_blocks)  # type: ignore[operator]  # nn.Module hides it
+        self.network.backbone.fix_statistics(stage.fixed_statistics)  # type: ignore[operator]
 
     def step(self, data: TrainingSet) -> dict[str, float]:
         """One batch; returns the losses by name."""
         picks = self.sampler.batch()
         labels = torch.from_numpy(data.labels[picks])
-        teacher = None if data.teacher is None else torch.from_numpy(data.teacher[picks])
         x = augment(pixels_to_input(torch.from_numpy(data.gather(picks))), self.recipe.augment, self.chance)
-        losses = self._losses(x.contiguous(memory_format=torch.channels_last), labels, teacher)
+        features = self.network(x.contiguous(memory_format=torch.channels_last))
+        losses = self._losses(features, labels)
+        if data.teacher is not None:
+            losses |= self._teacher_losses(features, torch.from_numpy(data.teacher[picks]), torch.from_numpy(data.bank))
         total = torch.stack(list(losses.values())).sum()
         if not bool(torch.isfinite(total)):
             raise ModelError(f"diverged after {self.seen} pictures, the loss is {float(total)}; lower the rates")
@@ -137,22 +146,29 @@ class Trainer:
         self._average()
         return {name: float(value.detach()) for name, value in losses.items()}
 
-    def _losses(self, x: Tensor, labels: Tensor, teacher: Tensor | None) -> dict[str, Tensor]:
+    def _losses(self, features: Features, labels: Tensor) -> dict[str, Tensor]:
         weights: LossRecipe = self.recipe.loss
-        features = self.network(x)
         global_, local = trihard(
             features.global_, features.stripes, labels, weights.margin_global, weights.margin_local
         )
-        losses = {
+        return {
             "identity": weights.identity * identity_loss(self.head(features.raw), labels, weights.label_smoothing),
             "trihard_global": weights.trihard_global * global_,
             "trihard_local": weights.trihard_local * local,
         }
-        if teacher is not None:
-            taught = torch.isfinite(teacher).all(dim=1)
-            direct, pairs = distillation(features.global_[taught], teacher[taught])
-            losses["teacher_direct"] = weights.teacher_direct * direct
-            losses["teacher_pairs"] = weights.teacher_pairs * pairs
+
+    def _teacher_losses(self, features: Features, teacher: Tensor, bank: Tensor) -> dict[str, Tensor]:
+        weights: LossRecipe = self.recipe.loss
+        taught = torch.isfinite(teacher).all(dim=1)
+        student, stripes, teacher = features.global_[taught], features.stripes[taught], teacher[taught]
+        direct, pairs = distillation(student, teacher)
+        losses = {"teacher_direct": weights.teacher_direct * direct, "teacher_pairs": weights.teacher_pairs * pairs}
+        # The other two cost time, so they are computed where they count.
+        if weights.teacher_ranks:
+            ranks = rank_distillation(student, teacher, bank, weights.ranks_temperature)
+            losses["teacher_ranks"] = weights.teacher_ranks * ranks
+        if weights.teacher_aligned:
+            losses["teacher_aligned"] = weights.teacher_aligned * aligned_distillation(stripes, teacher)
         return losses
 
     def _set_rates(self) -> None:
