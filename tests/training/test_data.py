@@ -93,3 +93,15 @@ def test_thinning_spreads_over_a_persons_files(tmp_path):
     thinned = at_most_per_person(read_people(write(tmp_path, names)), 4)
     assert thinned.persons.tolist() == [1, 1, 1, 1, 2]
     assert set(thinned.cameras[:4].tolist()) == {1, 2}
+
+
+def test_bank_holds_the_teachers_vectors_of_the_pictures_it_was_asked_about(tmp_path):
+    first = read_people(write(tmp_path / "a", ["0001_c1_0.png", "-1_c1_0.png", "0002_c2_0.png"]))
+    second = read_people(write(tmp_path / "b", ["0001_c1_0.png"]))
+    decoded = [decode_people(people, (16, 8), tmp_path / "cache") for people in (first, second)]
+    known = np.eye(3, dtype=np.float32)
+    together = join_people([first, second], decoded, [known, None])
+    assert np.isnan(together.teacher[2]).all()  # nobody asked the teacher about the second set
+    # Files are listed in order of their names, so junk, which stays out, comes first.
+    np.testing.assert_array_equal(together.bank, known[1:])
+    assert together.bank is together.bank  # made once, it is as large as the set

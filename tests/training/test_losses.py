@@ -9,10 +9,12 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 
 from reid_tracker.training.losses import (  # noqa: E402
     aligned_distance,
+    aligned_distillation,
     distillation,
     euclidean,
     hard_pairs,
     identity_loss,
+    rank_distillation,
     trihard,
 )
 
@@ -157,3 +159,49 @@ def test_label_smoothing_by_hand():
     logs = torch.log_softmax(logits, dim=1)[0]
     expected = -(0.9 * logs[0] + 0.1 * logs.mean())
     assert float(identity_loss(logits, torch.tensor([0]), 0.1)) == pytest.approx(float(expected))
+
+
+def test_rank_distillation_is_zero_for_the_teacher_itself_and_positive_for_others():
+    teacher, bank = units(5, 8), units(30, 8, seed=1)
+    assert float(rank_distillation(teacher, teacher, bank, 0.07)) == pytest.approx(0, abs=1e-6)
+    assert float(rank_distillation(units(5, 8, seed=2), teacher, bank, 0.07)) > 0.1
+    assert float(rank_distillation(teacher[:0], teacher[:0], bank, 0.07)) == 0
+
+
+def test_rank_distillation_by_hand():
+    # One picture, a bank of two, temperature 1: softmaxes of (1, 0) and of (0, 1).
+    bank = torch.eye(2)
+    found = rank_distillation(bank[1:], bank[:1], bank, 1.0)
+    near, far = math.e / (math.e + 1), 1 / (math.e + 1)
+    assert float(found) == pytest.approx(near * math.log(near / far) + far * math.log(far / near), abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["ranks", "aligned"])
+def test_following_the_gradient_brings_the_student_to_the_teachers_order(loss):
+    # Twelve people in three groups that the teacher finds alike; the student starts at random.
+    centres = units(3, 8)
+    teacher = torch.nn.functional.normalize(centres.repeat_interleave(4, 0) + 0.1 * units(12, 8, seed=1), dim=1)
+    free = units(12, 8, seed=2) if loss == "ranks" else units(12, 4, 8, seed=2)
+    values = []
+    for _ in range(30):
+        free = free.detach().requires_grad_()
+        student = torch.nn.functional.normalize(free, dim=-1)
+        if loss == "ranks":
+            value = rank_distillation(student, teacher, teacher, 0.1)
+        else:
+            value = aligned_distillation(student, teacher)
+        (slope,) = torch.autograd.grad(value, free)
+        free = free - 0.5 * slope / slope.norm()
+        values.append(float(value.detach()))
+    assert values[-1] < 0.5 * values[0]
+    if loss == "ranks":
+        assert (student @ teacher.T).argmax(dim=1).div(4, rounding_mode="floor").tolist() == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_aligned_distillation_sees_order_and_not_scale():
+    # Stripes that are all the teacher's vector: the aligned distance of two people then rises with their cosine's.
+    teacher = units(8, 5)
+    alike = teacher[:, None].expand(-1, 4, -1)
+    assert float(aligned_distillation(alike, teacher)) < 0.1
+    assert float(aligned_distillation(alike, units(8, 5, seed=7))) > 0.3
+    assert float(aligned_distillation(alike[:2], teacher[:2])) == 0  # a correlation of one pair says nothing

@@ -9,7 +9,12 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 
 from reid_tracker.errors import ConfigError, ModelError  # noqa: E402
 from reid_tracker.training import backbones  # noqa: E402
-from reid_tracker.training.backbones import SameConv2d, load_start_weights, make_backbone  # noqa: E402
+from reid_tracker.training.backbones import (  # noqa: E402
+    SameConv2d,
+    convolve_and_normalize,
+    load_start_weights,
+    make_backbone,
+)
 from reid_tracker.training.export import fold_batchnorm  # noqa: E402
 from reid_tracker.training.network import AlignedReIDNet, PixelNetwork, pixels_to_input, set_last_stride  # noqa: E402
 
@@ -78,6 +83,54 @@ def test_frozen_blocks_keep_weights_and_statistics():
     network.backbone.freeze(0)
     assert all(parameter.requires_grad for parameter in network.parameters())
     assert network.backbone.bn0.training
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "groups"),
+    [(1, 1, 1), (3, 2, 1), (5, 2, 4), (3, 1, 4)],  # project, stem, depthwise with uneven padding, depthwise
+)
+def test_scaled_weights_are_convolution_and_fixed_normalisation_in_value_and_gradient(kernel, stride, groups):
+    torch.manual_seed(1)
+    convolution = SameConv2d(4, 8, kernel, stride, groups=groups, bias=False)
+    norm = torch.nn.BatchNorm2d(8).eval()
+    with torch.no_grad():
+        for statistics in (norm.weight, norm.running_var):
+            statistics.uniform_(0.5, 2)
+        for statistics in (norm.bias, norm.running_mean):
+            statistics.normal_()
+    x, weighing = torch.randn(2, 4, 9, 6), None
+    found = []
+    for together in (True, False):
+        for parameter in (*convolution.parameters(), *norm.parameters()):
+            parameter.grad = None
+        y = convolve_and_normalize(convolution, norm, x) if together else norm(convolution(x))
+        weighing = torch.randn(y.shape) if weighing is None else weighing
+        (y * weighing).sum().backward()
+        found.append([y.detach(), convolution.weight.grad, norm.weight.grad, norm.bias.grad])
+    for ours, expected in zip(*found, strict=True):
+        torch.testing.assert_close(ours, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_normalisation_that_learns_its_statistics_is_left_to_itself():
+    convolution, norm = SameConv2d(3, 4, 1, bias=False), torch.nn.BatchNorm2d(4).train()
+    x = torch.randn(5, 3, 4, 4)
+    y = convolve_and_normalize(convolution, norm, x)
+    torch.testing.assert_close(y.mean(dim=(0, 2, 3)), torch.zeros(4), atol=1e-5, rtol=0)
+    assert not torch.equal(norm.running_mean, torch.zeros(4))
+
+
+def test_fixed_statistics_stay_while_scales_learn_and_can_be_let_go():
+    network = AlignedReIDNet().train()
+    network.backbone.fix_statistics(True)
+    network.train()  # as a loop does after an evaluation
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network(torch.randn(2, 3, 64, 32)).raw.sum().backward()
+    after = network.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before if "running" in name)
+    assert network.backbone.blocks[0].bn1.weight.grad.abs().sum() > 0
+    network.backbone.fix_statistics(False)
+    network(torch.randn(2, 3, 64, 32))
+    assert not torch.equal(before["backbone.bn0.running_mean"], network.state_dict()["backbone.bn0.running_mean"])
 
 
 def test_colour_order_and_range_are_the_graphs_business():

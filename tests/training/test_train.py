@@ -140,7 +140,9 @@ def test_wrong_checkpoints_are_refused(tmp_path):
 
 @pytest.mark.parametrize("file", sorted(RECIPES.glob("*.toml")), ids=lambda file: file.stem)
 def test_shipped_recipes_are_valid(file):
-    assert read_recipe(file).name == file.stem
+    # A recipe is named after the embedder it makes; two may make the same, the second going on from the first.
+    name = read_recipe(file).name
+    assert file.stem == name or file.stem.startswith(f"{name}_")
 
 
 @pytest.mark.parametrize(
