@@ -1,4 +1,4 @@
-"""Distances between looks: global, DP-aligned local, both in one, and k-reciprocal re-ranking.
+"""Distances between looks: global, local (DP-aligned or stripe by stripe), both in one, and k-reciprocal re-ranking.
 
 Arrays in, arrays out; nothing here knows of cameras, people or networks.
 """
@@ -12,7 +12,8 @@ from reid_tracker.distance.aligned import (
 )
 from reid_tracker.distance.fused import fused_distance
 from reid_tracker.distance.global_ import global_distance
-from reid_tracker.distance.rerank import rerank_distance
+from reid_tracker.distance.rerank import rerank_blocks, rerank_distance
+from reid_tracker.distance.unaligned import unaligned_distance
 
 __all__ = [
     "AlignedPath",
@@ -22,5 +23,7 @@ __all__ = [
     "aligned_path",
     "fused_distance",
     "global_distance",
+    "rerank_blocks",
     "rerank_distance",
+    "unaligned_distance",
 ]

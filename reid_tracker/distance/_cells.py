@@ -95,6 +95,12 @@ def advance(row: list[FloatArray], i: int, j: int, costs: FloatArray) -> None:
         np.add(row[j], costs, out=row[j])
 
 
+def stripes_at(first: FloatArray, second: FloatArray, flat: NDArray[np.intp]) -> tuple[FloatArray, FloatArray]:
+    """Rows of (M, d) and (N, d) that meet at flat indices of their (M, N) matrix."""
+    m, n = np.divmod(flat, len(second))
+    return first[m], second[n]
+
+
 def _factor(*columns: FloatArray) -> FloatArray:
     factor: FloatArray = np.concatenate(columns, axis=2)
     return factor

@@ -32,6 +32,7 @@ from reid_tracker.distance._cells import (
     left_factor,
     refine_nearly_equal,
     right_factor,
+    stripes_at,
 )
 from reid_tracker.distance._checks import as_stripes, same_space
 from reid_tracker.errors import InputError
@@ -190,7 +191,7 @@ def _all_pairs_blocked(queries: FloatArray, gallery: FloatArray, distances: Floa
         for i in range(stripes):
             for j in range(stripes):
                 np.matmul(left[i], right[j], out=half_squared)
-                refine_nearly_equal(half_squared, partial(_stripes_at, queries[:, i], block[:, j]))
+                refine_nearly_equal(half_squared, partial(stripes_at, queries[:, i], block[:, j]))
                 cell_costs(half_squared, costs, scratch)
                 advance(row, i, j, costs)
         np.multiply(row[-1], np.float32(1 / (2 * stripes - 1)), out=distances[:, start : start + _GALLERY_BLOCK])
@@ -212,12 +213,6 @@ def _all_pairs_small(queries: FloatArray, gallery: FloatArray) -> FloatArray:
             advance(sums, i, j, planes[j])
     mean: FloatArray = sums[-1].T * np.float32(1 / (2 * stripes - 1))
     return mean
-
-
-def _stripes_at(first: FloatArray, second: FloatArray, flat: NDArray[np.intp]) -> tuple[FloatArray, FloatArray]:
-    """Rows of (M, d) and (N, d) that meet at flat indices of their (M, N) matrix."""
-    m, n = np.divmod(flat, len(second))
-    return first[m], second[n]
 
 
 def _gallery_stripes_at(

@@ -5,13 +5,13 @@ neighbours, and the Jaccard distance of these vectors is mixed with the original
 the original distance is the squared Euclidean one, each row divided by its maximum over all pictures, and a picture
 counts as its own first neighbour (k1 further ones follow).
 
-Neighbours are found block by block and the vectors are sparse, so memory grows with (M + N) k1 plus the (M, N) result
-and not with (M + N) squared.
+Neighbours are found block by block and the vectors are sparse, so memory grows with (M + N) k1 and not with (M + N)
+squared; ``rerank_blocks`` hands out the result by rows, so that not even that is ever there as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,19 @@ def rerank_distance(
     Raises:
         InputError: shapes that do not fit, NaN or infinity, k or share out of range.
     """
+    return rerank_blocks(queries, gallery, k1, k2, original_share)(slice(0, len(queries)))
+
+
+def rerank_blocks(
+    queries: FloatArray, gallery: FloatArray, k1: int = 20, k2: int = 6, original_share: float = 0.3
+) -> Callable[[slice], FloatArray]:
+    """``rerank_distance``, handed out some queries at a time.
+
+    Args, Raises: as for ``rerank_distance``.
+
+    Returns:
+        A function from a slice of the queries to their rows of the matrix.
+    """
     queries, gallery = as_vectors(queries, "queries"), as_vectors(gallery, "gallery")
     same_space(queries, gallery, "queries and gallery")
     if not (k1 >= 1 and 1 <= k2 <= k1 + 1 and 0 <= original_share <= 1):
@@ -54,7 +67,12 @@ def rerank_distance(
     weights = _neighbourhoods(everybody, nearest, farthest, k1)
     if k2 > 1:
         weights = _averaged(weights, nearest[:, :k2])
-    return _mixed(queries, gallery, weights, farthest, original_share)
+    by_picture = weights[len(queries) :].tocsc()
+
+    def distances(rows: slice) -> FloatArray:
+        return _mixed(queries[rows], gallery, weights[: len(queries)][rows], by_picture, farthest[rows], original_share)
+
+    return distances
 
 
 def _neighbours(vectors: FloatArray, count: int) -> tuple[NDArray[np.int32], FloatArray]:
@@ -122,12 +140,12 @@ def _mixed(
     queries: FloatArray,
     gallery: FloatArray,
     weights: sparse.csr_matrix,
+    by_picture: sparse.csc_matrix,
     farthest: FloatArray,
     original_share: float,
 ) -> FloatArray:
-    by_picture = weights[len(queries) :].tocsc()
     result: FloatArray = np.empty((len(queries), len(gallery)), np.float32)
-    for row, (members, weight) in enumerate(_rows(weights[: len(queries)])):
+    for row, (members, weight) in enumerate(_rows(weights)):
         shared = np.zeros(len(gallery), np.float32)
         for member, own in zip(members, weight, strict=True):
             span = slice(by_picture.indptr[member], by_picture.indptr[member + 1])
@@ -135,7 +153,7 @@ def _mixed(
         result[row] = (1 - shared / (2 - shared)) * (1 - original_share)
     for start in range(0, len(queries), _BLOCK):
         rows = slice(start, start + _BLOCK)
-        original = global_distance(queries[rows], gallery) / farthest[: len(queries)][rows, None]
+        original = global_distance(queries[rows], gallery) / farthest[rows, None]
         result[rows] += original_share * original
     return result
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reid_tracker.distance import fused_distance, global_distance, rerank_distance
+from reid_tracker.distance import (
+    aligned_path,
+    fused_distance,
+    global_distance,
+    rerank_blocks,
+    rerank_distance,
+    unaligned_distance,
+)
 from reid_tracker.errors import InputError
 
 
@@ -73,6 +80,24 @@ def test_rerank_agrees_with_the_definition(k1: int, k2: int, share: float) -> No
     reranked = rerank_distance(vectors[::6], np.delete(vectors, np.s_[::6], axis=0), k1, k2, share)
     ordered = np.concatenate([vectors[::6], np.delete(vectors, np.s_[::6], axis=0)])
     np.testing.assert_allclose(reranked, rerank_by_definition(ordered, 14, k1, k2, share), atol=1e-5)
+
+
+def test_rerank_by_blocks_is_rerank_as_a_whole() -> None:
+    vectors = people(10, 5, 0.8)
+    blocks = rerank_blocks(vectors[:12], vectors[12:])
+    parts = [blocks(slice(0, 5)), blocks(slice(5, 6)), blocks(slice(6, 12))]
+    np.testing.assert_allclose(np.concatenate(parts), rerank_distance(vectors[:12], vectors[12:]), atol=1e-6)
+
+
+def test_unaligned_distance_is_the_mean_cost_of_stripes_at_one_height() -> None:
+    stripes = people(10, 8, 0.4).reshape(10, 8, -1)
+    found = unaligned_distance(stripes[:4], stripes)
+    for row in range(4):
+        for column in range(10):
+            apart = np.linalg.norm(stripes[row].astype(np.float64) - stripes[column], axis=1)
+            assert found[row, column] == pytest.approx(np.tanh(apart / 2).mean(), abs=2e-5)
+    assert np.diag(found).max() < 1e-5  # unlike the aligned distance, whose path must leave the diagonal
+    assert aligned_path(stripes[0], stripes[0]).distance > 0.1
 
 
 def test_rerank_works_with_fewer_pictures_than_neighbours() -> None:
