@@ -12,7 +12,17 @@ from pathlib import Path
 import cv2
 import pytest
 
-COMMANDS = [[], ["track"], ["demo"], ["evaluate"], ["export"], ["models"], ["models", "list"], ["settings"]]
+COMMANDS = [
+    [],
+    ["track"],
+    ["demo"],
+    ["evaluate"],
+    ["export"],
+    ["models"],
+    ["models", "list"],
+    ["settings"],
+    ["evaluate-reid"],
+]
 
 
 def reid_tracker(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

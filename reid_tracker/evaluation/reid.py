@@ -7,7 +7,8 @@ were listed. Distractors (person 0) stay and count as wrong. A query without any
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,24 +89,51 @@ def score_blocks(
     Raises:
         InputError: no query can be scored, a block has another shape, or a distance is not a number.
     """
-    firsts, precisions, penalties = [], [], []
+    return score_ways(lambda rows: {"distance": distances_of(rows)}, queries, gallery, ranks)["distance"]
+
+
+def score_ways(
+    distances_of: Callable[[slice], Mapping[str, FloatArray]], queries: Labels, gallery: Labels, ranks: int = 50
+) -> dict[str, ReidScores]:
+    """Score several distances at once, for those that share most of their work.
+
+    Args:
+        distances_of: gives for a slice of queries each distance's block (B, G) by its name.
+        queries, gallery, ranks: as for ``score_blocks``.
+
+    Raises:
+        InputError: as for ``score_blocks``.
+    """
+    rows_of: defaultdict[str, list[tuple[int, float, float]]] = defaultdict(list)
     for start in range(0, len(queries.persons), _BLOCK):
         rows = slice(start, min(start + _BLOCK, len(queries.persons)))
-        distances = distances_of(rows)
-        _check(distances, rows, len(gallery.persons))
-        rankings = np.argsort(distances, axis=1, kind="stable")
-        for row, ranking in zip(range(rows.start, rows.stop), rankings, strict=True):
-            matches = _matches(row, ranking, queries, gallery)
-            if matches is not None:
-                first, precision, penalty = _score_ranking(matches)
-                firsts.append(first)
-                precisions.append(precision)
-                penalties.append(penalty)
-    if not firsts:
+        for name, distances in distances_of(rows).items():
+            _check(distances, rows, len(gallery.persons))
+            rankings = np.argsort(distances, axis=1, kind="stable")
+            for row, ranking in zip(range(rows.start, rows.stop), rankings, strict=True):
+                matches = _matches(row, ranking, queries, gallery)
+                if matches is not None:
+                    rows_of[name].append(_score_ranking(matches))
+    if not rows_of:
         raise InputError("no query has a right picture in the gallery from another camera: nothing to score")
-    cmc = (np.array(firsts)[:, None] < np.arange(1, ranks + 1)).mean(axis=0)
-    skipped = len(queries.persons) - len(firsts)
-    return ReidScores(cmc, float(np.mean(precisions)), float(np.mean(penalties)), len(firsts), skipped)
+    return {name: _mean_scores(found, len(queries.persons), ranks) for name, found in rows_of.items()}
+
+
+def mean_of(scores: list[ReidScores]) -> ReidScores:
+    """Mean of several trials of one protocol, e.g. over the choices of a single-shot gallery; at least one."""
+    return ReidScores(
+        cmc=np.mean([one.cmc for one in scores], axis=0),
+        mean_ap=float(np.mean([one.mean_ap for one in scores])),
+        mean_inp=float(np.mean([one.mean_inp for one in scores])),
+        queries=sum(one.queries for one in scores),
+        skipped=sum(one.skipped for one in scores),
+    )
+
+
+def _mean_scores(rows: list[tuple[int, float, float]], queries: int, ranks: int) -> ReidScores:
+    firsts, precisions, penalties = (np.array(column) for column in zip(*rows, strict=True))
+    cmc = (firsts[:, None] < np.arange(1, ranks + 1)).mean(axis=0)
+    return ReidScores(cmc, float(precisions.mean()), float(penalties.mean()), len(rows), queries - len(rows))
 
 
 def _check(distances: FloatArray, rows: slice, gallery: int) -> None:

@@ -63,7 +63,8 @@ def convolve_and_normalize(convolution: SameConv2d, norm: nn.Module, x: Tensor) 
     if norm.training or not isinstance(norm, nn.BatchNorm2d):
         normalized: Tensor = norm(convolution(x))
         return normalized
-    assert norm.running_mean is not None and norm.running_var is not None  # only instance-like norms lack them
+    assert norm.running_mean is not None  # only instance-like norms lack statistics
+    assert norm.running_var is not None
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     weight = (convolution.weight * scale[:, None, None, None]).contiguous(memory_format=torch.channels_last)
     return convolution.convolve(x, weight, norm.bias - norm.running_mean * scale)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from reid_tracker.embedding.crops import CROP_RULE, resize_crop
 from reid_tracker.errors import InputError
+from reid_tracker.training.partial import PartialBody
 from reid_tracker.types import BoolArray, Image
 
 logger = logging.getLogger(__name__)
@@ -81,6 +83,17 @@ def read_people(folder: Path, name: str | None = None) -> PeopleSet:
     )
 
 
+def together(name: str, sets: Sequence[PeopleSet]) -> PeopleSet:
+    """Several folders of one data set, whose ids mean the same people."""
+    return PeopleSet(
+        name=name,
+        paths=tuple(path for one in sets for path in one.paths),
+        persons=np.concatenate([one.persons for one in sets]),
+        cameras=np.concatenate([one.cameras for one in sets]),
+        malformed=tuple(path for one in sets for path in one.malformed),
+    )
+
+
 def at_most_per_person(people: PeopleSet, most: int) -> PeopleSet:
     """Thin a set to ``most`` pictures of each person, spread evenly over that person's files and so over cameras."""
     keep = np.zeros(len(people), dtype=np.bool_)
@@ -90,41 +103,47 @@ def at_most_per_person(people: PeopleSet, most: int) -> PeopleSet:
     return people.only(keep)
 
 
-def decode_people(people: PeopleSet, size_hw: tuple[int, int], cache_dir: Path) -> tuple[Image, BoolArray]:
+def decode_people(
+    people: PeopleSet, size_hw: tuple[int, int], cache_dir: Path, partial: PartialBody | None = None
+) -> tuple[Image, BoolArray]:
     """Decode every picture once, through the package's own crop code, into a memory-mapped array.
 
     Args:
         people: the set.
         size_hw: height and width of the crops.
         cache_dir: where the array is kept; pictures of people, so never inside a repository.
+        partial: keep only a band of each picture.
 
     Returns:
         (N, h, w, 3) uint8 BGR, read-only and memory-mapped, and (N,) bool: the picture could be read.
     """
-    stem = cache_dir / f"{people.name}-{size_hw[0]}x{size_hw[1]}-{_fingerprint(people)}"
-    pixels_file, readable_file = stem.with_suffix(".u8"), stem.with_suffix(".ok.npy")
+    kind = f"-{partial.key}" if partial else ""
+    stem = cache_dir / f"{people.name}-{size_hw[0]}x{size_hw[1]}{kind}-{fingerprint(people)}"
+    # Not with_suffix: a least share of 0.5 in the name looks like one.
+    pixels_file, readable_file = Path(f"{stem}.u8"), Path(f"{stem}.ok.npy")
     shape = (len(people), *size_hw, 3)
     if not readable_file.exists():
         cache_dir.mkdir(parents=True, exist_ok=True)
         pixels = np.memmap(pixels_file, dtype=np.uint8, mode="w+", shape=shape)
         readable = np.zeros(len(people), dtype=np.bool_)
         for row, path in enumerate(people.paths):
-            readable[row] = _decode_into(pixels[row], path, size_hw)
+            readable[row] = _decode_into(pixels[row], path, size_hw, partial)
         pixels.flush()
         np.save(readable_file, readable)  # written last: it says that the pixels are complete
     return np.memmap(pixels_file, dtype=np.uint8, mode="r", shape=shape), np.load(readable_file)
 
 
-def _decode_into(target: Image, path: Path, size_hw: tuple[int, int]) -> bool:
+def _decode_into(target: Image, path: Path, size_hw: tuple[int, int], partial: PartialBody | None) -> bool:
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
         logger.warning("%s: left out, it does not decode as a picture", path)
         return False
-    target[:] = resize_crop(np.asarray(picture, dtype=np.uint8), size_hw)
+    whole = np.asarray(picture, dtype=np.uint8)
+    target[:] = resize_crop(partial.cut(whole, path.name) if partial else whole, size_hw)
     return True
 
 
-def _fingerprint(people: PeopleSet) -> str:
+def fingerprint(people: PeopleSet) -> str:
     """Changes with the files' names and sizes and with the crop rule, so that a stale cache is never used."""
     digest = hashlib.sha256(f"crop rule {CROP_RULE}\n".encode())
     for path in people.paths:

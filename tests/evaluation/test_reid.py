@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from reid_tracker.errors import InputError
-from reid_tracker.evaluation.reid import Labels, ReidScores, score_blocks, score_distances
+from reid_tracker.evaluation.reid import Labels, ReidScores, mean_of, score_blocks, score_distances, score_ways
 
 
 def labels(persons, cameras, junk=None) -> Labels:
@@ -100,3 +103,57 @@ def test_distances_may_come_block_by_block():
 
     assert score_blocks(block, queries, gallery).mean_ap == score_distances(distances, queries, gallery).mean_ap
     assert len(asked) > 1
+
+
+@given(st.data())
+def test_agrees_with_a_slow_reference_on_any_small_case(data):
+    count, size = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 12))
+
+    def drawn(length: int) -> Labels:
+        few = st.lists(st.integers(-1, 3), min_size=length, max_size=length)
+        marks = st.lists(st.booleans(), min_size=length, max_size=length)
+        return labels(data.draw(few), data.draw(few), data.draw(marks))
+
+    queries, gallery = drawn(count), drawn(size)
+    # Coarse, so that ties are common: the order of the gallery decides them, in both.
+    levels = data.draw(arrays.arrays(np.int8, (count, size), elements=st.integers(0, 4)))
+    distances = levels.astype(np.float32)
+    try:
+        fast = score_distances(distances, queries, gallery)
+    except InputError:
+        right = [
+            not queries.junk[q]
+            and not gallery.junk[g]
+            and gallery.persons[g] == queries.persons[q]
+            and gallery.cameras[g] != queries.cameras[q]
+            for q in range(count)
+            for g in range(size)
+        ]
+        assert not any(right)
+        return
+    slow = slow_reference(distances, queries, gallery)
+    np.testing.assert_allclose(fast.cmc, slow.cmc)
+    assert fast.mean_ap == pytest.approx(slow.mean_ap)
+    assert fast.mean_inp == pytest.approx(slow.mean_inp)
+    assert (fast.queries, fast.skipped) == (slow.queries, slow.skipped)
+    assert 0 < fast.mean_inp <= 1
+    assert (np.diff(fast.cmc) >= 0).all()
+
+
+def test_several_ways_are_scored_as_each_alone():
+    rng = np.random.default_rng(7)
+    queries, gallery = labels(np.arange(300) % 9, np.ones(300, int)), labels(np.arange(50) % 9, np.full(50, 2))
+    first, second = rng.random((2, 300, 50)).astype(np.float32)
+    both = score_ways(lambda rows: {"first": first[rows], "second": second[rows]}, queries, gallery)
+    assert both["first"].mean_ap == score_distances(first, queries, gallery).mean_ap
+    assert both["second"].mean_ap == score_distances(second, queries, gallery).mean_ap
+
+
+def test_mean_of_trials():
+    gallery = labels([1, 2], [2, 2])
+    good = score_distances(np.array([[0.0, 1.0]], np.float32), labels([1], [1]), gallery)
+    bad = score_distances(np.array([[1.0, 0.0]], np.float32), labels([1], [1]), gallery)
+    mean = mean_of([good, bad])
+    assert mean.cmc[:2].tolist() == [0.5, 1]
+    assert mean.mean_ap == pytest.approx(0.75)
+    assert mean.queries == 2

@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "association": SPINE | {"distance"},
     "results": SPINE,
     "evaluation": SPINE | {"distance", "results"},
+    "live": SPINE | {"sources"},
     "training": SPINE | {"distance", "embedding", "evaluation", "runtime"},
     # the main path wires nothing itself: it asks build for the parts, and sources for the moments of a recording
     "pipeline": SPINE | {"build", "sources"},
@@ -52,8 +53,9 @@ MAY_NOT_USE: dict[str, set[str]] = {
 
 
 def room_of(path: Path, package: Path) -> str:
-    """The module or subpackage directly under the package that a file belongs to."""
-    return path.relative_to(package).parts[0].removesuffix(".py")
+    """The module or subpackage directly under the package that a file belongs to; all of the command line is one."""
+    room = path.relative_to(package).parts[0].removesuffix(".py")
+    return "cli" if room.startswith("cli_") else room
 
 
 def imported(path: Path, package: Path) -> Iterator[tuple[int, str]]:

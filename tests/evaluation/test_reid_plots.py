@@ -1,0 +1,69 @@
+"""The plots are well-formed, hold what they should, and stand by themselves."""
+
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from reid_tracker.distance import aligned_path
+from reid_tracker.evaluation.reid import ReidScores
+from reid_tracker.evaluation.reid_plots import alignment_svg, cmc_svg, histogram_svg, pair_distances
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def scores(first: float) -> ReidScores:
+    return ReidScores(np.linspace(first, 1, 50), 0.5, 0.2, 10, 0)
+
+
+def texts(svg: str) -> str:
+    return " ".join(part.text or "" for part in ElementTree.fromstring(svg).iter(f"{SVG}text"))
+
+
+def test_cmc_has_a_curve_for_each_way_that_rises_to_the_right():
+    svg = cmc_svg({"global": scores(0.6), "a < b": scores(0.8)}, "Market & more")
+    curves = ElementTree.fromstring(svg).findall(f"{SVG}polyline")
+    assert len(curves) == 2
+    for curve in curves:
+        points = np.array([point.split(",") for point in curve.get("points").split()], dtype=float)
+        assert len(points) == 20
+        assert (np.diff(points[:, 0]) > 0).all()
+        assert (np.diff(points[:, 1]) <= 0).all()  # y grows downwards
+    assert "rank-1 60.0" in texts(svg)
+    assert "a < b" in texts(svg)
+
+
+@pytest.mark.parametrize(("shift", "low", "high"), [(0.0, 90, 100), (0.35, 0, 10)])
+def test_histogram_says_how_far_same_and_different_overlap(shift, low, high):
+    rng = np.random.default_rng(0)
+    same = rng.normal(0.3, 0.05, 20_000).astype(np.float32)
+    different = rng.normal(0.3 + shift, 0.05, 20_000).astype(np.float32)
+    found = float(re.search(r"overlap ([\d.]+) %", texts(histogram_svg(same, different, "t"))).group(1))
+    assert low <= found <= high
+
+
+def test_histogram_of_one_value_does_not_divide_by_zero():
+    assert "overlap 100.0 %" in texts(histogram_svg(np.ones(3, np.float32), np.ones(2, np.float32), "t"))
+
+
+def test_alignment_draws_a_line_for_each_cell_and_embeds_both_pictures():
+    rng = np.random.default_rng(0)
+    stripes = rng.standard_normal((2, 8, 16))
+    stripes = (stripes / np.linalg.norm(stripes, axis=-1, keepdims=True)).astype(np.float32)
+    svg = alignment_svg(b"one", b"two", aligned_path(*stripes), "person 1")
+    root = ElementTree.fromstring(svg)
+    assert len(root.findall(f"{SVG}image")) == 2
+    lines = [path for path in root.findall(f"{SVG}path") if path.find(f"{SVG}title") is not None]
+    assert len(lines) == 15
+    assert "http" not in svg.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_pairs_are_thinned_evenly():
+    distances = np.arange(100, dtype=np.float32).reshape(10, 10)
+    same = np.zeros((10, 10), np.bool_)
+    same[0] = True
+    few = pair_distances(distances, same, ~same, most=5)
+    assert len(few[0]) == 5
+    assert few[0].max() == 8
+    assert few[1].min() == 10
