@@ -62,14 +62,28 @@ class CameraConfig(_Table):
 class RuntimeConfig(_Table):
     """How networks run: ``[runtime]``."""
 
-    backend: Literal["auto", "onnxruntime", "openvino"] = Field(
-        "auto", description="inference engine; auto takes OpenVINO on a CPU where it is installed"
+    backend: Literal["auto", "onnxruntime", "openvino", "tensorrt"] = Field(
+        "auto",
+        description="inference engine; auto takes a TensorRT engine that was built for this GPU, else OpenVINO on a CPU "
+        "where it is installed",
     )
-    precision: Literal["fp32", "bf16"] = Field(
+    precision: Literal["fp32", "bf16", "fp16", "int8", "fp8"] = Field(
         "fp32",
-        description="arithmetic of the networks; bf16 is faster on CPUs that have it, with small changes",
+        description="arithmetic of the networks; bf16 is faster on CPUs that have it, with small changes; fp16, int8 "
+        "and fp8 need a TensorRT engine",
     )
     threads: int = Field(0, ge=0, description="CPU threads for inference; 0 takes all cores")
+    build: bool = Field(True, description="with backend tensorrt: build an engine that is missing before the run starts")
+    engine_batch: tuple[int, int, int] = Field(
+        (1, 16, 64), description="least, best and most pictures at once of engines that a run builds"
+    )
+    engine_cache: str = Field(
+        "", description="folder of built engines (default: reid_tracker/engines in the user's cache folder)"
+    )
+    fallback: list[Literal["onnxruntime-cuda", "openvino", "onnxruntime"]] = Field(
+        default_factory=list,
+        description="with backend tensorrt: what to take, in this order, where no engine can run; none: refuse to start",
+    )
 
 
 class DetectionConfig(_Table):
