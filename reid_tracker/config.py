@@ -220,6 +220,30 @@ class OutputConfig(_Table):
     crops_per_tracklet: int = Field(4, ge=1, description="most crops that save_crops writes of one tracklet")
 
 
+class LiveConfig(_Table):
+    """Reading live cameras: ``[live]``. Times in seconds."""
+
+    transport: Literal["tcp", "udp"] = Field("tcp", description="how RTSP carries pictures; udp loses some")
+    open_seconds: Positive = Field(3.0, description="longest wait for a camera to answer")
+    read_seconds: Positive = Field(2.0, description="longest wait for data of a connected camera")
+    stall_seconds: Positive = Field(
+        4.0, description="seconds without a new picture after which the camera is connected anew"
+    )
+    frozen_seconds: Positive = Field(
+        20.0, description="seconds of exactly the same picture after which the camera is connected anew"
+    )
+    late_seconds: Positive = Field(0.5, description="a picture this far behind its stream is left out as late")
+    first_wait: Positive = Field(0.25, description="wait before the first attempt to connect anew, doubled each time")
+    most_wait: Positive = Field(2.0, description="longest wait between two attempts")
+    password_seconds: Positive = Field(
+        300.0, description="wait after a wrong password, so that the camera does not lock the account"
+    )
+    most_clock_error: Positive = Field(
+        5.0, description="a camera's clock that differs more than this from ours is not believed"
+    )
+    repeat: bool = Field(False, description="begin recordings given as cameras again when they end")
+
+
 class Config(_Table):
     """The whole tree. Every leaf has a default: ``Config()`` runs."""
 
@@ -230,6 +254,7 @@ class Config(_Table):
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)
     association: AssociationConfig = Field(default_factory=AssociationConfig)
     output: OutputConfig = Field(default_factory=OutputConfig)
+    live: LiveConfig = Field(default_factory=LiveConfig)
 
     @model_validator(mode="after")
     def _cameras_agree(self) -> Config:

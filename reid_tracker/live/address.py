@@ -1,0 +1,95 @@
+"""Addresses of cameras, with the secrets in them kept apart from whatever is shown, logged or stored."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from reid_tracker.errors import ConfigError
+
+STREAM_SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https", "srt", "udp", "rtp")
+"""Schemes of live streams that the reader opens."""
+
+HIDDEN = "***"
+
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_USER_INFO = re.compile(r"(\w+://)[^/\s@]*@(?:[^/\s@]*@)*")
+# A password with a slash in it ends the authority early; what follows a colon is no port then.
+_BROKEN_USER_INFO = re.compile(r"(\w+://)[^/\s@:]*:(?!\d+(?:[/?\s]|$))[^\s@]*@")
+_SECRET_PARAMETER = re.compile(
+    r"(?i)([?&;](?:pass(?:word|wd)?|pwd|token|auth|secret|api_?key|key|user(?:name)?)=)[^&;\s]+"
+)
+_PERCENT_CODED = re.compile(r"%[0-9A-Fa-f]{2}")
+
+
+class Address:
+    """Where a camera's stream is. ``str`` and ``repr`` show it without user, password and secret parameters.
+
+    ``${NAME}`` stands for an environment variable and is read when the stream is opened, so that neither the
+    configuration nor the list of processes needs to hold a password. User and password from variables may hold any
+    character; written in plain they need percent-coding for ``/``, ``?`` and ``#`` alone.
+
+    Args:
+        text: the address as the user wrote it; a path or webcam number is an address too.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @property
+    def scheme(self) -> str:
+        """The part before ``://`` in lower case; empty for paths and webcam numbers."""
+        before, found, _ = self._text.partition("://")
+        return before.lower() if found else ""
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether a live stream is meant, as opposed to a file or a webcam."""
+        return self.scheme in STREAM_SCHEMES
+
+    def reveal(self, environment: Mapping[str, str] | None = None) -> str:
+        """The address to open, variables filled in and user and password percent-coded.
+
+        Raises:
+            ConfigError: a variable is not set.
+        """
+        known = os.environ if environment is None else environment
+
+        def filled(text: str) -> str:
+            missing = [name for name in _VARIABLE.findall(text) if name not in known]
+            if missing:
+                raise ConfigError(f"{self}: the environment variable {missing[0]} is not set; set it before starting")
+            return _VARIABLE.sub(lambda match: known[match[1]], text)
+
+        scheme, found, rest = self._text.partition("://")
+        authority, slash, path = rest.partition("/")
+        user_info, at, host = authority.rpartition("@")
+        if not found or not at:
+            return filled(self._text)
+        user, colon, password = user_info.partition(":")
+        coded = _percent_coded(filled(user)) + colon + _percent_coded(filled(password))
+        return f"{scheme}://{coded}@{filled(host)}{slash}{filled(path)}"
+
+    def __str__(self) -> str:
+        return without_secrets(self._text)
+
+    def __repr__(self) -> str:
+        return f"Address({str(self)!r})"
+
+
+def without_secrets(text: str) -> str:
+    """``text`` with users, passwords and secret parameters taken out of every address in it."""
+    for broken in (_USER_INFO, _BROKEN_USER_INFO):
+        text = broken.sub(rf"\1{HIDDEN}@", text)
+    return _SECRET_PARAMETER.sub(rf"\1{HIDDEN}", text)
+
+
+def _percent_coded(text: str) -> str:
+    """Text as it may stand before the host; what is coded already stays."""
+    if _PERCENT_CODED.search(text):
+        return text.replace("@", "%40")
+    return quote(text, safe="")

@@ -1,0 +1,155 @@
+"""Opening network streams with PyAV (FFmpeg), an extra: its wheels bundle x264 and x265, which are GPL.
+
+Timeouts are explicit: FFmpeg's own default is to wait for ever. A read that is cut off by its timeout may take about
+twice as long to come back, so the reader's watchdog does not rely on it.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+import zlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reid_tracker.errors import ConfigError
+from reid_tracker.live.address import Address, without_secrets
+from reid_tracker.live.capture import Capture, CaptureError, Fault, Picture, Reading
+from reid_tracker.types import Image
+
+if TYPE_CHECKING:
+    from reid_tracker.config import LiveConfig
+
+# A first look of 0.2 s and 100 kB finds a camera's one video track; FFmpeg's default of 5 s delays every reconnection.
+_FIRST_LOOK = {"analyzeduration": "200000", "probesize": "100000"}
+_PRODUCER_TIME = "prft"  # AVProducerReferenceTime: int64 microseconds since 1970, int flags
+_ROWS_BETWEEN = 8  # every eighth row of the picture goes into its fingerprint
+
+
+def open_stream(address: Address, config: LiveConfig) -> Capture:
+    """Connect to a stream and find its video.
+
+    Raises:
+        CaptureError: it cannot be opened; says why, without the address.
+        ConfigError: PyAV is not installed, or a variable of the address is not set.
+    """
+    av = _pyav()
+    options = dict(_FIRST_LOOK)
+    if address.scheme in ("rtsp", "rtsps"):
+        options["rtsp_transport"] = config.transport
+    url = address.reveal()
+    began = time.monotonic()
+    try:
+        container = av.open(url, options=options, timeout=(config.open_seconds, config.read_seconds))
+    except (OSError, ValueError, av.error.FFmpegError) as error:
+        # FFmpeg calls a server that connects and says nothing "invalid data" when its time is up.
+        late = time.monotonic() - began >= config.open_seconds
+        raise _explained(TimeoutError() if late else error, "cannot be opened") from None  # the cause shows the address
+    if not container.streams.video:
+        container.close()
+        raise CaptureError(Fault.NO_VIDEO, "the stream has no video")
+    return StreamCapture(container)
+
+
+class StreamCapture:
+    """An open PyAV container (reid_tracker.live.capture.Capture)."""
+
+    def __init__(self, container: Any) -> None:
+        self._container = container
+        self._stream = container.streams.video[0]
+        self._stream.codec_context.thread_count = 1  # threads hold pictures back, and cameras are parallel enough
+        self._packets: Iterator[Any] = container.demux(self._stream)
+        self._offset: float | None = None  # producer's UTC minus media time
+
+    @property
+    def fps(self) -> float | None:
+        """As the stream declares."""
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        return float(rate) if rate else None
+
+    @property
+    def codec(self) -> str:
+        """Name of the codec."""
+        return str(self._stream.codec_context.name)
+
+    def read(self) -> Reading:
+        """The next packet, decoded.
+
+        Raises:
+            CaptureError: the stream broke, timed out or ended; a server that is killed ends it in silence.
+        """
+        av = _pyav()
+        try:
+            packet = next(self._packets, None)
+        except (OSError, ValueError, av.error.FFmpegError) as error:
+            raise _explained(error, "broke off") from None
+        if packet is None or packet.size == 0:  # an empty packet is the end: it asks the decoder for what it holds
+            raise CaptureError(Fault.ENDED, "the stream ended (the server closed it or is gone)")
+        self._note_producer_time(packet)
+        try:
+            frames = packet.decode()
+        except (ValueError, av.error.FFmpegError):
+            return Reading(undecodable=1)
+        sound = [frame for frame in frames if not frame.is_corrupt]
+        return Reading(tuple(self._picture(frame) for frame in sound), len(frames) - len(sound))
+
+    def close(self) -> None:
+        """Close the connection; may be called twice."""
+        self._container.close()
+
+    def _note_producer_time(self, packet: Any) -> None:
+        if packet.pts is not None and packet.has_sidedata(_PRODUCER_TIME):
+            (microseconds,) = struct.unpack_from("<q", bytes(packet.get_sidedata(_PRODUCER_TIME)))
+            self._offset = microseconds * 1e-6 - float(packet.pts * packet.time_base)
+
+    def _picture(self, frame: Any) -> Picture:
+        media = None if frame.pts is None else float(frame.pts * frame.time_base)
+        producer = None if media is None or self._offset is None else media + self._offset
+        return Picture(media, producer, (frame.width, frame.height), _fingerprint(frame), lambda: _pixels(frame))
+
+
+def _pixels(frame: Any) -> Image:
+    return np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+
+
+def _fingerprint(frame: Any) -> int:
+    """A checksum of part of the first plane (brightness, where the format is planar)."""
+    plane = frame.planes[0]
+    rows = np.frombuffer(plane, np.uint8)[: plane.line_size * plane.height].reshape(plane.height, plane.line_size)
+    used = min(plane.line_size, frame.width)  # what lies beyond is padding
+    return zlib.crc32(np.ascontiguousarray(rows[::_ROWS_BETWEEN, :used]).tobytes())
+
+
+def _explained(error: BaseException, what: str) -> CaptureError:
+    """The fault behind an error of PyAV, in words that hold no address."""
+    av = _pyav()
+    told = {
+        Fault.WRONG_PASSWORD: "the camera refuses user or password (401/403); check them",
+        Fault.NOT_FOUND: "the server has no such stream (404); check the path",
+        Fault.REFUSED: "the connection is refused; check port, and whether the server runs",
+        Fault.TIMED_OUT: "no answer in time; check network and address",
+    }
+    kinds: list[tuple[type[BaseException] | tuple[type[BaseException], ...], Fault]] = [
+        ((av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError), Fault.WRONG_PASSWORD),
+        (av.error.HTTPNotFoundError, Fault.NOT_FOUND),
+        (ConnectionRefusedError, Fault.REFUSED),
+        ((TimeoutError, av.error.ExitError), Fault.TIMED_OUT),
+    ]
+    for kind, fault in kinds:
+        if isinstance(error, kind):
+            return CaptureError(fault, f"the stream {what}: {told[fault]}")
+    reason = without_secrets(getattr(error, "strerror", None) or type(error).__name__)
+    fault = Fault.BROKEN if isinstance(error, av.error.InvalidDataError | ValueError) else Fault.UNREACHABLE
+    return CaptureError(fault, f"the stream {what}: {reason}")
+
+
+def _pyav() -> Any:
+    try:
+        import av
+    except ImportError as error:
+        raise ConfigError(
+            "live streams need PyAV: pip install 'reid_tracker[live]' (its wheels bundle x264 and x265, which are GPL)"
+        ) from error
+    return av
