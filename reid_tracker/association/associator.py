@@ -283,6 +283,16 @@ class CrossCameraAssociator:
             quality=tracklet.quality,
         )
 
+    @property
+    def passages(self) -> tuple[Passage, ...]:
+        """The passages that have not ended yet."""
+        return tuple(self._passages.values())
+
+    def ask_again(self, passage: Passage) -> None:
+        """Forget what was thought of an open passage; it is decided anew with its camera's next frame."""
+        self._outlook.pop(passage.tracklet, None)
+        passage.version = -1
+
     def counters(self) -> Mapping[str, int]:
         """What was dropped from memory so far, by reason."""
         return dict(self.gallery.dropped)

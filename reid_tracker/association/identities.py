@@ -36,6 +36,7 @@ class Passage:
         open: not ended yet.
         settled: the decision was clear.
         identity: number of the identity it belongs to, 0 before the first decision.
+        apart: tracklets that somebody who knows said are other people.
     """
 
     tracklet: int
@@ -49,6 +50,7 @@ class Passage:
     open: bool = True
     settled: bool = False
     identity: int = 0
+    apart: frozenset[int] = frozenset()
 
     def overlaps(self, other: Passage) -> bool:
         """Both were in view at one time."""
@@ -74,9 +76,9 @@ class Identity:
         return [passage.looks for passage in self.passages if passage.looks is not None and passage is not without]
 
     def meets(self, passages: list[Passage]) -> bool:
-        """It was in one of their cameras at the same time: certainly somebody else."""
+        """It was in one of their cameras at the same time, or is known to be another: certainly somebody else."""
         return any(
-            own.camera == other.camera and own is not other and own.overlaps(other)
+            (own.camera == other.camera and own is not other and own.overlaps(other)) or own.tracklet in other.apart
             for own in self.passages
             for other in passages
         )
@@ -120,6 +122,27 @@ class IdentityBook:
         self._new_identity = IdAllocator()
         self._new_event = IdAllocator()
         self._events: list[IdentityEvent] = []
+
+    def continue_after(self, identity: int, event: int) -> None:
+        """Number what is new from here on, as a run does that remembers an earlier one."""
+        self._new_identity = IdAllocator(identity + 1)
+        self._new_event = IdAllocator(event + 1)
+
+    def restore(self, identity: Identity) -> None:
+        """Take in somebody known from an earlier run; no event tells of it."""
+        self.identities[identity.number] = identity
+        self.people += 1
+        self._changed(identity, False)
+
+    def erase(self, identity: Identity, time: float, rule: str) -> None:
+        """Drop an identity although somebody of it is in view: those passages belong to nobody then."""
+        last = identity.last
+        del self.identities[identity.number]
+        self.people -= 1
+        self._changed(identity, True)
+        for passage in identity.passages:
+            passage.identity, passage.settled = 0, False
+        self._tell(EventType.ENDED, time, last, identity, (), {"rule": rule}, ())
 
     def take_events(self) -> tuple[IdentityEvent, ...]:
         """The events since the last call."""

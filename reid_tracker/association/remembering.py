@@ -1,0 +1,93 @@
+"""Carrying what the associator knows from one run to the next: passages go out as they are, and come back as memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from reid_tracker.association.associator import CrossCameraAssociator
+from reid_tracker.association.evidence import summarise
+from reid_tracker.association.identities import Identity, Passage
+from reid_tracker.types import Appearance
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedPassage:
+    """A passage as it outlives a run.
+
+    Attributes:
+        identity: whose it is.
+        start, end: UTC seconds.
+        looks: a few of its looks, None where it never had one.
+        apart: tracklets that an operator said are other people.
+    """
+
+    tracklet: int
+    identity: int
+    camera_id: str
+    start: float
+    end: float
+    looks: Appearance | None = field(default=None, repr=False)
+    apart: frozenset[int] = frozenset()
+
+
+def open_passages(associator: CrossCameraAssociator) -> list[RememberedPassage]:
+    """The passages that have not ended and belong to somebody, as they are now."""
+    return [_remembered(passage) for passage in associator.passages if passage.identity]
+
+
+def restore(
+    associator: CrossCameraAssociator, passages: Sequence[RememberedPassage], last_identity: int, last_event: int
+) -> None:
+    """Give a new associator the memory of an earlier run; people who come back keep their numbers.
+
+    What distances mean is learned from the looks again, as it was when these passages ended.
+
+    Args:
+        passages: at most as many per person as the associator would keep.
+        last_identity, last_event: the highest numbers ever given, so that new ones do not repeat them.
+    """
+    associator.book.continue_after(last_identity, last_event)
+    identities: dict[int, Identity] = {}
+    for remembered in sorted(passages, key=lambda passage: (passage.start, passage.tracklet)):
+        passage = _passage(associator, remembered)
+        identity = identities.setdefault(remembered.identity, Identity(remembered.identity))
+        identity.passages.append(passage)
+        identity.tracklets += 1
+    for identity in identities.values():
+        associator.book.restore(identity)
+
+
+def _passage(associator: CrossCameraAssociator, remembered: RememberedPassage) -> Passage:
+    passage = Passage(
+        remembered.tracklet,
+        remembered.camera_id,
+        associator.topology.index(remembered.camera_id),
+        remembered.start,
+        remembered.end,
+        open=False,
+        settled=True,
+        identity=remembered.identity,
+        apart=remembered.apart,
+    )
+    looks = remembered.looks
+    if looks is not None and len(looks):
+        calibration = associator.calibration
+        calibration.observe_passage(looks, remembered.camera_id, ended=False)
+        calibration.observe_passage(looks, remembered.camera_id, ended=True)
+        offset = calibration.camera_offset(remembered.camera_id, looks.global_.shape[1])
+        passage.looks = summarise(remembered.camera_id, looks.global_, calibration.weights(looks.quality), offset)
+        passage.kept = looks
+    return passage
+
+
+def _remembered(passage: Passage) -> RememberedPassage:
+    return RememberedPassage(
+        passage.tracklet,
+        passage.identity,
+        passage.camera_id,
+        passage.start,
+        passage.end,
+        passage.kept,
+        passage.apart,
+    )

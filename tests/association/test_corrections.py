@@ -1,0 +1,145 @@
+"""Corrections hold, and an associator that remembers an earlier run goes on with its numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from reid_tracker.association import CrossCameraAssociator
+from reid_tracker.association.corrections import erase_identity, keep_apart, merge_identities, split_identity
+from reid_tracker.association.remembering import RememberedPassage, open_passages, restore
+from reid_tracker.errors import InputError
+from reid_tracker.results import final_identities
+from reid_tracker.types import CameraTracks, EventType, TrackletState
+from tests.association.scenes import SIZE, Wardrobe, tracklet
+
+
+class Site:
+    """An associator fed by hand, and all events it told."""
+
+    def __init__(self) -> None:
+        self.associator = CrossCameraAssociator()
+        self.wardrobe = Wardrobe(noise=0.1)
+        self.events = []
+
+    def see(self, camera: str, time: float, present: dict[int, int], ended: dict[int, int] | None = None) -> list[int]:
+        """Tracklet -> person in view, and those that ended; the identities shown, by tracklet."""
+        moment = CameraTracks(
+            camera,
+            0,
+            time,
+            SIZE,
+            tuple(tracklet(t, camera, time - 2, time, self.wardrobe.looks(p, 4)) for t, p in sorted(present.items())),
+            ended=tuple(
+                tracklet(t, camera, time - 2, time, self.wardrobe.looks(p, 4), TrackletState.ENDED)
+                for t, p in (ended or {}).items()
+            ),
+        )
+        (told,) = self.associator([moment])
+        self.events += told.events
+        return [person.identity for person in told.people]
+
+    @property
+    def final(self) -> dict[int, int]:
+        self.events += self.associator.book.take_events()
+        return final_identities(self.events)
+
+
+def two_people() -> Site:
+    site = Site()
+    site.see("door", 2, {1: 1}, {})
+    site.see("door", 3, {}, {1: 1})
+    site.see("hall", 20, {2: 2}, {})
+    site.see("hall", 21, {}, {2: 2})
+    assert site.final == {1: 1, 2: 2}
+    return site
+
+
+def test_two_that_are_one_become_the_older_number() -> None:
+    site = two_people()
+    assert merge_identities(site.associator, 2, 1, 30) == 1
+    assert site.final == {1: 1, 2: 1}
+    assert site.events[-1].type is EventType.MERGED
+    assert site.events[-1].evidence["rule"] == "told by an operator"
+
+
+def test_one_that_is_two_is_split_and_stays_so() -> None:
+    site = Site()
+    site.see("door", 2, {1: 1})
+    site.see("door", 3, {}, {1: 1})
+    site.see("hall", 20, {2: 1})  # dressed alike
+    site.see("hall", 21, {}, {2: 1})
+    assert site.final == {1: 1, 2: 1}
+    number, pairs = split_identity(site.associator, 1, [2], 30)
+    assert (number, pairs) == (2, ((2, 1),))
+    site.events += site.associator.finish(())  # the end of a run merges whatever it can
+    assert site.final == {1: 1, 2: 2}
+
+
+def test_never_these_holds_until_taken_back() -> None:
+    site = two_people()
+    assert keep_apart(site.associator, 1, 2) == ((1, 2),)
+    identities = site.associator.book.identities
+    assert identities[1].meets(identities[2].passages)
+    assert merge_identities(site.associator, 1, 2, 30) == 1  # the operator has changed their mind
+
+
+@pytest.mark.parametrize("wrong", [(1, 9), (9, 1), (1, 1)])
+def test_what_cannot_be_corrected_is_refused(wrong: tuple[int, int]) -> None:
+    site = two_people()
+    with pytest.raises(InputError):
+        merge_identities(site.associator, *wrong, 30)
+    with pytest.raises(InputError):
+        keep_apart(site.associator, *wrong)
+    with pytest.raises(InputError):
+        split_identity(site.associator, 1, [1], 30)  # nothing would stay
+
+
+def test_two_seen_at_once_in_one_camera_cannot_be_merged() -> None:
+    site = Site()
+    assert site.see("door", 2, {1: 1, 2: 2}) == [1, 2]
+    with pytest.raises(InputError, match="same time"):
+        merge_identities(site.associator, 1, 2, 3)
+
+
+def test_who_is_erased_is_nobody_known_any_more() -> None:
+    site = two_people()
+    assert erase_identity(site.associator, 1, 30)
+    assert not erase_identity(site.associator, 1, 30)
+    assert site.see("hall", 40, {3: 1}) == [3]  # the erased person comes back as somebody new
+    assert 1 not in site.associator.gallery.numbers
+
+
+def test_who_is_erased_while_in_view_goes_on_as_somebody_new() -> None:
+    site = Site()
+    assert site.see("door", 2, {1: 1, 2: 2}) == [1, 2]
+    assert erase_identity(site.associator, 1, 3)
+    assert site.see("door", 4, {1: 1, 2: 2}) == [3, 2]
+    site.see("door", 5, {}, {1: 1, 2: 2})
+    assert site.final[1] == 3
+
+
+def test_people_keep_their_numbers_over_a_restart() -> None:
+    before = Site()
+    for camera, start in (("door", 0), ("hall", 30)):
+        before.see(camera, start + 2, {start + number: number for number in range(1, 6)})
+    memory = open_passages(before.associator)
+    assert len(memory) == 10
+    numbers = {passage.tracklet - 30: passage.identity for passage in memory if passage.camera_id == "hall"}
+
+    after = Site()
+    restore(after.associator, memory, last_identity=50, last_event=200)
+    shown = after.see("door", 60, {100 + number: number for number in [*range(1, 6), 9]})
+    assert shown == [*(numbers[number] for number in range(1, 6)), 51]
+    assert min(event.event_id for event in after.events) == 201
+
+
+def test_what_was_told_apart_stays_apart_over_a_restart() -> None:
+    looks = Wardrobe(noise=0.1).looks(1, 4)
+    associator = CrossCameraAssociator()
+    memory = [
+        RememberedPassage(1, 1, "door", 0, 2, looks, frozenset({2})),
+        RememberedPassage(2, 2, "hall", 10, 12, looks, frozenset({1})),
+    ]
+    restore(associator, memory, 2, 2)
+    associator.finish(())
+    assert set(associator.book.identities) == {1, 2}
