@@ -34,6 +34,10 @@ def build_pipeline(config: Config, detection_files: Mapping[str, Path] | None = 
         ConfigError: a part or model of that name does not exist.
         ModelError: a model cannot be used.
     """
+    if config.runtime.backend == "tensorrt" and config.runtime.build:
+        from reid_tracker.compilation import prepare_engines  # needs onnx, which is not installed by default
+
+        prepare_engines(config)
     detector = _build_detector(config, detection_files or {})
     next_tracklet = IdAllocator()
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from reid_tracker import __version__, cli_training
+from reid_tracker import __version__, cli_engines, cli_training
 from reid_tracker.config import CameraConfig, Config, load_config
 from reid_tracker.errors import ConfigError, ReidTrackerError
 
@@ -34,6 +34,7 @@ app = typer.Typer(
 models_app = typer.Typer(no_args_is_help=True, help="The networks that ship: list them, check them.")
 app.add_typer(models_app, name="models")
 cli_training.register(app)
+cli_engines.register(app)
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -80,6 +81,9 @@ def track(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any setting, e.g. tracking.max_lost_seconds=3."),
     ] = None,
+    no_build: Annotated[
+        bool, typer.Option("--no-build", help="Do not build TensorRT engines that are missing; see docs/engines.md.")
+    ] = False,
     video: Annotated[
         bool, typer.Option("--video", help="Write an annotated video per camera (pictures of people).")
     ] = False,
@@ -104,6 +108,7 @@ def track(
             **({"detection.model": detector} if detector else {}),
             **({"embedding.model": embedder} if embedder else {}),
             **({"detection.trust_model": True} if trust_model else {}),
+            **({"runtime.build": False} if no_build else {}),
             **({"output.video": True} if video else {}),
             **({"output.report": True} if report else {}),
             **({"output.save_crops": True} if save_crops else {}),
@@ -208,6 +213,7 @@ def _track(settings: Config, output: Path, overwrite: bool, detection_files: dic
         err.print(
             f"embedder {model.name}: {model.terms} (--embedder {model.name} accepts; or name your own)", markup=False
         )
+    cli_engines.prepare(settings)
     with _stop_on_interrupt() as stop, _progress() as advance:
         summary = track_recording(
             settings, output, overwrite=overwrite, detection_files=detection_files, stop=stop, progress=advance

@@ -1,4 +1,4 @@
-"""Networks on ONNX Runtime's CPU provider: float32, the reference for the other engine."""
+"""Networks on ONNX Runtime: float32 on its CPU provider, the reference for the other engines; or on CUDA."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ class OnnxRuntimeSession:
         precision: must be ``fp32``.
         threads: CPU threads.
         reason: why this engine was taken, for ``describe``.
+        cuda: run on the GPU. That the GPU was really taken is checked: left alone the library falls back in silence.
     """
 
-    def __init__(self, path: Path, precision: str, threads: int, reason: str) -> None:
+    def __init__(self, path: Path, precision: str, threads: int, reason: str, cuda: bool = False) -> None:
         if precision != "fp32":
             raise ConfigError(
                 f"runtime.precision {precision!r}: ONNX Runtime computes in fp32 on a CPU; "
@@ -47,12 +48,20 @@ class OnnxRuntimeSession:
         options.use_deterministic_compute = True
         # Idle threads that spin take the core away from the other network and from decoding.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        providers = ["CUDAExecutionProvider"] if cuda else ["CPUExecutionProvider"]
+        if cuda and providers[0] not in onnxruntime.get_available_providers():
+            raise ConfigError("runtime: this ONNX Runtime has no CUDA; run: pip install onnxruntime-gpu")
         try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(path, options, providers=providers)
         except Exception as error:  # the library raises a class per status code, with no common base of its own
             raise ModelError(f"model {path}: ONNX Runtime cannot load it ({_first_line(error)})") from error
+        if cuda and self._session.get_providers()[0] != providers[0]:
+            raise ConfigError(
+                "runtime: ONNX Runtime could not start CUDA; see nvidia-smi and its list of CUDA versions"
+            )
+        self._device = "CUDA" if cuda else "CPU"
         self._path = path
-        self._threads = threads
+        self._threads = 0 if cuda else threads
         self._reason = reason
         self.inputs = tuple(_spec(tensor) for tensor in self._session.get_inputs())
         self.outputs = tuple(_spec(tensor) for tensor in self._session.get_outputs())
@@ -73,7 +82,7 @@ class OnnxRuntimeSession:
             model=self._path.name,
             backend=f"ONNX Runtime {onnxruntime.__version__}",
             precision="fp32",
-            device="CPU",
+            device=self._device,
             threads=self._threads,
             reason=self._reason,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,10 @@ from numpy.typing import NDArray
 
 from reid_tracker.config import RuntimeConfig
 from reid_tracker.errors import ConfigError, ModelError
+
+logger = logging.getLogger(__name__)
+
+_PROCESSOR_PRECISIONS = ("fp32", "bf16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ class RuntimeDescription:
         backend: engine and version.
         precision: of the arithmetic, e.g. ``fp32``.
         device: e.g. ``CPU``.
-        threads: CPU threads.
+        threads: CPU threads; 0 where a GPU computes.
         reason: why this engine was taken.
     """
 
@@ -53,7 +58,8 @@ class RuntimeDescription:
 
     def to_text(self) -> str:
         """One line."""
-        return f"{self.model}: {self.backend}, {self.precision}, {self.device}, {self.threads} threads ({self.reason})"
+        threads = f", {self.threads} threads" if self.threads else ""
+        return f"{self.model}: {self.backend}, {self.precision}, {self.device}{threads} ({self.reason})"
 
 
 class Session(Protocol):
@@ -79,8 +85,10 @@ class Session(Protocol):
 def open_session(path: Path, config: RuntimeConfig, free_batch: bool = False) -> Session:
     """Load a network into the engine that the configuration names, or the better one for it.
 
+    Nothing is built here: TensorRT engines come from the cache (``reid-tracker engines build``, or the start of a run).
+
     Args:
-        path: ``.onnx`` (either engine) or ``.xml`` (OpenVINO).
+        path: ``.onnx`` (every engine) or ``.xml`` (OpenVINO).
         config: engine, precision, threads.
         free_batch: let any batch in where the file fixes one and the engine can change that (OpenVINO; networks
             whose layers allow it).
@@ -93,15 +101,62 @@ def open_session(path: Path, config: RuntimeConfig, free_batch: bool = False) ->
         raise ModelError(f"model {path}: no such file")
     if path.suffix.lower() == ".onnx" and not _begins_like_onnx(path):
         raise ModelError(f"model {path}: not an ONNX network; give the right file, or export it again if it is damaged")
+    if config.backend == "tensorrt" or (config.backend == "auto" and path.suffix.lower() == ".onnx"):
+        engine = _open_engine(path, config, free_batch)
+        if engine is not None:
+            return engine
+    if config.precision not in _PROCESSOR_PRECISIONS:
+        raise ConfigError(
+            f"runtime.precision {config.precision!r}: needs a TensorRT engine, and none runs here (runtime.backend "
+            "tensorrt says why); set it to fp32"
+        )
     backend, reason = _choose(path, config)
+    return _open_on(backend, path, config, config.precision, reason, free_batch)
+
+
+def _open_on(backend: str, path: Path, config: RuntimeConfig, precision: str, reason: str, free_batch: bool) -> Session:
     threads = config.threads or available_cores()
     if backend == "openvino":
         from reid_tracker.runtime.openvino_session import OpenVinoSession
 
-        return OpenVinoSession(path, config.precision, threads, reason, free_batch)
+        return OpenVinoSession(path, precision, threads, reason, free_batch)
     from reid_tracker.runtime.onnxruntime_session import OnnxRuntimeSession
 
-    return OnnxRuntimeSession(path, config.precision, threads, reason)
+    return OnnxRuntimeSession(path, precision, threads, reason, cuda=backend == "onnxruntime-cuda")
+
+
+def _open_engine(path: Path, config: RuntimeConfig, free_batch: bool) -> Session | None:
+    """On TensorRT, or on what may stand in for it; None where ``auto`` should go on."""
+    from reid_tracker.runtime.tensorrt.opening import EngineUnavailable, open_engine
+
+    automatic = config.backend == "auto"
+    try:
+        return open_engine(path, config, "auto: built for this GPU" if automatic else "set by runtime.backend")
+    except EngineUnavailable as error:
+        if automatic:
+            logger.info("no TensorRT engine: %s", error)
+            return None
+        missing = str(error)
+    except ModelError as error:
+        if not automatic and not config.fallback:
+            raise
+        logger.warning("%s", error)
+        if automatic:
+            return None
+        missing = str(error)
+    precision = config.precision if config.precision in _PROCESSOR_PRECISIONS else "fp32"
+    for backend in config.fallback:
+        if backend == "onnxruntime-cuda" or (backend == "onnxruntime" and precision == "bf16"):
+            precision = "fp32"
+        try:
+            _must_have("onnxruntime" if backend == "onnxruntime-cuda" else backend)
+            return _open_on(backend, path, config, precision, f"in place of TensorRT: {missing}", free_batch)
+        except ConfigError as error:
+            missing = f"{missing}; nor {backend}: {error}"
+    raise ConfigError(
+        f"runtime.backend 'tensorrt': {missing}"
+        + ("" if config.fallback else "; runtime.fallback names what may stand in")
+    )
 
 
 def _begins_like_onnx(path: Path) -> bool:

@@ -38,8 +38,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline": SPINE | {"build", "sources"},
 }
 # these stand on top: they may know everything, and nothing below may know them
-TOP = {"build", "recording", "cli", "__init__", "__main__"}
-NETWORKS = {"torch", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "ultralytics", "onnx"}
+TOP = {"build", "recording", "compilation", "cli", "cli_engines", "__init__", "__main__"}
+NETWORKS = {"torch", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "triton", "ultralytics", "onnx"}
 # third-party packages that a room must do without
 MAY_NOT_USE: dict[str, set[str]] = {
     **{room: NETWORKS | {"cv2", "PIL", "av"} for room in ("distance", "tracking", "association", *SPINE, "pipeline")},

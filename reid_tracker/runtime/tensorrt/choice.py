@@ -1,0 +1,77 @@
+"""Which of the built engines to load here, and a reason for each that was passed over. No GPU is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from reid_tracker.runtime.cuda import Device
+from reid_tracker.runtime.tensorrt.cache import Entry
+from reid_tracker.runtime.tensorrt.records import BuildRecord, Precision, rebuild
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to run, and where.
+
+    Attributes:
+        model_sha256: of the ONNX file.
+        precision: asked for.
+        versions: installed TensorRT libraries: name -> version.
+        device: the GPU that is here.
+        shapes: preferred least, best and most shape by input; None for whatever is there.
+    """
+
+    model_sha256: str
+    precision: Precision
+    versions: Mapping[str, str]
+    device: Device
+    shapes: Mapping[str, tuple[tuple[int, ...], ...]] | None = None
+
+    def here(self) -> str:
+        """Libraries and GPU, for messages."""
+        libraries = ", ".join(f"{name} {version}" for name, version in self.versions.items()) or "no TensorRT"
+        return f"{libraries}, compute capability {self.device.capability_text} ({self.device.name})"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was decided.
+
+    Attributes:
+        entry: to load; None where none fits.
+        passed_over: a line for each build of this network that does not fit.
+    """
+
+    entry: Entry | None
+    passed_over: tuple[str, ...]
+
+
+def choose(entries: Sequence[Entry], wanted: Wanted) -> Choice:
+    """The newest build that fits; one with the preferred shapes goes before others, whose batches are split."""
+    fitting: list[tuple[bool, float, Entry]] = []
+    passed_over = []
+    for entry in entries:
+        record = entry.record
+        if record is None or record.key.model_sha256 != wanted.model_sha256:
+            continue
+        if record.key.precision != wanted.precision:
+            continue
+        if (fault := mismatch(record, wanted)) is not None:
+            passed_over.append(fault)
+            continue
+        preferred = wanted.shapes is None or dict(record.key.shapes) == dict(wanted.shapes)
+        fitting.append((preferred, record.built.timestamp(), entry))
+    best = max(fitting, key=lambda found: found[:2])[2] if fitting else None
+    return Choice(best, tuple(passed_over))
+
+
+def mismatch(record: BuildRecord, wanted: Wanted) -> str | None:
+    """Why a build of the right network and precision does not run here; None where it does."""
+    key = record.key
+    fits_library = wanted.versions.get(key.flavour) == key.version
+    # An RTX engine without a list was left to the library, which compiles for the GPU when it loads.
+    fits_device = not key.capabilities or wanted.device.capability_text in key.capabilities
+    if fits_library and fits_device:
+        return None
+    return f"engine {record.name}: built for {key.built_for()}; here: {wanted.here()}; {rebuild(record)}"

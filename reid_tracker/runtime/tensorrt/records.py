@@ -1,0 +1,147 @@
+"""``build.json``: what one engine was built from and for, and how it compared. Its folder is the cache's entry."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from reid_tracker.errors import ModelError
+from reid_tracker.runtime.tensorrt.flavours import FlavourName, InputShapes
+
+Precision = Literal["fp32", "fp16", "bf16", "int8", "fp8"]
+HEADER_BYTES = 32
+KEY_DIGITS = 16
+
+
+class BuildKey(BaseModel):
+    """What makes two builds the same; anything else in it differing means another engine.
+
+    Attributes:
+        model_sha256: of the ONNX file.
+        flavour, version: of the TensorRT library.
+        capabilities: compute capabilities compiled for; empty where the library chose (RTX).
+        precision: of the arithmetic.
+        shapes: by input: least, best and most shape.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    flavour: FlavourName
+    version: str
+    capabilities: tuple[str, ...]
+    precision: Precision
+    shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]
+
+    @property
+    def digest(self) -> str:
+        """First digits of the key's checksum, the same on every machine."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:KEY_DIGITS]
+
+    def profile(self) -> dict[str, InputShapes]:
+        """The shapes as a builder takes them."""
+        return {name: InputShapes(*shapes) for name, shapes in self.shapes.items()}
+
+    def built_for(self) -> str:
+        """Library and GPUs, for messages."""
+        where = f"compute capability {', '.join(self.capabilities)}" if self.capabilities else "any GPU it supports"
+        return f"{self.flavour} {self.version}, {where}"
+
+
+class BuildRecord(BaseModel):
+    """One build's papers.
+
+    Attributes:
+        format: version of this description.
+        model: name or file name of the network.
+        key: what it was built from and for.
+        engine_sha256, engine_bytes, header: of the engine file; the first bytes in hexadecimal.
+        metadata: the network's own notes, which its user may need (heads of detectors).
+        gpu: that was present; empty where none was.
+        built: when.
+        seconds: it took.
+        parity: how it compared with float32, and of what: the engine itself, or the network it was built from.
+        forced: kept although the comparison failed.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    model: str
+    key: BuildKey
+    engine_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    engine_bytes: int = Field(ge=1)
+    header: str
+    metadata: dict[str, str] = Field(default_factory=dict)
+    gpu: str = ""
+    built: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    seconds: float = Field(ge=0)
+    parity: dict[str, Any] | None = None
+    forced: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of the entry in the cache."""
+        return f"{Path(self.model).stem}-{self.key.precision}-{self.key.digest}"
+
+
+def record_of(model: str, key: BuildKey, engine: bytes, seconds: float, **further: Any) -> BuildRecord:
+    """The papers of an engine just built."""
+    return BuildRecord(
+        model=model,
+        key=key,
+        engine_sha256=hashlib.sha256(engine).hexdigest(),
+        engine_bytes=len(engine),
+        header=engine[:HEADER_BYTES].hex(),
+        seconds=seconds,
+        **further,
+    )
+
+
+def read_record(path: Path) -> BuildRecord:
+    """The papers in a file.
+
+    Raises:
+        ModelError: they cannot be read, or say something else than they should.
+    """
+    try:
+        return BuildRecord.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ModelError(f"engine {path.parent}: {path.name} cannot be read ({error.strerror})") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"engine {path.parent}: {path.name} is no JSON ({error})") from error
+    except ValidationError as failure:
+        fault = failure.errors()[0]
+        where = ".".join(map(str, fault["loc"]))
+        raise ModelError(f"engine {path.parent}: {path.name}: {where}: {fault['msg']}") from failure
+
+
+def check_engine(engine: bytes, record: BuildRecord, where: Path) -> None:
+    """Compare an engine with its papers before anything interprets it.
+
+    Raises:
+        ModelError: it is shorter, longer or other than what was built.
+    """
+    if len(engine) != record.engine_bytes:
+        kind = "truncated" if len(engine) < record.engine_bytes else "not the one that was built"
+        raise ModelError(
+            f"engine {where}: {kind} ({len(engine)} bytes, built {record.engine_bytes}); {rebuild(record)}"
+        )
+    if engine[:HEADER_BYTES].hex() != record.header:
+        raise ModelError(f"engine {where}: does not begin like an engine of {record.key.flavour}; {rebuild(record)}")
+    found = hashlib.sha256(engine).hexdigest()
+    if found != record.engine_sha256:
+        raise ModelError(
+            f"engine {where}: damaged (sha256 {found[:16]}..., built {record.engine_sha256[:16]}...); {rebuild(record)}"
+        )
+
+
+def rebuild(record: BuildRecord) -> str:
+    """What to do about an engine that cannot be used."""
+    return f"run: reid-tracker engines build {record.model} --precision {record.key.precision}"

@@ -1,0 +1,215 @@
+"""A network on a TensorRT engine: buffers once, two batches in flight, any number of rows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_tracker.errors import ModelError
+from reid_tracker.runtime.session import RuntimeDescription, TensorSpec
+from reid_tracker.runtime.tensorrt.engine import Engine, Gpu
+from reid_tracker.runtime.tensorrt.planning import EngineTensor, batch_of, buffer_bytes, padded, pieces
+
+logger = logging.getLogger(__name__)
+
+_SLOTS = 2  # one batch is copied while the other computes
+_MOST_GRAPHS = 32  # shapes per slot that are kept as captured graphs; further ones are queued call by call
+
+Shapes = tuple[tuple[str, tuple[int, ...]], ...]
+
+
+class TensorRtSession:
+    """See ``reid_tracker.runtime.Session``. Holds memory of the GPU until ``close``.
+
+    Inputs may be numpy arrays, or arrays that lie on the GPU already and say so (``__cuda_array_interface__``, as
+    torch tensors do): those are read where they are. Work that fills them must be queued on the default stream.
+
+    Args:
+        engine: loaded.
+        gpu: where it runs.
+        metadata: the network's own notes.
+        description: for ``describe``.
+    """
+
+    def __init__(self, engine: Engine, gpu: Gpu, metadata: Mapping[str, str], description: RuntimeDescription) -> None:
+        self._gpu = gpu
+        self._description = description
+        self._takes = tuple(tensor for tensor in engine.tensors if tensor.is_input)
+        self._gives = tuple(tensor for tensor in engine.tensors if not tensor.is_input)
+        if not self._takes or not self._gives:
+            raise ModelError(f"engine {description.model}: has no input or no output")
+        self.inputs = tuple(TensorSpec(tensor.name, tensor.shape, tensor.dtype) for tensor in self._takes)
+        self.outputs = tuple(TensorSpec(tensor.name, tensor.shape, tensor.dtype) for tensor in self._gives)
+        self.metadata = metadata
+        self._most = min(tensor.most[0] for tensor in self._takes)
+        self._slots = [_Slot(engine, gpu, self._takes, self._gives) for _ in range(_SLOTS)]
+
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+        """See ``Session.run``; batches larger than the engine's are run in pieces."""
+        self._gpu.make_current()
+        given = {tensor.name: _input(inputs, tensor) for tensor in self._takes if tensor.name in inputs}
+        rows = batch_of(self._takes, {name: tuple(array.shape) for name, array in given.items()})
+        parts = pieces(rows, self._most)
+        results: dict[str, NDArray[Any]] = {}
+        waiting: list[tuple[slice, _Slot]] = []
+        for number, part in enumerate(parts):
+            slot = self._slots[number % _SLOTS]
+            if len(waiting) == _SLOTS:
+                self._collect(*waiting.pop(0), rows, results)
+            slot.submit({name: array[part] for name, array in given.items()}, part.stop - part.start)
+            waiting.append((part, slot))
+        for part, slot in waiting:
+            self._collect(part, slot, rows, results)
+        if not parts:
+            return self._nothing(given)
+        return results
+
+    def describe(self) -> RuntimeDescription:
+        """See ``Session.describe``."""
+        return self._description
+
+    def close(self) -> None:
+        """Give the GPU's memory back; the session cannot be used after."""
+        self._gpu.make_current()
+        for slot in self._slots:
+            slot.close()
+        self._slots = []
+
+    def _collect(self, part: slice, slot: _Slot, rows: int, results: dict[str, NDArray[Any]]) -> None:
+        for name, values in slot.collect(part.stop - part.start).items():
+            if name not in results:
+                results[name] = np.empty((rows, *values.shape[1:]), values.dtype)
+            results[name][part] = values
+
+    def _nothing(self, given: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+        shapes = self._slots[0].output_shapes(
+            {tensor.name: (tensor.least[0], *given[tensor.name].shape[1:]) for tensor in self._takes}
+        )
+        return {tensor.name: np.empty((0, *shapes[tensor.name][1:]), tensor.dtype) for tensor in self._gives}
+
+
+class _Slot:
+    """Buffers, a stream and a context for one batch."""
+
+    def __init__(
+        self, engine: Engine, gpu: Gpu, takes: tuple[EngineTensor, ...], gives: tuple[EngineTensor, ...]
+    ) -> None:
+        self._gpu = gpu
+        self._takes, self._gives = takes, gives
+        self._context = engine.context()
+        self._stream = gpu.stream()
+        most = self.output_shapes({tensor.name: tensor.most for tensor in takes})
+        sizes = {
+            tensor.name: buffer_bytes(tensor.dtype, tensor.most or most[tensor.name]) for tensor in (*takes, *gives)
+        }
+        self._device = {name: gpu.allocate(size) for name, size in sizes.items()}
+        self._host = {name: gpu.pinned(size) for name, size in sizes.items()}
+        self._graphs: dict[Shapes, int] | None = None if engine.captures_itself else {}
+        self._seen: set[Shapes] = set()
+        for tensor in gives:
+            self._context.set_address(tensor.name, self._device[tensor.name])
+
+    def output_shapes(self, inputs: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+        """Shapes of the outputs for inputs of these shapes."""
+        for name, shape in inputs.items():
+            self._context.set_input_shape(name, shape)
+        return {tensor.name: self._context.shape(tensor.name) for tensor in self._gives}
+
+    def submit(self, inputs: Mapping[str, Any], rows: int) -> None:
+        """Queue copy in, network and copy out. ``collect`` must follow before the next."""
+        places = padded(rows, self._takes)
+        own = True
+        for tensor in self._takes:
+            source = inputs[tensor.name]
+            if isinstance(source, _OnGpu) and places == rows:
+                self._context.set_address(tensor.name, source.pointer)
+                own = False
+                continue
+            if isinstance(source, _OnGpu):
+                raise ModelError(
+                    f"engine: {rows} rows that lie on the GPU are fewer than its least batch ({places}); "
+                    "fill them up, or build with --batch 1,..."
+                )
+            staged = self._staged(tensor, (places, *source.shape[1:]))
+            staged[:rows] = source
+            staged[rows:] = 0
+            self._gpu.copy_in(self._device[tensor.name], staged, self._stream)
+            self._context.set_address(tensor.name, self._device[tensor.name])
+        shapes = {tensor.name: (places, *inputs[tensor.name].shape[1:]) for tensor in self._takes}
+        given = self.output_shapes(shapes)
+        self._queue(tuple(shapes.items()) if own else None)
+        self._out = {tensor.name: self._staged(tensor, given[tensor.name]) for tensor in self._gives}
+        for name, target in self._out.items():
+            self._gpu.copy_out(target, self._device[name], self._stream)
+
+    def collect(self, rows: int) -> dict[str, NDArray[Any]]:
+        """Wait for what ``submit`` queued; views that the next ``submit`` overwrites."""
+        self._gpu.synchronise(self._stream)
+        return {name: values[:rows] for name, values in self._out.items()}
+
+    def close(self) -> None:
+        """Give everything back."""
+        self._gpu.synchronise(self._stream)
+        for executable in (self._graphs or {}).values():
+            self._gpu.destroy_graph(executable)
+        for pointer in self._device.values():
+            self._gpu.free(pointer)
+        self._out = {}
+        for memory in self._host.values():
+            self._gpu.free_pinned(memory)
+        self._gpu.destroy_stream(self._stream)
+
+    def _queue(self, shapes: Shapes | None) -> None:
+        """Call by call the first time that shapes come, then captured, then repeated."""
+        graphs = self._graphs
+        if graphs is None or shapes is None:
+            self._context.enqueue(self._stream)
+        elif shapes in graphs:
+            self._gpu.launch(graphs[shapes], self._stream)
+        elif shapes in self._seen and len(graphs) < _MOST_GRAPHS:
+            try:
+                graphs[shapes] = self._gpu.capture(self._stream, lambda: self._context.enqueue(self._stream))
+            except ModelError as error:  # networks with steps on the host cannot be captured; they still run
+                logger.warning("engine: runs without CUDA graphs (%s)", error)
+                self._graphs = None
+                self._context.enqueue(self._stream)
+            else:
+                self._gpu.launch(graphs[shapes], self._stream)
+        else:
+            self._seen.add(shapes)  # the first run of new shapes allocates, which a graph cannot hold
+            self._context.enqueue(self._stream)
+
+    def _staged(self, tensor: EngineTensor, shape: tuple[int, ...]) -> NDArray[Any]:
+        count = int(np.prod(shape))
+        return self._host[tensor.name][: count * tensor.dtype.itemsize].view(tensor.dtype).reshape(shape)
+
+
+class _OnGpu:
+    """A contiguous array on the GPU."""
+
+    def __init__(self, pointer: int, shape: tuple[int, ...], itemsize: int) -> None:
+        self.pointer = pointer
+        self.shape = shape
+        self._itemsize = itemsize
+
+    def __getitem__(self, rows: slice) -> _OnGpu:
+        row_bytes = int(np.prod(self.shape[1:])) * self._itemsize
+        return _OnGpu(self.pointer + rows.start * row_bytes, (rows.stop - rows.start, *self.shape[1:]), self._itemsize)
+
+
+def _input(inputs: Mapping[str, Any], tensor: EngineTensor) -> NDArray[Any] | _OnGpu:
+    value = inputs[tensor.name]
+    described = getattr(value, "__cuda_array_interface__", None)
+    if described is None:
+        array = np.asarray(value)
+        if array.dtype != tensor.dtype:
+            raise ModelError(f"engine: input {tensor.name!r} takes {tensor.dtype}, got {array.dtype}")
+        return array
+    dtype = np.dtype(described["typestr"])
+    if dtype != tensor.dtype or described.get("strides") is not None:
+        raise ModelError(f"engine: input {tensor.name!r} takes contiguous {tensor.dtype}, got {dtype} on the GPU")
+    return _OnGpu(int(described["data"][0]), tuple(described["shape"]), dtype.itemsize)
