@@ -152,10 +152,15 @@ class TrackingConfig(_Table):
     start_coverage: Fraction = Field(
         0.7, description="share inside a tracked person's box from which a detection starts nobody new"
     )
-    refresh_seconds: float = Field(0.4, ge=0, description="seconds between looks at somebody who is plain to follow")
+    refresh_seconds: float = Field(
+        1.0, ge=0, description="most seconds between looks at somebody who is plain to follow and in full view"
+    )
+    refresh_share: float = Field(
+        0.5, ge=0, description="share of the time in view that goes by until the next such look, while that is shorter"
+    )
     plain_overlap: Fraction = Field(0.6, description="overlap from which somebody is plain to follow by place alone")
-    plain_distance: float = Field(
-        1.0, ge=0, description="heights within which nobody else may stand for somebody to be plain to follow"
+    plain_margin: Fraction = Field(
+        0.3, description="lead in overlap over everybody else that somebody needs to be plain to follow"
     )
     looks: int = Field(16, ge=1, le=256, description="looks remembered per tracklet")
     look_variety: float = Field(0.03, ge=0, le=2, description="cosine distance below which two looks are one")

@@ -78,8 +78,13 @@ def read_detections(path: Path, frames: int) -> list[Detections]:
     return [Detections(boxes[rows[:, 0] == frame + 1], scores[rows[:, 0] == frame + 1]) for frame in range(frames)]
 
 
-def track(scene: Scene, config: TrackingConfig, score_levels: tuple[float, float]) -> tuple[LabelledBoxes, float]:
+def track(
+    scene: Scene, config: TrackingConfig, score_levels: tuple[float, float], every_look: bool = False
+) -> tuple[LabelledBoxes, float]:
     """Ours on a scene.
+
+    Args:
+        every_look: give the tracker all looks that there are, not only those that it asks for.
 
     Returns:
         The boxes with tracklet ids, and the share of confident detections whose appearance was asked for.
@@ -87,7 +92,7 @@ def track(scene: Scene, config: TrackingConfig, score_levels: tuple[float, float
     tracker = PersonTracker(scene.name, config, score_levels, IdAllocator())
     rows: list[tuple[int, int, np.ndarray]] = []
     asked = 0
-    for result, wanted in _played(scene, tracker):
+    for result, wanted in _played(scene, tracker, every_look):
         rows += [(result.index, tracklet.id, tracklet.box) for tracklet in result.tracklets]
         asked += int(wanted.sum())
     confident = sum(int((found.scores >= score_levels[1]).sum()) for found in scene.detections)
@@ -112,13 +117,17 @@ def identify(scene: Scene, config: Config, score_levels: tuple[float, float]) ->
     return emitted, replace(emitted, ids=np.array([identity_of[tracklet] for tracklet in tracklets], np.int64))
 
 
-def _played(scene: Scene, tracker: PersonTracker) -> Iterator[tuple[CameraTracks, np.ndarray]]:
-    """The tracker's result of each frame, and which looks it asked for; it gets no others."""
+def _played(
+    scene: Scene, tracker: PersonTracker, every_look: bool = False
+) -> Iterator[tuple[CameraTracks, np.ndarray]]:
+    """The tracker's result of each frame, and which looks it asked for; it gets no others unless told."""
     image = np.zeros((scene.size[1], scene.size[0], 3), np.uint8)  # the tracker reads its size alone
     for index, found in enumerate(scene.detections):
         frame = Frame(scene.name, index, index / scene.rate, image)
         wanted = tracker.wanted(frame, found)
-        looks = Appearance.empty(len(found)) if scene.looks is None else masked(scene.looks[index], wanted)
+        looks = Appearance.empty(len(found)) if scene.looks is None else scene.looks[index]
+        if not every_look:
+            looks = masked(looks, wanted)
         yield tracker(frame, found, looks), wanted
 
 

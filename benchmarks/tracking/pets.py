@@ -118,7 +118,7 @@ def main() -> None:
     config = Config()
     pets, levels = scene(shared / "PETS09-S2L1", arguments.cache, config)
     tracks, asked = track(pets, config.tracking, levels)
-    every, _ = track(pets, config.tracking.model_copy(update={"refresh_seconds": 0.0}), levels)
+    every, _ = track(pets, config.tracking, levels, every_look=True)
     motion, _ = track(replace(pets, looks=None), config.tracking, levels)
     emitted, final = identify(pets, config, levels)
     peers = run_peers(pets, PETS)

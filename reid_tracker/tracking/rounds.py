@@ -127,3 +127,26 @@ def match_tentative(view: View, matches: Matches, config: TrackingConfig) -> Ind
     """Tracks that nobody believes yet and what is left, by overlap."""
     allowed = matches.offers(view.tentative, view.confident | view.weak) & (view.overlap >= config.least_overlap)
     return assign(1 - view.overlap, allowed, 1.0)
+
+
+def plain_by_place(view: View, config: TrackingConfig) -> tuple[Indices, BoolArray]:
+    """Which detections continue a track whatever they look like, as far as their place tells.
+
+    Returns:
+        (N,) row of the track that each detection overlaps best, and (N,) bool: that track was seen in the previous
+        frame, they overlap by ``plain_overlap`` or more, and neither a second track on the detection nor a second
+        detection on the track comes within ``plain_margin`` of that.
+    """
+    possible = (view.heights >= config.least_height_ratio) & (view.confident | view.weak)
+    overlap = np.where(possible, view.overlap, 0.0)
+    columns = np.arange(overlap.shape[1])
+    track_of = overlap.argmax(axis=0)
+    best = overlap[track_of, columns]
+    other_tracks = overlap.copy()
+    other_tracks[track_of, columns] = 0
+    other_detections = overlap[track_of]  # (N, N): row n, what else is on detection n's track
+    other_detections[columns, columns] = 0
+    rival = np.maximum(other_tracks.max(axis=0, initial=0), other_detections.max(axis=1, initial=0))
+    settled = ~view.tentative & ~view.lost
+    plain: BoolArray = settled[track_of] & (best >= config.plain_overlap) & (best - rival >= config.plain_margin)
+    return track_of, plain

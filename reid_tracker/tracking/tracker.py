@@ -17,6 +17,7 @@ from reid_tracker.tracking.rounds import (
     match_confident,
     match_tentative,
     match_weak,
+    plain_by_place,
     recover_lost,
 )
 from reid_tracker.tracking.track import Track
@@ -65,9 +66,16 @@ class PersonTracker:
     def wanted(self, frame: Frame, detections: Detections) -> BoolArray:
         """The detections whose appearance the next call needs; changes nothing.
 
-        A confident detection is left out when its person is plain by place alone (it overlaps one believed track
-        well, no other track or detection comes near, nobody is being looked for around it) and was looked at less
-        than ``refresh_seconds`` ago.
+        A confident detection is looked at
+
+        - when its place does not tell who it is: it overlaps no track that was seen in the previous frame well
+          (``plain_overlap``: somebody new, not believed yet or lost), or a second track overlaps it, or its track a
+          second detection, nearly as well (``plain_margin``);
+        - else when its person is due and in full view. Looks become due at growing intervals, ``refresh_share`` of
+          the time since the person appeared and at most ``refresh_seconds``, so that somebody new is soon known. One
+          who is covered stays due, and is looked at when the cover ends: an earlier look would not be remembered.
+
+        All in seconds, so the looks taken of a scene do not depend on the frame rate.
 
         Args:
             frame: the frame that the next call will get.
@@ -80,20 +88,18 @@ class PersonTracker:
         if not self._tracks or not confident.any():
             return confident
         view = self._view(frame, self._predicted(frame), detections, None)
-        near = (view.overlap >= self._config.least_overlap) | (
-            view.lost[:, None] & (view.distance <= self._config.recover_reach)
-        )
-        due = np.array(
-            [frame.time - track.embedded >= self._config.refresh_seconds - _INSTANT for track in self._tracks]
-        )
-        settled = ~view.tentative & ~view.lost & ~due
-        plain = (near.sum(axis=0) == 1) & (settled[:, None] & (view.overlap >= self._config.plain_overlap)).any(axis=0)
-        heights = detections.boxes[:, 3] - detections.boxes[:, 1]
-        apart = centre_distance(detections.boxes, detections.boxes) / heights[:, None]
-        np.fill_diagonal(apart, np.inf)
-        meeting = (apart[:, view.confident | view.weak] < self._config.plain_distance).any(axis=1)
-        needed: BoolArray = confident & ~(plain & ~meeting)
+        track_of, plain = plain_by_place(view, self._config)
+        in_view = coverage(detections.boxes) <= self._config.look_coverage
+        needed: BoolArray = confident & (~plain | (self._due(frame.time)[track_of] & in_view))
         return needed
+
+    def _due(self, time: float) -> BoolArray:
+        """(T,): the last look is too old at ``time``, for how long the track has been in view."""
+        embedded = np.array([track.embedded for track in self._tracks])
+        started = np.array([track.started for track in self._tracks])
+        interval = np.minimum(self._config.refresh_seconds, self._config.refresh_share * (embedded - started))
+        due: BoolArray = time - embedded >= interval - _INSTANT
+        return due
 
     def __call__(self, frame: Frame, detections: Detections, appearance: Appearance) -> CameraTracks:
         """Take one frame and say who is in it.

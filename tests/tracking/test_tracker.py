@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -29,6 +30,18 @@ CROSSING = (Walker(0, (100, 200), (80, 0)), Walker(1, (500, 210), (-80, 0)))
 
 def at_rate(rate: float, seconds: float) -> np.ndarray:
     return np.arange(round(rate * seconds)) / rate
+
+
+def looks_taken(tracker: PersonTracker, walkers: Sequence[Walker], times: np.ndarray) -> list[tuple[float, np.ndarray]]:
+    """Time and looks asked for of each frame; the tracker gets what it asked for."""
+    taken = []
+    for index, time in enumerate(times.tolist()):
+        frame = frame_at(index, time)
+        found, looks = observe(walkers, time)
+        wanted = tracker.wanted(frame, found)
+        taken.append((time, wanted))
+        tracker(frame, found, appearance(looks.global_, looks.valid & wanted))
+    return taken
 
 
 @pytest.mark.parametrize("rate", [5, 15, 30])
@@ -209,20 +222,41 @@ def test_wanted_changes_nothing() -> None:
         assert [t.box.tolist() for t in one.tracklets] == [t.box.tolist() for t in other.tracklets]
 
 
-def test_lone_walker_is_looked_at_now_and_then_and_people_who_meet_each_time() -> None:
-    tracker = new_tracker(refresh_seconds=0.5)
-    asked = {0: [], 1: []}
-    lone = Walker(2, (50, 400), (10, 0))
-    for index, time in enumerate(at_rate(10, 5)):
-        frame = frame_at(index, float(time))
-        found, looks = observe([*CROSSING, lone], float(time))
-        wanted = tracker.wanted(frame, found)
-        meeting = abs(found.boxes[0, 0] - found.boxes[1, 0]) < 30
-        asked[1 if meeting else 0].append((bool(wanted[:2].all()), bool(wanted[2])))
-        tracker(frame, found, appearance(looks.global_, looks.valid & wanted))
-    assert all(both for both, _ in asked[1])
-    share = np.mean([alone for _, alone in asked[0] + asked[1]])
-    assert 0.15 < share < 0.35
+@pytest.mark.parametrize("rate", [5, 10, 30])
+def test_lone_walker_is_looked_at_at_growing_intervals_of_seconds(rate: float) -> None:
+    """At once, after half the time in view again, and from then on once in ``refresh_seconds``, at any rate."""
+    tracker = new_tracker(refresh_seconds=1.0, refresh_share=0.5)
+    lone = Walker(0, (50, 400), (10, 0))
+    taken = [time for time, wanted in looks_taken(tracker, [lone], at_rate(rate, 10)) if wanted[0]]
+    assert sum(time < 2 for time in taken) >= 4
+    steady = np.diff([time for time in taken if time >= 3])
+    assert (np.abs(steady - 1) <= 1 / rate + 1e-6).all()
+    assert len(steady) >= 5
+
+
+def test_people_whose_places_do_not_tell_them_apart_are_looked_at() -> None:
+    """They meet in the middle, at 2.5 s, the second ten pixels lower than the first."""
+    taken = dict(looks_taken(new_tracker(), CROSSING, at_rate(10, 5)))
+    assert taken[2.5].all()
+
+
+def test_somebody_found_again_is_looked_at() -> None:
+    tracker = new_tracker()
+    hidden = Walker(0, (100, 200), (20, 0), seen=lambda time: not 3 <= time < 4)
+    taken = looks_taken(tracker, [hidden], at_rate(10, 6))
+    assert [bool(wanted[0]) for time, wanted in taken if time == 4.0] == [True]
+
+
+def test_look_waits_for_the_end_of_a_cover() -> None:
+    """Somebody who is plain to follow but mostly covered stays due: such a look would not be remembered."""
+    tracker = new_tracker(plain_margin=0.1)
+    behind = Walker(0, (300, 200), (0, 0))
+    front = Walker(1, (318, 204), (0, 0), seen=lambda time: 2 <= time < 5)
+    taken = looks_taken(tracker, [behind, front], at_rate(10, 6))
+    covered = [bool(wanted[0]) for time, wanted in taken if 3 <= time < 5]
+    uncovered = [bool(wanted[0]) for time, wanted in taken if time >= 5]
+    assert not any(covered)
+    assert uncovered[0]
 
 
 def test_covered_crops_are_not_remembered() -> None:
