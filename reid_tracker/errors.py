@@ -6,6 +6,7 @@
     │   └── SourceError              a video, folder or camera cannot be read
     ├── ModelError                   a model file is missing, damaged or of the wrong kind
     └── OutputError                  results cannot be written
+        └── StoreError               the database of identities cannot be reached or used
 
 A message names the culprit (file, camera, frame, key), what was expected, what came, and what to do.
 """
@@ -33,3 +34,7 @@ class ModelError(ReidTrackerError):
 
 class OutputError(ReidTrackerError):
     """Results cannot be written."""
+
+
+class StoreError(OutputError):
+    """The database of identities cannot be reached or used."""

@@ -1,0 +1,322 @@
+"""Memory that lasts: what is written is there after a kill, what is erased is gone from every byte."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.errors import StoreError
+from reid_tracker.store import Batch, LookIndex, Numbers, Recorder, SqliteStore, StoredCrop, search
+from reid_tracker.types import Appearance, EventType, IdentityEvent
+
+DIMENSION, STRIPES = 32, 8
+
+
+def looks(person: int, count: int = 3, noise: float = 0.2) -> Appearance:
+    """Looks of a person: their own vector and noise."""
+    own = np.random.default_rng(person).standard_normal((1 + STRIPES, DIMENSION))
+    jitter = np.random.default_rng(person + 10_000).standard_normal((count, 1 + STRIPES, DIMENSION))
+    vectors = own + noise * jitter
+    vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
+    vectors = vectors.astype(np.float32)
+    return Appearance(vectors[:, 0], vectors[:, 1:], np.full(count, 0.8, np.float32), np.ones(count, np.bool_))
+
+
+def passage(
+    tracklet: int, identity: int, start: float = 0.0, camera: str = "door", person: int | None = None
+) -> RememberedPassage:
+    return RememberedPassage(tracklet, identity, camera, start, start + 5, looks(person or identity))
+
+
+def event(
+    number: int, kind: EventType, identity: int, tracklets: tuple[int, ...] = (), gone: tuple[int, ...] = ()
+) -> IdentityEvent:
+    return IdentityEvent(number, kind, float(number), "door", identity, tracklets, gone)
+
+
+def batch(
+    *passages: RememberedPassage, events: tuple[IdentityEvent, ...] = (), crops: tuple[StoredCrop, ...] = ()
+) -> Batch:
+    return Batch({each.tracklet: each for each in passages}, list(events), list(crops), Numbers(9, 9, 9))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    opened = SqliteStore(tmp_path / "people.db")
+    yield opened
+    opened.close()
+
+
+def test_what_was_saved_comes_back(store: SqliteStore) -> None:
+    store.save(batch(passage(1, 1), passage(2, 1, 30, "hall"), passage(3, 2, 10)))
+    (_, back) = store.sightings([1])[1]
+    assert back.looks is not None
+    np.testing.assert_allclose(back.looks.global_, looks(1).global_, atol=1e-3)
+    np.testing.assert_allclose(back.looks.stripes, looks(1).stripes, atol=1e-3)
+    assert [(each.camera_id, each.started) for each in store.history(1)] == [("door", 0), ("hall", 30)]
+    people = store.people(0, 100, 10)
+    assert [(one.identity, one.sightings, one.cameras) for one in people] == [
+        (1, 2, ("door", "hall")),
+        (2, 1, ("door",)),
+    ]
+
+
+def test_events_move_sightings(store: SqliteStore) -> None:
+    store.save(batch(passage(1, 1), passage(2, 2, 30), passage(3, 2, 60)))
+    store.save(batch(events=(event(1, EventType.MERGED, 1, (2, 3), (2,)),)))
+    assert [each.tracklet for each in store.history(1)] == [1, 2, 3]
+    store.save(batch(events=(event(2, EventType.SPLIT, 7, (3,), (1,)),)))
+    assert [each.tracklet for each in store.history(7)] == [3]
+    assert [each["event_id"] for each in store.events_after(1, 10)] == [2]
+    assert [each["event_id"] for each in store.events_of(1)] == [1, 2]
+
+
+def test_an_unknown_identity_leaves_the_known_one(store: SqliteStore) -> None:
+    store.save(batch(passage(1, 4)))
+    store.save(batch(passage(1, 0, person=4)))
+    assert [each.tracklet for each in store.history(4)] == [1]
+
+
+def test_memory_is_bounded_by_age_people_and_passages(store: SqliteStore) -> None:
+    store.save(
+        batch(*(passage(number, 1, number * 10) for number in range(1, 9)), passage(20, 2, 500), passage(30, 3, -900))
+    )
+    tracklets = {each.tracklet for each in store.remembered(since=0, per_camera=3, most_people=10)}
+    assert tracklets == {6, 7, 8, 20}
+    assert {each.identity for each in store.remembered(since=0, per_camera=3, most_people=1)} == {2}
+
+
+def test_erasing_leaves_no_byte(store: SqliteStore, tmp_path: Path) -> None:
+    """Deleted rows stay readable in SQLite's free pages and log unless told otherwise."""
+    picture = b"\xff\xd8 a picture of one person, very recognisable \xff\xd9" * 20
+    store.save(batch(passage(1, 1), passage(2, 2), crops=(StoredCrop(1, 1.0, 0.9, picture),),
+                     events=(event(1, EventType.STARTED, 1, (1,)), event(2, EventType.STARTED, 2, (2,)))))  # fmt: skip
+    vector = looks(1).global_.astype(np.float16).tobytes()
+
+    def on_disk(needle: bytes) -> bool:
+        return any(needle in file.read_bytes() for file in tmp_path.iterdir())
+
+    assert on_disk(vector)
+    assert on_disk(picture)
+    assert store.erase(1) == [1]
+    assert not on_disk(vector)
+    assert not on_disk(picture)
+    assert store.history(1) == store.events_of(1) == []
+    assert [each.tracklet for each in store.history(2)] == [2]
+    assert store.erase(1) == []
+
+
+def test_erasing_takes_what_was_merged_into_the_person(store: SqliteStore) -> None:
+    store.save(
+        batch(
+            passage(1, 1),
+            passage(2, 2, 30),
+            events=(event(1, EventType.STARTED, 1, (1,)), event(2, EventType.STARTED, 2, (2,))),
+        )
+    )
+    store.save(batch(events=(event(3, EventType.MERGED, 1, (2,), (2,)),)))
+    assert sorted(store.erase(1)) == [1, 2]
+    assert store.events_after(0, 10) == []
+
+
+def test_old_things_expire(store: SqliteStore) -> None:
+    store.save(batch(passage(1, 1, 0), passage(2, 2, 100), events=(event(1, EventType.STARTED, 1, (1,)),)))
+    assert store.expire(50) == [1]
+    assert [one.identity for one in store.people(0, 1000, 10)] == [2]
+    assert store.events_after(0, 10) == []
+
+
+def test_people_are_counted_over_time(store: SqliteStore) -> None:
+    store.save(batch(passage(1, 1, 0), passage(2, 2, 8), passage(3, 1, 12), passage(4, 3, 3, "hall")))
+    assert store.counts(0, 30, 10) == [(0, "door", 2), (0, "hall", 1), (10, "door", 2)]
+
+
+def test_numbers_go_on_after_a_clean_end_and_skip_after_a_kill(tmp_path: Path) -> None:
+    first = SqliteStore(tmp_path / "people.db")
+    first.save(batch(passage(1, 1)))
+    first.close()
+    second = SqliteStore(tmp_path / "people.db")
+    assert second.numbers() == Numbers(9, 9, 9)
+    third = SqliteStore(tmp_path / "people.db")  # the second was never closed
+    assert third.numbers().identity > 9
+    second.close()
+    third.close()
+
+
+def test_vectors_of_two_embedders_are_not_mixed(store: SqliteStore) -> None:
+    assert store.embedder("a") == "a"
+    assert store.embedder("b") == "b"  # nothing was kept yet
+    store.save(batch(passage(1, 1)))
+    assert store.embedder("c") == "b"
+
+
+@pytest.mark.parametrize("content", [b"this is no database at all, but long enough to be taken for one" * 30])
+def test_what_is_no_database_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "people.db"
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"people\.db"):
+        SqliteStore(path)
+
+
+@pytest.mark.usefixtures("store")
+def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
+    assert (tmp_path / "people.db").stat().st_mode & 0o077 == 0
+
+
+def test_the_audit_log_keeps_order(store: SqliteStore) -> None:
+    store.note(1, "anna", "search", "picture")
+    store.note(2, "ben", "erase", "7")
+    assert [(entry.who, entry.about) for entry in store.audit(5)] == [("ben", "7"), ("anna", "picture")]
+
+
+WRITER = """
+import sys, time
+sys.path.insert(0, sys.argv[2])
+from tests.store.test_store import passage, event
+from reid_tracker.store import LookIndex, Recorder, SqliteStore
+from reid_tracker.types import EventType, TrackedFrame
+recorder = Recorder(SqliteStore(sys.argv[1]), LookIndex(), looks=3)
+for number in range(1, 100000):
+    frame = TrackedFrame("door", number, float(number), (), (event(number, EventType.STARTED, number, (number,)),))
+    recorder.take([frame], [passage(number, number, float(number))])
+    print(number, time.time(), flush=True)
+    time.sleep(0.01)
+"""
+
+
+def test_a_kill_loses_at_most_the_last_second(tmp_path: Path, repository: Path) -> None:
+    path = tmp_path / "people.db"
+    program = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path), str(repository)], stdout=subprocess.PIPE, text=True, cwd=repository
+    )
+    assert program.stdout is not None
+    lines = []
+    while len(lines) < 250:
+        lines.append(program.stdout.readline())
+    os.kill(program.pid, signal.SIGKILL)
+    killed = time.time()
+    lines += program.stdout.read().splitlines()
+    program.wait()
+    program.stdout.close()
+    given = [(int(line.split()[0]), float(line.split()[1])) for line in lines if len(line.split()) == 2]
+    with closing(sqlite3.connect(path)) as base:
+        assert base.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    store = SqliteStore(path)
+    written = {one.identity for one in store.people(0, 1e9, 100_000)}
+    missing = [moment for number, moment in given if number not in written]
+    # the half second between two writes, and the time a write takes on a busy machine
+    assert all(moment > killed - 1.5 for moment in missing)
+    assert len(written) > 50
+    assert store.numbers().identity >= max(number for number, _ in given)
+    store.close()
+
+
+class AwayStore(SqliteStore):
+    """A database that goes away and comes back."""
+
+    away = False
+
+    def save(self, batch: Batch) -> None:
+        if self.away:
+            raise StoreError("store: the database does not answer")
+        super().save(batch)
+
+
+def test_a_database_that_goes_away_is_waited_for(tmp_path: Path) -> None:
+    store = AwayStore(tmp_path / "people.db")
+    recorder = Recorder(store, LookIndex(), looks=3)
+    store.away = True
+    recorder.take([], [passage(1, 1)])
+    deadline = time.monotonic() + 10
+    while not recorder.report().failure and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert "does not answer" in recorder.report().failure
+    assert recorder.report().waiting == 1
+    store.away = False
+    recorder.close()
+    assert recorder.report().failure == ""
+    assert [each.tracklet for each in store.history(1)] == [1]
+    store.close()
+
+
+def test_what_waits_is_bounded_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reid_tracker.store.recorder._MOST_WAITING", 50)
+    store = AwayStore(tmp_path / "people.db")
+    store.away = True
+    recorder = Recorder(store, LookIndex(), looks=3)
+    for number in range(1, 200):
+        recorder.take([], [passage(number, number)])
+    assert recorder.report().waiting <= 50
+    assert recorder.report().lost >= 149
+    recorder.close()
+    store.close()
+
+
+def test_erased_people_do_not_come_back_from_what_waits(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "people.db")
+    recorder = Recorder(store, LookIndex(), looks=3)
+    recorder.take([], [passage(1, 1), passage(2, 2)])
+    assert recorder.erase(1) == 1
+    recorder.close()
+    assert store.history(1) == []
+    assert len(recorder.index) == 1
+    store.close()
+
+
+def test_retention_removes_by_age(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "people.db")
+    recorder = Recorder(store, LookIndex(), looks=3, retention_seconds=100, utc=lambda: 200.0)
+    recorder.take([], [passage(1, 1, 0), passage(2, 2, 150)])
+    recorder.close()
+    assert [one.identity for one in store.people(0, 1000, 10)] == [2]
+    assert len(recorder.index) == 1
+    store.close()
+
+
+def test_search_ranks_and_filters(store: SqliteStore) -> None:
+    index = LookIndex()
+    passages = [passage(number, number, number * 10, "door" if number % 2 else "hall") for number in range(1, 300)]
+    store.save(batch(*passages))
+    index.add(store.vectors())
+    found = search(store, index, looks(42, 1, noise=0.4), 5)
+    assert found[0].sighting.identity == 42
+    assert found[0].aligned_distance is not None
+    assert [match.distance for match in found] == sorted(match.distance for match in found)
+    only = search(store, index, looks(42, 1), 300, camera_id="door", since=1000)
+    assert only
+    assert all(match.sighting.camera_id == "door" and match.sighting.ended >= 1000 for match in only)
+
+
+def test_the_index_agrees_with_measuring_everybody() -> None:
+    generator = np.random.default_rng(0)
+    spread = generator.standard_normal((64, 64)) * (0.9 ** np.arange(64))[:, None]
+    vectors = (generator.standard_normal((5000, 64)) @ spread).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    index = LookIndex()
+    for start in range(0, 5000, 100):
+        index.add((number, vectors[number]) for number in range(start, start + 100))
+    index.remove(range(0, 5000, 2))
+    assert len(index) == 2500
+    for query in vectors[:20]:
+        exact = 1 - vectors @ query
+        best = [number for number in np.argsort(exact, kind="stable").tolist() if number % 2][:10]
+        found = index.search(query, 10)
+        assert len({number for number, _ in found} & set(best)) >= 9
+        np.testing.assert_allclose(
+            [distance for _, distance in found], [exact[number] for number, _ in found], atol=2e-3
+        )
+
+
+def test_an_empty_index_finds_nobody() -> None:
+    assert LookIndex().search(np.ones(4, np.float32), 3) == []
