@@ -15,6 +15,19 @@ settings.load_profile("any machine")
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked gpu are skipped without one; on a machine that should have one (REQUIRE_GPU=1) they fail."""
+    if item.get_closest_marker("gpu") is None:
+        return
+    from reid_tracker.runtime.cuda import probe
+
+    if probe().device is None:
+        reason = f"needs a GPU: {probe().reason}"
+        if os.environ.get("REQUIRE_GPU") == "1":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the checkout."""

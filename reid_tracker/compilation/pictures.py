@@ -24,6 +24,7 @@ PICTURES = 48
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
 _PER_FRAME = 3  # people cut from one frame of the clip: the same few walk through all of it
 _BATCH = 8
+_FRAMES = 12  # whole frames compared for a detector: each says as much as fifty crops, and takes as long
 
 
 def picture_batches(
@@ -37,15 +38,16 @@ def picture_batches(
         size_hw: of the input.
         folder: pictures to take, searched with its subfolders (for an embedder: each is one person's crop); None takes
             the clip that ships.
-        count: of pictures, at most; evenly spread over what there is.
+        count: of pictures, at most (and 12 whole frames); evenly spread over what there is.
 
     Raises:
         InputError: there are none that can be read.
     """
+    count = count if embedder else min(count, _FRAMES)
     if folder is not None:
         pictures = list(_from_folder(folder, count))
     else:
-        frames = _clip_frames(count if not embedder else -(-count // _PER_FRAME))
+        frames = _clip_frames(-(-count // _PER_FRAME) if embedder else count)
         pictures = list(_people(frames, size_hw, count)) if embedder else [frame.image for frame in frames]
     fitted = [resize_crop(picture, size_hw) if embedder else _boxed(picture, size_hw, spec) for picture in pictures]
     if not fitted:

@@ -1,0 +1,155 @@
+"""The run path without a GPU: any batch through an engine of any profile, buffers, graphs, arrays on the GPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reid_tracker.errors import ModelError
+from reid_tracker.runtime import RuntimeDescription
+from reid_tracker.runtime.tensorrt.planning import buffer_bytes, pieces
+from reid_tracker.runtime.tensorrt.session import TensorRtSession
+from tests.engines.fakes import FakeEngine, FakeGpu
+
+DESCRIPTION = RuntimeDescription("small.onnx", "TensorRT 10.3", "fp16", "a GPU", 0, "set by runtime.backend")
+
+
+def opened(least: int = 1, most: int = 4) -> tuple[TensorRtSession, FakeEngine, FakeGpu]:
+    gpu = FakeGpu()
+    engine = FakeEngine(gpu, least, most)
+    return TensorRtSession(engine, gpu, {}, DESCRIPTION), engine, gpu
+
+
+def numbers(rows: int) -> np.ndarray:
+    return np.random.default_rng(rows).normal(size=(rows, 3)).astype(np.float32)
+
+
+@given(count=st.integers(0, 500), most=st.integers(1, 70))
+def test_pieces_cover_a_batch_in_order_evenly_and_in_as_few_calls_as_can_be(count: int, most: int) -> None:
+    parts = pieces(count, most)
+    sizes = [part.stop - part.start for part in parts]
+    assert [row for part in parts for row in range(part.start, part.stop)] == list(range(count))
+    assert len(parts) == -(-count // most)
+    assert all(1 <= size <= most for size in sizes)
+    assert not sizes or max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.parametrize(("shape", "expected"), [((1,), 256), ((64,), 256), ((65,), 512), ((0, 3), 0)])
+def test_buffers_are_rounded_up(shape: tuple[int, ...], expected: int) -> None:
+    assert buffer_bytes(np.dtype(np.float32), shape) == expected
+
+
+@pytest.mark.parametrize("rows", [1, 3, 4, 5, 8, 9, 23])
+@pytest.mark.parametrize(("least", "most"), [(1, 4), (2, 4), (4, 4)])
+def test_any_batch_gives_each_row_its_own_answer(rows: int, least: int, most: int) -> None:
+    session, engine, _ = opened(least, most)
+    x = numbers(rows)
+    for _ in range(3):  # again through captured graphs
+        answers = session.run({"x": x})
+        np.testing.assert_array_equal(answers["double"], 2 * x)
+        np.testing.assert_allclose(answers["sum"], x.sum(axis=1), rtol=1e-6)
+    assert all(least <= batch <= most for batch in engine.batches)
+
+
+def test_batches_of_changing_sizes_do_not_disturb_one_another() -> None:
+    session, _, gpu = opened()
+    kept = []
+    for rows in (2, 4, 2, 3, 2, 4, 4, 1, 2):
+        x = numbers(rows)
+        answers = session.run({"x": x})
+        kept.append((x, answers["double"]))
+    assert gpu.launches > 0
+    for x, double in kept:  # outputs are the caller's own
+        np.testing.assert_array_equal(double, 2 * x)
+
+
+def test_nothing_in_gives_nothing_out_with_the_right_shapes() -> None:
+    session, engine, _ = opened()
+    answers = session.run({"x": numbers(0)})
+    assert {name: values.shape for name, values in answers.items()} == {"sum": (0,), "double": (0, 3)}
+    assert engine.batches == []
+
+
+def test_graphs_are_captured_at_the_second_sight_of_a_shape_and_then_launched() -> None:
+    session, _, gpu = opened()
+    launches = []
+    for _ in range(4):
+        session.run({"x": numbers(3)})
+        launches.append(gpu.launches)
+    assert launches == [0, 1, 2, 3]
+    assert len(gpu.graphs) == 1
+
+
+def test_an_engine_that_cannot_be_captured_still_runs() -> None:
+    session, _, gpu = opened()
+    gpu.capturable = False
+    for _ in range(4):
+        x = numbers(3)
+        np.testing.assert_array_equal(session.run({"x": x})["double"], 2 * x)
+    assert gpu.launches == 0
+
+
+class OnGpu:
+    """As a torch tensor describes itself."""
+
+    def __init__(self, gpu: FakeGpu, values: np.ndarray, strides: tuple[int, ...] | None = None) -> None:
+        self.pointer = gpu.allocate(values.nbytes)
+        gpu.memory[self.pointer][:] = values.reshape(-1).view(np.uint8)
+        self.__cuda_array_interface__: dict[str, Any] = {
+            "shape": values.shape,
+            "typestr": values.dtype.str,
+            "data": (self.pointer, False),
+            "strides": strides,
+            "version": 2,
+        }
+
+
+@pytest.mark.parametrize("rows", [1, 4, 11])
+def test_arrays_on_the_gpu_are_read_where_they_lie(rows: int) -> None:
+    session, _, gpu = opened()
+    x = numbers(rows)
+    copies = []
+    gpu.copy_in = lambda *arguments: copies.append(arguments)  # type: ignore[method-assign]
+    np.testing.assert_array_equal(session.run({"x": OnGpu(gpu, x)})["double"], 2 * x)
+    assert copies == []
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({}, "input 'x' is missing"),
+        ({"x": np.zeros((2, 4), np.float32)}, "was built for"),
+        ({"x": np.zeros((2, 3, 1), np.float32)}, "has shape"),
+        ({"x": np.zeros((2, 3), np.float64)}, "takes float32, got float64"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused_by_name(inputs: dict[str, np.ndarray], message: str) -> None:
+    session, _, _ = opened()
+    with pytest.raises(ModelError, match=message):
+        session.run(inputs)
+    x = numbers(2)
+    np.testing.assert_array_equal(session.run({"x": x})["double"], 2 * x)
+
+
+def test_strided_arrays_on_the_gpu_are_refused() -> None:
+    session, _, gpu = opened()
+    with pytest.raises(ModelError, match="contiguous"):
+        session.run({"x": OnGpu(gpu, numbers(2), strides=(24, 4))})
+
+
+def test_closing_gives_everything_back() -> None:
+    session, _, gpu = opened()
+    for _ in range(2):
+        session.run({"x": numbers(9)})
+    session.close()
+    assert (gpu.memory, gpu.host, gpu.queues, gpu.graphs) == ({}, [], {}, {})
+
+
+def test_says_how_it_runs_without_counting_threads() -> None:
+    session, _, _ = opened()
+    assert session.describe().to_text() == "small.onnx: TensorRT 10.3, fp16, a GPU (set by runtime.backend)"
+    assert [(tensor.name, tensor.shape) for tensor in session.inputs] == [("x", (None, 3))]
