@@ -61,7 +61,7 @@ def read_protocol(name: str, data: Path | None) -> Protocol:
         return PUBLISHED[name](data)
     folder = Path(name)
     if folder.is_dir():
-        return _each_asks(read_people(folder))
+        return each_asks(read_people(folder))
     raise ConfigError(f"set {name!r}: no such folder, and none of the published ones: {', '.join(PUBLISHED)}")
 
 
@@ -90,9 +90,9 @@ def _cuhk03(data: Path) -> Protocol:
     return Protocol("cuhk03", people, ((np.flatnonzero(people.cameras == 1), np.flatnonzero(people.cameras == 2)),))
 
 
-def _each_asks(people: PeopleSet) -> Protocol:
+def each_asks(people: PeopleSet) -> Protocol:
+    """Every picture of a set asks once; all answer but those of its person in its camera, itself among them."""
     everybody = np.arange(len(people), dtype=np.int64)
-    # A picture would find itself first, but it is of its own camera, and so it does not count.
     return Protocol(people.name, people, ((everybody, everybody),))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from reid_tracker.distance import (
+    aligned_distance,
     aligned_path,
     fused_distance,
     global_distance,
@@ -69,9 +70,19 @@ def test_global_distance_never_leaves_its_range() -> None:
 
 def test_fused_distance_weighs_two_means() -> None:
     global_, aligned = np.array([[1.0]], np.float32), np.array([[0.2]], np.float32)
-    assert fused_distance(global_, aligned, 0.0)[0, 0] == pytest.approx(0.5)
+    whole = np.tanh(np.sqrt(2) / 2)  # right angles are sqrt(2) apart; a stripe's cost of that
+    assert fused_distance(global_, aligned, 0.0)[0, 0] == pytest.approx(whole)
     assert fused_distance(global_, aligned, 1.0)[0, 0] == pytest.approx(0.2)
-    assert fused_distance(global_, aligned, 0.25)[0, 0] == pytest.approx(0.425)
+    assert fused_distance(global_, aligned, 0.25)[0, 0] == pytest.approx(0.75 * whole + 0.05)
+
+
+def test_fused_distance_of_people_whose_stripes_are_all_alike_is_a_stripes_cost() -> None:
+    # Every stripe at the global vectors' angle: both distances say the same, so the share does not matter.
+    vectors = people(6, 1, 0.0)
+    stripes = np.repeat(vectors[:, None], 8, axis=1)
+    global_, aligned = global_distance(vectors, vectors), aligned_distance(stripes, stripes)
+    for share in (0.0, 0.3, 1.0):
+        np.testing.assert_allclose(fused_distance(global_, aligned, share), aligned, atol=1e-3)
 
 
 @pytest.mark.parametrize(("k1", "k2", "share"), [(20, 6, 0.3), (4, 1, 0.0), (7, 3, 0.5), (1, 2, 0.3)])
