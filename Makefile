@@ -18,7 +18,7 @@ SETTINGS := setup.cfg pyproject.toml tools/environment.sh
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-all-pythons lint format types licences docs bench wheel clean
+.PHONY: train-gpu train-gpu-piece help demo test test-fast test-all-pythons lint format types licences docs bench wheel clean
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -64,6 +64,29 @@ licences: $(VENV)/.installed-dev  ## no GPL or AGPL in what is installed by defa
 
 docs: $(VENV)/.installed-dev  ## links between the documents hold
 	$(BIN)/python tools/check_links.py
+
+# Training on an accelerator: RECIPE=alignedreid_large_gpu|alignedreid_small_gpu, REID_DATA, START, TEACHER; docs/training.md.
+RECIPE ?= alignedreid_large_gpu
+PACK ?= build/$(RECIPE).pack
+RUN ?= out/training/$(RECIPE)
+MINUTES ?= 9
+TRAIN_PYTHON ?= python3
+TRAIN_OPTIONS ?=
+
+$(PACK):
+	$(TRAIN_PYTHON) -m tools.pack_training --recipe reid_tracker/training/recipes/$(RECIPE).toml --data "$(REID_DATA)" \
+		$(if $(START),--start "$(START)") $(if $(TEACHER),--teacher "$(TEACHER)") --out $@
+
+# One piece: goes on from the checkpoint in $(RUN), else from its small state, else begins; ends after MINUTES.
+train-gpu-piece: $(PACK)  ## at most MINUTES (9) of it; the next call goes on from there
+	$(TRAIN_PYTHON) -m reid_tracker.cli -v train --recipe reid_tracker/training/recipes/$(RECIPE).toml --pack $(PACK) \
+		--out $(RUN) --minutes $(MINUTES) --keep-state $(RUN)/state.fp16.pt \
+		$(if $(wildcard $(RUN)/state.fp16.pt),--resume $(RUN)/state.fp16.pt) $(TRAIN_OPTIONS)
+
+train-gpu:  ## the whole recipe on an accelerator, in pieces of MINUTES (9), each resuming from the last
+	@until grep -qs '"finished": true' $(RUN)/progress.json; do \
+		$(MAKE) --no-print-directory train-gpu-piece || exit 1; \
+	done
 
 # A benchmark whose material is absent says so, and the next one runs.
 bench: $(VENV)/.installed-dev  ## the figures that the README quotes; benchmarks/README.md says what each needs

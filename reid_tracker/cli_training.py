@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ParamSpec
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from reid_tracker.errors import OutputError
+from reid_tracker.errors import ConfigError, OutputError
+
+Parameters = ParamSpec("Parameters")
 
 out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 DataOption = Annotated[
     Path | None,
@@ -86,6 +92,116 @@ def evaluate_reid(
         _write_json(as_json, {"shortlist": shortlist, "queries": queries or "all", "models": results})
 
 
+def train(
+    recipe: Annotated[Path, typer.Option("--recipe", help="What to do (TOML); see reid_tracker/training/recipes.")],
+    output: Annotated[Path, typer.Option("--out", help="Folder for checkpoints; a run in it goes on by itself.")],
+    data: DataOption = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder for decoded pictures; default: OUT/cache. Keep it out of any repository."),
+    ] = None,
+    start: Annotated[Path | None, typer.Option(help="Published weights of the backbone to start from.")] = None,
+    partner_start: Annotated[Path | None, typer.Option(help="The same for the recipe's partner network.")] = None,
+    teacher: Annotated[Path | None, typer.Option(help="OpenVINO or ONNX embedder to learn from.")] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="Kept state to begin from, e.g. engines/training/alignedreid_small.fp16.pt.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Kept state of this very run to go on from where OUT holds no checkpoint.")
+    ] = None,
+    pack: Annotated[
+        Path | None,
+        typer.Option(help="Pictures, teacher's answers and start weights in one file: tools/pack_training.py."),
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="End with a checkpoint after so many minutes.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option("--keep-state", help="At the end also write a small state, for --state or --resume.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or auto; overrides the recipe.")] = None,
+    precision: Annotated[str | None, typer.Option(help="fp32, bf16 or fp16; overrides the recipe.")] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Folder for TensorBoard's event files (needs the package tensorboard).")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves the choice to torch.")] = 0,
+) -> None:
+    """Train an embedder, or go on training it: the same command continues exactly where it was stopped.
+
+    Example: `reid-tracker train --recipe mine.toml --data /data --out runs/mine
+    --state engines/training/alignedreid_small.fp16.pt`
+    """
+    from reid_tracker.training.checkpoints import CHECKPOINT, keep_state
+    from reid_tracker.training.recipe import read_recipe, with_compute
+    from reid_tracker.training.reporting import reporting
+    from reid_tracker.training.train import Places, StopRequest, run
+
+    if data is None and pack is None:
+        raise ConfigError("say where the pictures are: --data (or the variable REID_DATA), or --pack")
+    stop = StopRequest(minutes)
+    stop.listen()
+    _use_threads(threads)
+    wanted = with_compute(read_recipe(recipe), device, precision)
+    places = Places(
+        data=data or Path(),
+        out=output,
+        cache=cache or output / "cache",
+        start=start,
+        teacher=teacher,
+        state=state,
+        resume=resume,
+        pack=pack,
+        partner_start=partner_start,
+    )
+    with reporting(wanted, tensorboard, err) as report:
+        trainer = run(wanted, places, stop=stop, report=report)
+    if keep is not None:
+        keep_state(output / CHECKPOINT, keep)
+    done = trainer.seen >= wanted.pictures
+    out.print(f"{'finished' if done else 'stopped'} after {trainer.seen} of {wanted.pictures} pictures: {output}")
+
+
+def export_model(
+    checkpoint: Annotated[Path, typer.Option(help="Checkpoint or kept state of a training run.")],
+    output: Annotated[Path, typer.Option("--out", help="Folder of the model; what lies there is replaced at the end.")],
+    crops: Annotated[Path, typer.Option(help="Folder of <person>_c<camera>... pictures to compare the arrows on.")],
+    cache: Annotated[Path, typer.Option(help="Folder for decoded pictures; keep it out of any repository.")] = Path(
+        "out/reid-cache"
+    ),
+    papers: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON with licence, terms, training_data, provenance and figures, told to whoever uses the model; "
+            "default: OUT/papers.json."
+        ),
+    ] = None,
+    size: Annotated[
+        tuple[int, int] | None, typer.Option(metavar="H W", help="Input size; default: the recipe's last stage.")
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option("--keep-state", help="Also write a small state to go on training from.")
+    ] = None,
+) -> None:
+    """Export a trained embedder to ONNX, compared at each step with the network, with its manifest.
+
+    Example: `reid-tracker export-model --checkpoint runs/mine/checkpoint.pt --crops /data/mine --out engines/mine`
+    """
+    from reid_tracker.training.checkpoints import keep_state
+    from reid_tracker.training.export import export
+    from reid_tracker.training.recipe import StageRecipe
+
+    stage = StageRecipe(pictures=1, size_hw=size) if size is not None else None
+    export(checkpoint, crops, cache, output, stage, papers)
+    if keep is not None:
+        keep_state(checkpoint, keep)
+    out.print(f"{output / 'model.onnx'}: use it with --embedder {output / 'model.onnx'}", markup=False)
+
+
+def _use_threads(threads: int) -> None:
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
 def _all_ways() -> tuple[str, ...]:
     from reid_tracker.evaluation.ranking import WAYS
 
@@ -117,6 +233,20 @@ def _write_json(file: Path, document: dict[str, Any]) -> None:
         raise OutputError(f"figures {file}: cannot be written ({error.strerror})") from error
 
 
+def _needing_torch(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
+    """The command, with one line on what to install where torch is missing."""
+
+    @functools.wraps(command)
+    def checked(*arguments: Parameters.args, **options: Parameters.kwargs) -> None:
+        if importlib.util.find_spec("torch") is None:
+            raise ConfigError("training needs torch; run: pip install 'reid_tracker[training]'")
+        command(*arguments, **options)
+
+    return checked
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
+    app.command("train")(_needing_torch(train))
     app.command("evaluate-reid")(evaluate_reid)
+    app.command("export-model")(_needing_torch(export_model))

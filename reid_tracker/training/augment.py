@@ -21,6 +21,8 @@ def augment(x: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> Ten
         (B, 3, H, W).
     """
     moved = _move(x, recipe, generator)
+    if recipe.blur:
+        moved = _blur(moved, recipe, generator)
     return _erase(_colour(moved, recipe, generator), recipe, generator)
 
 
@@ -28,8 +30,12 @@ def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.G
     return torch.rand(shape, generator=generator) * (high - low) + low
 
 
+def _chosen(batch: int, part: float, generator: torch.Generator) -> Tensor:
+    return torch.rand(batch, generator=generator) < part
+
+
 def _move(x: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> Tensor:
-    """A box that is cut too wide, too narrow or beside the person, mirrored half of the time."""
+    """A box that is cut too wide, too narrow or beside the person, or that holds a part of the body; mirrored."""
     batch = len(x)
     mirror = torch.where(torch.rand(batch, generator=generator) < recipe.flip, -1.0, 1.0)
     scale = 1 + _uniform((batch, 2), -recipe.scale, recipe.scale, generator)
@@ -37,6 +43,15 @@ def _move(x: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> Tenso
     theta = torch.zeros(batch, 2, 3)
     theta[:, 0, 0], theta[:, 1, 1] = mirror * scale[:, 0], scale[:, 1]
     theta[:, :, 2] = shift
+    if recipe.body_crop:
+        # What the box showed of the height becomes a band of it, stretched to the whole picture as a detector's box
+        # of the visible part would be.
+        cut = _chosen(batch, recipe.body_crop, generator)
+        kept = torch.where(cut, _uniform((batch,), recipe.body_least, 1.0, generator), 1.0)
+        middle = (1 - kept) * _uniform((batch,), -1.0, 1.0, generator)
+        theta[:, 1, 2] += theta[:, 1, 1] * middle
+        theta[:, 1, 1] *= kept
+    theta = theta.to(x.device)
     grid = functional.affine_grid(theta, list(x.shape), align_corners=False)
     return functional.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
@@ -47,8 +62,29 @@ def _colour(x: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> Ten
     contrast = 1 + _uniform((batch, 1, 1, 1), -recipe.contrast, recipe.contrast, generator)
     balance = 1 + _uniform((batch, 3, 1, 1), -recipe.colour, recipe.colour, generator)
     light = _uniform((batch, 1, 1, 1), -recipe.brightness, recipe.brightness, generator)
+    contrast, balance, light = contrast.to(x.device), balance.to(x.device), light.to(x.device)
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
     return (((x - mean) * contrast + mean + 1 + light) * balance - 1).clamp(-1, 1)
+
+
+def _blur(x: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> Tensor:
+    """Gauss's kernel along the height, the width or both: a walking person, a panning camera, a lens out of focus."""
+    batch, channels, height, width = x.shape
+    chosen = _chosen(batch, recipe.blur, generator)[:, None]
+    deviation = _uniform((batch, 2), 0.1, recipe.blur_most * height, generator)
+    sharp = torch.rand((batch, 2), generator=generator) < 1 / 3
+    reach = max(1, round(2 * recipe.blur_most * height))
+    away = torch.arange(-reach, reach + 1)
+    # A deviation of a tenth of a pixel is a kernel of a single 1.
+    spread = torch.where(chosen & ~sharp, deviation, 0.1)[:, :, None]
+    kernels = torch.exp(-0.5 * (away / spread).square())
+    kernels = (kernels / kernels.sum(dim=2, keepdim=True)).to(x.device)
+    one = x.reshape(1, batch * channels, height, width)
+    for axis, shape in ((0, (-1, 1, 2 * reach + 1, 1)), (1, (-1, 1, 1, 2 * reach + 1))):
+        kernel = kernels[:, axis].repeat_interleave(channels, dim=0).reshape(shape)
+        padding = (0, 0, reach, reach) if axis == 0 else (reach, reach, 0, 0)
+        one = functional.conv2d(functional.pad(one, padding, mode="replicate"), kernel, groups=batch * channels)
+    return one.reshape(x.shape)
 
 
 def _erase(x: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> Tensor:
@@ -59,9 +95,9 @@ def _erase(x: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> Tens
     tall, wide = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
     top = torch.rand(batch, generator=generator) * (1 - tall)
     left = torch.rand(batch, generator=generator) * (1 - wide)
-    chosen = torch.rand(batch, generator=generator) < recipe.erase
+    chosen = _chosen(batch, recipe.erase, generator)
     y, x_position = (torch.arange(height) + 0.5) / height, (torch.arange(width) + 0.5) / width
     in_rows = (y >= top[:, None]) & (y < (top + tall)[:, None])
     in_columns = (x_position >= left[:, None]) & (x_position < (left + wide)[:, None])
     hidden = (in_rows[:, :, None] & in_columns[:, None, :] & chosen[:, None, None])[:, None]
-    return x.masked_fill(hidden, 0.0)
+    return x.masked_fill(hidden.to(x.device), 0.0)

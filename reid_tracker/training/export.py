@@ -25,7 +25,8 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from reid_tracker.embedding.crops import CROP_RULE
-from reid_tracker.errors import ModelError
+from reid_tracker.errors import ConfigError, ModelError
+from reid_tracker.training.checkpoints import keep_state, load
 from reid_tracker.training.data import decode_people, read_people
 from reid_tracker.training.network import (
     GLOBAL_SIZE,
@@ -66,7 +67,7 @@ def load_trained(checkpoint: Path, last_stride: int | None = None) -> Trained:
     """
     if not checkpoint.is_file():
         raise ModelError(f"{checkpoint}: no such checkpoint")
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    state = load(checkpoint)
     if not {"averaged", "recipe", "seen"} <= set(state):
         raise ModelError(f"{checkpoint}: expected a training checkpoint, it holds {sorted(state)[:5]}")
     recipe = Recipe.model_validate_json(state["recipe"])
@@ -78,27 +79,6 @@ def load_trained(checkpoint: Path, last_stride: int | None = None) -> Trained:
 
 def _widen(value: torch.Tensor) -> torch.Tensor:
     return value.float() if value.dtype == torch.float16 else value
-
-
-def keep_state(checkpoint: Path, out: Path) -> None:
-    """What it takes to go on training, in half precision: averaged weights and classifier, no optimizer.
-
-    ``train --state`` goes on from it; the optimizer's moments come back within a warm-up.
-    """
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    kept = {
-        "averaged": {name: _narrow(value) for name, value in state["averaged"].items()},
-        "head": {name: _narrow(value) for name, value in state["head"].items()},
-        "recipe": state["recipe"],
-        "seen": state["seen"],
-    }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(kept, out)
-
-
-def _narrow(value: torch.Tensor) -> torch.Tensor:
-    # Running variances can lie outside half precision's range; they are few.
-    return value.half() if value.dtype == torch.float32 and value.numel() >= _HALF_FROM and value.ndim > 1 else value
 
 
 def fold_batchnorm(network: AlignedReIDNet) -> AlignedReIDNet:
@@ -245,7 +225,14 @@ def write_manifest(trained: Trained, size_hw: tuple[int, int], out: Path, papers
     (out / "model.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
-def export(checkpoint: Path, crops_folder: Path, cache: Path, out: Path, stage: StageRecipe | None = None) -> None:
+def export(
+    checkpoint: Path,
+    crops_folder: Path,
+    cache: Path,
+    out: Path,
+    stage: StageRecipe | None = None,
+    papers_file: Path | None = None,
+) -> None:
     """Export, compare, and only then replace what lies in ``out``.
 
     Args:
@@ -254,7 +241,13 @@ def export(checkpoint: Path, crops_folder: Path, cache: Path, out: Path, stage: 
         cache: for the decoded pictures.
         out: folder of the shipped model.
         stage: size and stride to export for; None takes the recipe's last.
+        papers_file: JSON for the manifest; None takes ``papers.json`` in ``out``.
+
+    Raises:
+        ConfigError: there are no papers.
+        ModelError: no checkpoint, or two arrows disagree.
     """
+    papers = _read_papers(papers_file or out / "papers.json")
     trained = load_trained(checkpoint, stage.last_stride if stage else None)
     size_hw = (stage or trained.recipe.stages[-1]).size_hw
     people = read_people(crops_folder)
@@ -268,8 +261,19 @@ def export(checkpoint: Path, crops_folder: Path, cache: Path, out: Path, stage: 
     half = check_parity(trained.network, young, crops[readable], LEAST_COSINE_HALF)
     young.replace(out / "model.onnx")
     logger.info("%s after %d pictures; parity %s, stored half %s", out / "model.onnx", trained.seen, full, half)
-    papers_file = out / "papers.json"
-    write_manifest(trained, size_hw, out, json.loads(papers_file.read_text(encoding="utf-8")))
+    write_manifest(trained, size_hw, out, papers)
+
+
+def _read_papers(file: Path) -> dict[str, Any]:
+    wanted = ("licence", "terms", "training_data", "provenance", "figures")
+    try:
+        papers = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"papers {file}: cannot be read ({error}); write JSON with {', '.join(wanted)}") from error
+    missing = [name for name in wanted if name not in papers]
+    if missing:
+        raise ConfigError(f"papers {file}: {', '.join(missing)} missing; whoever uses the model is told them")
+    return dict(papers)
 
 
 def main() -> None:

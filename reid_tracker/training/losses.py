@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -30,7 +32,12 @@ def aligned_distance(x: Tensor, y: Tensor) -> Tensor:
     Returns:
         (...) in 0..1: cost of the cheapest path divided by its S + T - 1 cells.
     """
-    costs = torch.tanh(euclidean(x, y) / 2)
+    return _cheapest_path(euclidean(x, y))
+
+
+def _cheapest_path(distances: Tensor) -> Tensor:
+    """Euclidean distances (..., S, T) of stripes to the mean cost of the cheapest path (...)."""
+    costs = torch.tanh(distances / 2)
     rows, columns = costs.shape[-2], costs.shape[-1]
     # S x T steps of a few tensor operations, each over all pairs at once; only the previous row is kept.
     above: list[Tensor] = []
@@ -46,6 +53,15 @@ def aligned_distance(x: Tensor, y: Tensor) -> Tensor:
             current.append(cell)
         above = current
     return above[-1] / (rows + columns - 1)
+
+
+def aligned_distance_all(x: Tensor, y: Tensor) -> Tensor:
+    """``aligned_distance`` of every row of x (M, S, d) to every row of y (N, T, d): (M, N).
+
+    All cells come out of one matrix product, where broadcasting would copy each person once for every other.
+    """
+    cells = euclidean(x.flatten(0, 1), y.flatten(0, 1))
+    return _cheapest_path(cells.reshape(len(x), x.shape[1], len(y), y.shape[1]).transpose(1, 2))
 
 
 def hard_pairs(distances: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -72,9 +88,16 @@ def margin_loss(positive: Tensor, negative: Tensor, usable: Tensor, margin: floa
 
 
 def trihard(
-    global_: Tensor, stripes: Tensor, labels: Tensor, margin_global: float, margin_local: float
+    global_: Tensor,
+    stripes: Tensor,
+    labels: Tensor,
+    margin_global: float,
+    margin_local: float,
+    mined_by: Literal["global", "local", "both"] = "global",
 ) -> tuple[Tensor, Tensor]:
-    """TriHard on the global distance and on the aligned local distance of the same, globally hard, pairs.
+    """TriHard on the global distance and on the aligned local distance.
+
+    By default both are taken of the pairs that the global distance finds hard (arXiv 1711.08184, section 3.2).
 
     Args:
         global_: (B, D) unit vectors.
@@ -82,16 +105,81 @@ def trihard(
         labels: (B,) persons.
         margin_global: on Euclidean distances of unit vectors, 0..2.
         margin_local: on aligned distances of unit stripes, 0..0.77.
+        mined_by: which distance finds the hard pairs of both losses; "both": each its own.
 
     Returns:
         The two losses.
     """
     distances = euclidean(global_, global_)
-    positives, negatives, usable = hard_pairs(distances.detach(), labels)
+    found = by_global = hard_pairs(distances.detach(), labels)
+    if mined_by != "global":
+        with torch.no_grad():
+            found = hard_pairs(aligned_distance_all(stripes, stripes), labels)
+    positives, negatives, usable = found if mined_by == "local" else by_global
     rows = torch.arange(len(labels), device=labels.device)
     global_loss = margin_loss(distances[rows, positives], distances[rows, negatives], usable, margin_global)
+    positives, negatives, usable = found
     near, far = aligned_distance(stripes, stripes[positives]), aligned_distance(stripes, stripes[negatives])
     return global_loss, margin_loss(near, far, usable, margin_local)
+
+
+def centre_loss(global_: Tensor, centres: Tensor, labels: Tensor) -> Tensor:
+    """Half the squared distance of each picture to its person's centre (Wen et al., ECCV 2016), mean over B.
+
+    Args:
+        global_: (B, D) unit vectors.
+        centres: (classes, D) learnt like any weight.
+        labels: (B,) persons.
+    """
+    return 0.5 * (global_.float() - centres[labels].float()).square().sum(dim=1).mean()
+
+
+def circle_loss(global_: Tensor, labels: Tensor, margin: float, scale: float) -> Tensor:
+    """Circle loss over the pairs of the batch (Sun et al., arXiv 2002.10857, equation 6), mean over usable rows.
+
+    Each similarity is pushed the harder the farther it is from where it should be: 1 + margin for one person,
+    -margin for two.
+
+    Args:
+        global_: (B, D) unit vectors.
+        labels: (B,) persons; any number of pictures each.
+        margin: of similarity, 0..1.
+        scale: the paper's gamma.
+    """
+    cosines = global_.float() @ global_.float().T
+    same = labels.unsqueeze(0) == labels.unsqueeze(1)
+    positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    towards = (1 + margin - cosines.detach()).clamp(min=0)
+    away = (cosines.detach() + margin).clamp(min=0)
+    near = (-scale * towards * (cosines - (1 - margin))).masked_fill(~positive, -torch.inf)
+    far = (scale * away * (cosines - margin)).masked_fill(same, -torch.inf)
+    usable = positive.any(dim=1) & (~same).any(dim=1)
+    if not bool(usable.any()):
+        return global_.sum() * 0.0
+    # Rows first, else the gradient of a row of infinities, which counts nothing, would be not a number.
+    return functional.softplus(near[usable].logsumexp(dim=1) + far[usable].logsumexp(dim=1)).mean()
+
+
+def mutual_losses(
+    logits: Tensor, global_: Tensor, partner_logits: Tensor, partner_global: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What a network learns from its partner on the same batch (arXiv 1711.08184, section 3.4).
+
+    The partner's side gives no gradient: it is the target of this step, and has its own loss with the sides exchanged.
+
+    Args:
+        logits, partner_logits: (B, classes).
+        global_, partner_global: (B, D) unit vectors; the two networks may differ in D.
+
+    Returns:
+        Kullback-Leibler divergence from the partner's classification to ours, mean over B, and the mean square
+        difference of all global distances of the batch.
+    """
+    ours = functional.log_softmax(logits.float(), dim=1)
+    theirs = functional.log_softmax(partner_logits.detach().float(), dim=1)
+    classes = functional.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+    target = euclidean(partner_global.detach(), partner_global.detach())
+    return classes, functional.mse_loss(euclidean(global_, global_), target)
 
 
 def distillation(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:

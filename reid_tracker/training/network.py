@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reid_tracker.training.backbones import EfficientNetLite0, make_backbone
+from reid_tracker.training.backbones import EfficientNetLite, make_backbone
 
 GLOBAL_SIZE = 256
 STRIPES = 8
@@ -48,23 +48,25 @@ class AlignedReIDNet(nn.Module):
 
     def forward(self, x: Tensor) -> Features:
         fmap = self.backbone(x)
-        raw = self.global_head(fmap.mean(dim=(2, 3)))
+        # float(): where the network computes in half the bits, vectors are still made of unit length in all of them.
+        raw = self.global_head(fmap.mean(dim=(2, 3))).float()
         rows = fmap.mean(dim=3, keepdim=True)
         if rows.shape[2] != STRIPES:
             rows = functional.interpolate(rows, size=(STRIPES, 1), mode="bilinear", align_corners=False)
-        stripes = self.local_head(rows).squeeze(3).transpose(1, 2)
+        stripes = self.local_head(rows).squeeze(3).transpose(1, 2).float()
         return Features(raw, functional.normalize(raw, dim=1), functional.normalize(stripes, dim=2))
 
 
 class IdentityHead(nn.Module):
-    """BNNeck and classifier: they shape the vector in training and are thrown away afterwards."""
+    """BNNeck, classifier and perhaps a centre of each person: they shape the vector and are thrown away afterwards."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, has_centres: bool = False) -> None:
         super().__init__()
         self.neck = nn.BatchNorm1d(GLOBAL_SIZE)
         self.neck.bias.requires_grad_(False)
         self.classifier = nn.Linear(GLOBAL_SIZE, classes, bias=False)
         nn.init.normal_(self.classifier.weight, std=0.01)
+        self.centres = nn.Parameter(torch.zeros(classes, GLOBAL_SIZE)) if has_centres else None
 
     def forward(self, raw: Tensor) -> Tensor:
         """Raw global vectors (B, 256) to logits (B, classes)."""
@@ -79,7 +81,7 @@ def set_last_stride(network: AlignedReIDNet, last_stride: int) -> None:
     branches can learn on small pictures first.
     """
     backbone = network.backbone
-    if not isinstance(backbone, EfficientNetLite0):
+    if not isinstance(backbone, EfficientNetLite):
         raise TypeError(f"{type(backbone).__name__} cannot change its last stride")
     backbone.set_last_stride(last_stride)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -58,11 +59,21 @@ class LossRecipe(_Part):
     trihard_local: float = Field(1.0, ge=0)
     margin_global: float = Field(0.3, gt=0, description="on Euclidean distances of unit vectors, 0..2")
     margin_local: float = Field(0.1, gt=0, description="on aligned distances of unit stripes, 0..0.77")
+    mined_by: Literal["global", "local", "both"] = Field(
+        "global",
+        description="distance that finds the hard pairs of both losses (the paper: global); both: each its own",
+    )
+    centre: float = Field(0.0, ge=0, description="half squared distance to a learnt centre of the person")
+    circle: float = Field(0.0, ge=0, description="circle loss on cosines")
+    circle_margin: float = Field(0.25, gt=0, lt=1)
+    circle_scale: float = Field(64.0, gt=0)
     teacher_direct: float = Field(0.0, ge=0, description="1 - cosine to the teacher's vector")
     teacher_pairs: float = Field(0.0, ge=0, description="mean square error of the similarities inside the batch")
     teacher_ranks: float = Field(0.0, ge=0, description="whom of all the training pictures a picture is most like")
     ranks_temperature: float = Field(0.07, gt=0, description="of teacher_ranks: small looks at the nearest alone")
     teacher_aligned: float = Field(0.0, ge=0, description="1 - correlation of aligned with the teacher's distances")
+    mutual_identity: float = Field(0.01, ge=0, description="Kullback-Leibler from the partner's classification")
+    mutual_metric: float = Field(0.001, ge=0, description="squared difference from the partner's global distances")
 
 
 class AugmentRecipe(_Part):
@@ -76,6 +87,17 @@ class AugmentRecipe(_Part):
     colour: float = Field(0.08, ge=0, lt=1)
     erase: float = Field(0.3, ge=0, le=1, description="part of the pictures in which a rectangle is hidden")
     erase_most: float = Field(0.25, gt=0.02, le=1, description="largest hidden part of the picture")
+    body_crop: float = Field(0.0, ge=0, le=1, description="part of the pictures of which a band of the height is kept")
+    body_least: float = Field(0.5, gt=0, le=1, description="smallest part of the height that is kept of those")
+    blur: float = Field(0.0, ge=0, le=1, description="part of the pictures that are blurred as by motion or focus")
+    blur_most: float = Field(0.015, gt=0, le=0.1, description="strongest blur, standard deviation over the height")
+
+
+class ComputeRecipe(_Part):
+    """Where and in which numbers the network computes; losses are always in float32."""
+
+    device: Literal["cpu", "cuda", "auto"] = Field("cpu", description="auto takes an accelerator where there is one")
+    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="of the network; fp16 scales its loss")
 
 
 class Recipe(_Part):
@@ -83,6 +105,7 @@ class Recipe(_Part):
 
     name: str
     backbone: str = "efficientnet_lite0"
+    partner: str = Field("", description="backbone of a second network for mutual learning; empty: none")
     seed: int = 0
     pictures_per_person: int = Field(4, ge=2)
     teacher_size_hw: tuple[int, int] = (256, 128)
@@ -91,6 +114,7 @@ class Recipe(_Part):
     optimizer: OptimizerRecipe = OptimizerRecipe()
     loss: LossRecipe = LossRecipe()
     augment: AugmentRecipe = AugmentRecipe()
+    compute: ComputeRecipe = ComputeRecipe()
 
     @property
     def batch(self) -> int:
@@ -116,6 +140,20 @@ class Recipe(_Part):
     def pictures(self) -> int:
         """Pictures seen over all stages."""
         return sum(stage.pictures for stage in self.stages)
+
+
+def with_compute(recipe: Recipe, device: str | None, precision: str | None) -> Recipe:
+    """The recipe on another device or in other numbers; None leaves what it says.
+
+    Raises:
+        ConfigError: no such device or precision.
+    """
+    changed = {"device": device or recipe.compute.device, "precision": precision or recipe.compute.precision}
+    try:
+        return recipe.model_copy(update={"compute": ComputeRecipe.model_validate(changed)})
+    except ValidationError as error:
+        faults = "; ".join(f"--{fault['loc'][0]}: {fault['msg']}, got {fault['input']!r}" for fault in error.errors())
+        raise ConfigError(faults) from error
 
 
 def read_recipe(file: Path) -> Recipe:

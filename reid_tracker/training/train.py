@@ -1,4 +1,4 @@
-"""The training loop: ``python -m reid_tracker.training.train --recipe R.toml --data D --out O``.
+"""The training loop: ``reid-tracker train --recipe R.toml --data D --out O``.
 
 A run continues by itself from the last checkpoint in its folder, and exactly: weights, averaged weights, optimizer,
 sampler and chance are all in it. What ships are the averaged weights.
@@ -6,26 +6,21 @@ sampler and chance are all in it. What ships are the averaged weights.
 
 from __future__ import annotations
 
-import argparse
-import copy
 import logging
-import math
 import signal
 import time
-from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reid_tracker.errors import ConfigError, ModelError
-from reid_tracker.training.augment import augment
 from reid_tracker.training.backbones import load_start_weights
+from reid_tracker.training.checkpoints import CHECKPOINT, load, save_checkpoint
 from reid_tracker.training.data import (
     PeopleSet,
     TrainingSet,
@@ -34,21 +29,15 @@ from reid_tracker.training.data import (
     join_people,
     read_people,
 )
-from reid_tracker.training.losses import (
-    aligned_distillation,
-    distillation,
-    identity_loss,
-    rank_distillation,
-    trihard,
-)
-from reid_tracker.training.network import AlignedReIDNet, Features, IdentityHead, pixels_to_input, set_last_stride
-from reid_tracker.training.recipe import LossRecipe, Recipe, StageRecipe, read_recipe
-from reid_tracker.training.sampler import IdentitySampler
+from reid_tracker.training.learner import Starter
+from reid_tracker.training.pack import Pack
+from reid_tracker.training.recipe import Recipe, StageRecipe
 from reid_tracker.training.teacher import teacher_vectors
+from reid_tracker.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT = "checkpoint.pt"
+REPORT_STEPS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +45,15 @@ class Places:
     """Where a run finds and leaves things.
 
     Attributes:
-        data: folder that holds the sets' folders.
+        data: folder that holds the sets' folders; not needed with a pack.
         out: checkpoints and logs.
         cache: decoded pictures and teacher's answers; never inside a repository.
-        start: published weights of the backbone; None starts from random ones.
-        teacher: model to learn from; needed where the recipe gives it weight.
-        state: a kept training state (``export --keep-state``) to go on from; its people may be others.
+        start: published weights of the backbone; None starts from random ones, or from the pack's.
+        teacher: model to learn from; needed where the recipe gives it weight and there is no pack.
+        state: a kept training state to begin from; its people may be others.
+        resume: a kept state of this very run to go on from, where there is no checkpoint.
+        pack: pictures, teacher's answers and start weights in one file, in place of ``data``, ``teacher``, ``start``.
+        partner_start: published weights of the partner's backbone.
     """
 
     data: Path
@@ -70,10 +62,42 @@ class Places:
     start: Path | None = None
     teacher: Path | None = None
     state: Path | None = None
+    resume: Path | None = None
+    pack: Path | None = None
+    partner_start: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a run says of itself now and then.
+
+    Attributes:
+        seen: pictures so far, of ``pictures``.
+        rate: pictures a second in this process.
+        losses: means since the last report, by name.
+    """
+
+    seen: int
+    pictures: int
+    rate: float
+    losses: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def minutes_left(self) -> float:
+        """At this rate."""
+        return (self.pictures - self.seen) / self.rate / 60 if self.rate else float("inf")
+
+    def to_text(self) -> str:
+        """One line."""
+        shown = " ".join(f"{name} {value:.3f}" for name, value in self.losses.items())
+        return f"{self.seen} pictures, {self.rate:.1f}/s, {self.minutes_left:.0f} min left at this rate: {shown}"
 
 
 def read_sets(recipe: Recipe, places: Places) -> list[PeopleSet]:
-    """The recipe's sets, thinned where it says so."""
+    """The recipe's sets, thinned where it says so; a pack was thinned when it was made."""
+    if places.pack is not None:
+        pack = Pack(places.pack)
+        return [pack.people(wanted.name) for wanted in recipe.sets]
     sets = []
     for wanted in recipe.sets:
         people = read_people(places.data / wanted.folder, wanted.name)
@@ -83,11 +107,23 @@ def read_sets(recipe: Recipe, places: Places) -> list[PeopleSet]:
 
 def load_stage(recipe: Recipe, places: Places, sets: list[PeopleSet], stage: StageRecipe) -> TrainingSet:
     """The pictures of one stage at its size, with the teacher's answers where the recipe uses them."""
-    vectors = _ask_teacher(recipe, places, sets) if recipe.uses_teacher and stage.teacher else None
+    asks = recipe.uses_teacher and stage.teacher
+    if places.pack is not None:
+        pack = Pack(places.pack)
+        told = [pack.teacher(one.name) if one.teacher else None for one in recipe.sets] if asks else None
+        if told is not None and all(one is None for one in told):
+            raise ConfigError(f"the recipe learns from a teacher, and {places.pack} has no answers of one")
+        return join_people(sets, [pack.decode(one.name, stage.size_hw) for one in sets], told)
+    vectors = ask_teacher(recipe, places, sets) if asks else None
     return join_people(sets, [decode_people(one, stage.size_hw, places.cache) for one in sets], vectors)
 
 
-def _ask_teacher(recipe: Recipe, places: Places, sets: list[PeopleSet]) -> list[NDArray[np.float32] | None]:
+def ask_teacher(recipe: Recipe, places: Places, sets: list[PeopleSet]) -> list[NDArray[np.float32] | None]:
+    """The teacher's answers for each set that the recipe asks it about.
+
+    Raises:
+        ConfigError: no teacher is named.
+    """
     if places.teacher is None:
         raise ConfigError("the recipe learns from a teacher: name it with --teacher, or set its weights to 0")
     return [
@@ -96,174 +132,61 @@ def _ask_teacher(recipe: Recipe, places: Places, sets: list[PeopleSet]) -> list[
     ]
 
 
-class Trainer:
-    """Everything that changes while training, one step at a time."""
+def starter_of(recipe: Recipe, places: Places) -> Starter | None:
+    """How backbones get their first weights: from a file each, from the pack, or not at all."""
+    files = {recipe.backbone: places.start}
+    if recipe.partner:
+        # Two networks of one kind may start from one file: their heads and their batches' order of sums differ.
+        files[recipe.partner] = places.partner_start or files.get(recipe.partner)
+    if places.start is None and places.pack is None:
+        return None
+    pack = Pack(places.pack) if places.pack is not None else None
 
-    def __init__(self, recipe: Recipe, data: TrainingSet, start: Path | None) -> None:
-        torch.manual_seed(recipe.seed)
-        self.recipe = recipe
-        self.seen = 0
-        self.network = AlignedReIDNet(recipe.backbone)
-        if start is not None:
-            load_start_weights(self.network.backbone, recipe.backbone, start)
-        # 1.7 times as fast on a CPU; torch's own annotations do not know this keyword.
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.head = IdentityHead(data.classes)
-        self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.optimizer = _make_optimizer(self.network, self.head, recipe)
-        self.chance = torch.Generator().manual_seed(recipe.seed)
-        self.sampler = IdentitySampler(
-            data.labels, data.sources, [one.people for one in recipe.sets], recipe.pictures_per_person, recipe.seed
-        )
+    def start(backbone: nn.Module, name: str) -> None:
+        file = files.get(name)
+        if file is not None:
+            load_start_weights(backbone, name, file)
+        elif pack is not None:
+            pack.start(backbone, name)
+        else:
+            raise ModelError(f"no start weights for {name}: name them with --partner-start")
 
-    def enter(self, stage: StageRecipe) -> None:
-        """Set stride and frozen part of a stage."""
-        for network in (self.network, self.averaged):
-            set_last_stride(network, stage.last_stride)
-        self.network.train()
-        self.network.backbone.freeze(stage.frozen_blocks)  # type: ignore[operator]  # nn.Module hides it
-        self.network.backbone.fix_statistics(stage.fixed_statistics)  # type: ignore[operator]
-
-    def step(self, data: TrainingSet) -> dict[str, float]:
-        """One batch; returns the losses by name."""
-        picks = self.sampler.batch()
-        labels = torch.from_numpy(data.labels[picks])
-        x = augment(pixels_to_input(torch.from_numpy(data.gather(picks))), self.recipe.augment, self.chance)
-        features = self.network(x.contiguous(memory_format=torch.channels_last))
-        losses = self._losses(features, labels)
-        if data.teacher is not None:
-            losses |= self._teacher_losses(features, torch.from_numpy(data.teacher[picks]), torch.from_numpy(data.bank))
-        total = torch.stack(list(losses.values())).sum()
-        if not bool(torch.isfinite(total)):
-            raise ModelError(f"diverged after {self.seen} pictures, the loss is {float(total)}; lower the rates")
-        self.optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]  # torch's
-        parameters = [*self.network.parameters(), *self.head.parameters()]
-        nn.utils.clip_grad_norm_(parameters, self.recipe.optimizer.most_gradient)
-        self._set_rates()
-        self.optimizer.step()
-        self.seen += len(picks)
-        self._average()
-        return {name: float(value.detach()) for name, value in losses.items()}
-
-    def _losses(self, features: Features, labels: Tensor) -> dict[str, Tensor]:
-        weights: LossRecipe = self.recipe.loss
-        global_, local = trihard(
-            features.global_, features.stripes, labels, weights.margin_global, weights.margin_local
-        )
-        return {
-            "identity": weights.identity * identity_loss(self.head(features.raw), labels, weights.label_smoothing),
-            "trihard_global": weights.trihard_global * global_,
-            "trihard_local": weights.trihard_local * local,
-        }
-
-    def _teacher_losses(self, features: Features, teacher: Tensor, bank: Tensor) -> dict[str, Tensor]:
-        weights: LossRecipe = self.recipe.loss
-        taught = torch.isfinite(teacher).all(dim=1)
-        student, stripes, teacher = features.global_[taught], features.stripes[taught], teacher[taught]
-        direct, pairs = distillation(student, teacher)
-        losses = {"teacher_direct": weights.teacher_direct * direct, "teacher_pairs": weights.teacher_pairs * pairs}
-        # The other two cost time, so they are computed where they count.
-        if weights.teacher_ranks:
-            ranks = rank_distillation(student, teacher, bank, weights.ranks_temperature)
-            losses["teacher_ranks"] = weights.teacher_ranks * ranks
-        if weights.teacher_aligned:
-            losses["teacher_aligned"] = weights.teacher_aligned * aligned_distillation(stripes, teacher)
-        return losses
-
-    def _set_rates(self) -> None:
-        settings = self.recipe.optimizer
-        warm = min(1.0, (self.seen + self.recipe.batch) / settings.warmup_pictures)
-        part = warm * 0.5 * (1 + math.cos(math.pi * min(1.0, self.seen / self.recipe.pictures)))
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["full_rate"] * part
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        # Young averages follow quickly, else the start weights would stay in them for long.
-        steps = self.seen / self.recipe.batch
-        decay = min(self.recipe.optimizer.ema, (1 + steps) / (10 + steps))
-        new = self.network.state_dict()
-        for name, old in self.averaged.state_dict().items():
-            if old.dtype.is_floating_point:
-                old.lerp_(new[name], 1 - decay)
-            else:
-                old.copy_(new[name])
-
-    def adopt(self, kept: dict[str, Any]) -> None:
-        """Start from another run's averaged weights; its classifier too where it knows as many people."""
-        weights = {name: value.to(self.network.state_dict()[name].dtype) for name, value in kept["averaged"].items()}
-        for network in (self.network, self.averaged):
-            network.load_state_dict(weights)
-        head = {name: value.to(self.head.state_dict()[name].dtype) for name, value in kept["head"].items()}
-        if head["classifier.weight"].shape == self.head.classifier.weight.shape:
-            self.head.load_state_dict(head)
-
-    def state(self) -> dict[str, Any]:
-        """All of it, for a checkpoint."""
-        return {
-            "seen": self.seen,
-            "recipe": self.recipe.model_dump_json(),
-            "network": self.network.state_dict(),
-            "head": self.head.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "sampler": self.sampler.state(),
-            "chance": self.chance.get_state(),
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Continue exactly where ``state`` was taken."""
-        if state["recipe"] != self.recipe.model_dump_json():
-            logger.warning("the recipe has changed since the checkpoint; going on with the new one")
-        self.seen = state["seen"]
-        self.network.load_state_dict(state["network"])
-        self.head.load_state_dict(state["head"])
-        self.averaged.load_state_dict(state["averaged"])
-        full_rates = [group["full_rate"] for group in self.optimizer.param_groups]
-        self.optimizer.load_state_dict(state["optimizer"])
-        for group, full_rate in zip(self.optimizer.param_groups, full_rates, strict=True):
-            group["full_rate"] = full_rate
-        self.sampler.restore(state["sampler"])
-        self.chance.set_state(state["chance"])
-
-
-def _make_optimizer(network: AlignedReIDNet, head: IdentityHead, recipe: Recipe) -> torch.optim.Optimizer:
-    settings = recipe.optimizer
-    backbone = list(network.backbone.parameters())
-    heads = [*network.global_head.parameters(), *network.local_head.parameters(), *head.parameters()]
-    groups = [
-        {"params": backbone, "full_rate": settings.backbone_rate},
-        {"params": heads, "full_rate": settings.head_rate},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.backbone_rate, weight_decay=settings.weight_decay)
-
-
-def save_checkpoint(trainer: Trainer, folder: Path) -> None:
-    """Write the state so that an interruption leaves the old checkpoint or the new one, never half of one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    young = folder / (CHECKPOINT + ".new")
-    torch.save(trainer.state(), young)
-    young.replace(folder / CHECKPOINT)
+    return start
 
 
 class StopRequest:
-    """Turns the first SIGTERM or Ctrl-C into a question that the loop asks, so that a checkpoint is written first."""
+    """A question that the loop asks after each step, so that a checkpoint is written before it ends.
 
-    def __init__(self) -> None:
-        self.asked = False
+    Args:
+        minutes: say yes after so long, counted from here; None never by itself.
+    """
+
+    def __init__(self, minutes: float | None = None) -> None:
+        self._asked = False
+        self._until = None if minutes is None else time.monotonic() + 60 * minutes
+
+    @property
+    def asked(self) -> bool:
+        """Whether the run should end now."""
+        return self._asked or (self._until is not None and time.monotonic() >= self._until)
 
     def listen(self) -> None:
-        """Take over the two signals; a second Ctrl-C ends at once."""
+        """Take over SIGTERM and Ctrl-C; a second one ends at once."""
         signal.signal(signal.SIGTERM, self._ask)
         signal.signal(signal.SIGINT, self._ask)
 
     def _ask(self, number: int, _frame: FrameType | None) -> None:
-        self.asked = True
+        self._asked = True
         signal.signal(number, signal.SIG_DFL)
 
 
-def run(recipe: Recipe, places: Places, checkpoint_minutes: float = 4.0, stop: StopRequest | None = None) -> Trainer:
+def run(
+    recipe: Recipe,
+    places: Places,
+    checkpoint_minutes: float = 4.0,
+    stop: StopRequest | None = None,
+    report: Callable[[Progress], None] | None = None,
+) -> Trainer:
     """Train to the end of the recipe, from the last checkpoint if there is one.
 
     Args:
@@ -271,74 +194,76 @@ def run(recipe: Recipe, places: Places, checkpoint_minutes: float = 4.0, stop: S
         places: where data and checkpoints are.
         checkpoint_minutes: how much work an interruption may cost.
         stop: asked after each step; None never stops.
+        report: told every 20 steps how the run goes; None writes that to the log.
     """
     stop = stop or StopRequest()
+    report = report or (lambda progress: logger.info("%s", progress.to_text()))
     sets = read_sets(recipe, places)
-    data = load_stage(recipe, places, sets, recipe.stages[0])
-    trainer = Trainer(recipe, data, places.start)
-    kept = places.out / CHECKPOINT
-    if kept.exists():
-        trainer.restore(torch.load(kept, map_location="cpu", weights_only=True))
-        logger.info("continuing after %d pictures", trainer.seen)
-    elif places.state is not None:
-        trainer.adopt(torch.load(places.state, map_location="cpu", weights_only=True))
-    while (stage := recipe.stage_at(trainer.seen)) is not None and not stop.asked:
-        data = load_stage(recipe, places, sets, stage)
+    before = _before(places)
+    stage = recipe.stage_at(before.seen)
+    data = load_stage(recipe, places, sets, stage or recipe.stages[-1])
+    trainer = Trainer(recipe, data, starter_of(recipe, places))
+    before.go_on(trainer)
+    while stage is not None and not stop.asked:
         logger.info("stage %s: %d pictures, %d people", stage, len(data.labels), data.classes)
         trainer.enter(stage)
-        _run_stage(trainer, data, stage, places.out, checkpoint_minutes, stop)
+        _run_stage(trainer, data, stage, places.out, checkpoint_minutes, stop, report)
+        following = recipe.stage_at(trainer.seen)
+        if following is not None and following is not stage:
+            data = load_stage(recipe, places, sets, following)
+        stage = following
     return trainer
 
 
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What there is to go on from: pictures seen, and what puts a trainer there."""
+
+    seen: int
+    go_on: Callable[[Trainer], None]
+
+
+def _before(places: Places) -> _Before:
+    checkpoint = places.out / CHECKPOINT
+    if checkpoint.exists():
+        state = load(checkpoint)
+        logger.info("continuing after %d pictures", state["seen"])
+        return _Before(state["seen"], lambda trainer: trainer.restore(state))
+    if places.resume is not None:
+        kept = load(places.resume)
+        logger.info("going on after %d pictures from %s", kept["seen"], places.resume)
+        return _Before(kept["seen"], lambda trainer: trainer.resume(kept))
+    if places.state is not None:
+        adopted = load(places.state)
+        return _Before(0, lambda trainer: trainer.adopt(adopted))
+    return _Before(0, lambda _trainer: None)
+
+
 def _run_stage(
-    trainer: Trainer, data: TrainingSet, stage: StageRecipe, out: Path, checkpoint_minutes: float, stop: StopRequest
+    trainer: Trainer,
+    data: TrainingSet,
+    stage: StageRecipe,
+    out: Path,
+    checkpoint_minutes: float,
+    stop: StopRequest,
+    report: Callable[[Progress], None],
 ) -> None:
     started, saved, begun = time.monotonic(), time.monotonic(), trainer.seen
-    sums: dict[str, float] = defaultdict(float)
+    sums: dict[str, Tensor] = {}
     steps = 0
     while trainer.recipe.stage_at(trainer.seen) is stage and not stop.asked:
         for name, value in trainer.step(data).items():
-            sums[name] += value
+            sums[name] = sums[name] + value if name in sums else value
         steps += 1
-        if steps % 20 == 0:
+        if steps % REPORT_STEPS == 0:
             rate = (trainer.seen - begun) / (time.monotonic() - started)
-            left = (trainer.recipe.pictures - trainer.seen) / rate / 60
-            shown = " ".join(f"{name} {value / 20:.3f}" for name, value in sums.items())
-            logger.info("%d pictures, %.1f/s, %.0f min left at this rate: %s", trainer.seen, rate, left, shown)
+            losses = {name: float(value) / REPORT_STEPS for name, value in sums.items()}
+            trainer.check(losses)
+            report(Progress(trainer.seen, trainer.recipe.pictures, rate, losses))
             sums.clear()
         if time.monotonic() - saved > checkpoint_minutes * 60:
+            trainer.check({name: float(value) for name, value in sums.items()})
             save_checkpoint(trainer, out)
             saved = time.monotonic()
+    trainer.check({name: float(value) for name, value in sums.items()})
     save_checkpoint(trainer, out)
-
-
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recipe", type=Path, required=True, help="TOML file, see reid_tracker/training/recipes")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds the sets")
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
-    parser.add_argument("--cache", type=Path, help="folder for decoded pictures (default: OUT/cache)")
-    parser.add_argument("--start", type=Path, help="published backbone weights to start from")
-    parser.add_argument("--teacher", type=Path, help="OpenVINO IR or ONNX embedder to learn from")
-    parser.add_argument("--state", type=Path, help="kept training state to go on from, e.g. engines/training/*.pt")
-    parser.add_argument("--threads", type=int, default=0, help="torch threads; 0 leaves the choice to torch")
-    options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    places = Places(
-        data=options.data,
-        out=options.out,
-        cache=options.cache or options.out / "cache",
-        start=options.start,
-        teacher=options.teacher,
-        state=options.state,
-    )
-    stop = StopRequest()
-    stop.listen()
-    run(read_recipe(options.recipe), places, stop=stop)
-
-
-if __name__ == "__main__":
-    main()

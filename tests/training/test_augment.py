@@ -59,3 +59,29 @@ def test_shift_moves_by_no_more_than_told():
     assert light.max() <= 8 + 4
     assert light.min() < 7
     assert light.max() > 9
+
+
+def test_a_body_crop_shows_a_band_of_the_height_and_all_of_the_width():
+    # Rows from -1 at the head to 1 at the foot; columns carry the mirror image of that in another channel.
+    rows = torch.linspace(-1, 1, 64)[:, None].expand(64, 16)
+    columns = torch.linspace(-1, 1, 16)[None].expand(64, 16)
+    x = torch.stack([rows, columns, rows]).expand(200, 3, 64, 16).contiguous()
+    cut = augment(x, OFF.model_copy(update={"body_crop": 1.0, "body_least": 0.5}), torch.Generator().manual_seed(0))
+    top, bottom = cut[:, 0, 0, 8], cut[:, 0, -1, 8]
+    kept = (bottom - top) / 2
+    assert kept.min() > 0.45
+    assert kept.max() <= 1.01
+    assert abs(float(kept.mean()) - 0.75) < 0.04
+    assert abs(float(((top + bottom) / 2).mean())) < 0.08  # from head to foot alike
+    torch.testing.assert_close(cut[:, 1, 32], x[:, 1, 32], atol=1e-3, rtol=0)
+
+
+def test_blur_keeps_the_light_and_takes_the_detail():
+    found = once(OFF.model_copy(update={"blur": 1.0, "blur_most": 0.1}))
+    torch.testing.assert_close(found.mean(dim=(2, 3)), pictures().mean(dim=(2, 3)), atol=0.1, rtol=0)
+    detail = found.diff(dim=2).abs().mean(dim=(1, 2, 3)) + found.diff(dim=3).abs().mean(dim=(1, 2, 3))
+    before = pictures().diff(dim=2).abs().mean(dim=(1, 2, 3)) + pictures().diff(dim=3).abs().mean(dim=(1, 2, 3))
+    assert (detail < 1.01 * before).all()
+    assert float((detail < 0.9 * before).float().mean()) > 0.5
+    untouched = once(OFF.model_copy(update={"blur": 0.001}))
+    assert float((untouched - pictures()).abs().amax(dim=(1, 2, 3)).lt(1e-4).float().mean()) > 0.9

@@ -9,11 +9,15 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 
 from reid_tracker.training.losses import (  # noqa: E402
     aligned_distance,
+    aligned_distance_all,
     aligned_distillation,
+    centre_loss,
+    circle_loss,
     distillation,
     euclidean,
     hard_pairs,
     identity_loss,
+    mutual_losses,
     rank_distillation,
     trihard,
 )
@@ -205,3 +209,89 @@ def test_aligned_distillation_sees_order_and_not_scale():
     assert float(aligned_distillation(alike, teacher)) < 0.1
     assert float(aligned_distillation(alike, units(8, 5, seed=7))) > 0.3
     assert float(aligned_distillation(alike[:2], teacher[:2])) == 0  # a correlation of one pair says nothing
+
+
+def test_all_pairs_by_one_product_are_the_pairs_one_by_one():
+    x, y = units(3, 8, 16), units(5, 8, 16, seed=1)
+    torch.testing.assert_close(aligned_distance_all(x, y), aligned_distance(x[:, None], y[None]), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("mined_by", ["global", "local", "both"])
+def test_each_branch_is_trained_on_the_pairs_that_its_miner_finds(mined_by):
+    vectors, stripes, labels = units(6, 8), units(6, 4, 8, seed=1), torch.tensor([0, 0, 0, 1, 1, 1])
+    of_global, of_local = euclidean(vectors, vectors), aligned_distance_all(stripes, stripes)
+    found = trihard(vectors, stripes, labels, 0.3, 0.1, mined_by)
+    for which, (distances, margin) in enumerate([(of_global, 0.3), (of_local, 0.1)]):
+        own = {"global": of_global, "local": of_local, "both": distances}[mined_by]
+        positives, negatives, _ = hard_pairs(own, labels)
+        rows = torch.arange(6)
+        over = (distances[rows, positives] - distances[rows, negatives] + margin).clamp(min=0)
+        assert float(found[which]) == pytest.approx(float(over.mean()), abs=1e-5)
+
+
+def test_centre_loss_pulls_towards_the_own_centre():
+    vectors, centres = units(4, 8), units(2, 8, seed=1)
+    labels = torch.tensor([0, 1, 1, 0])
+    expected = 0.5 * (vectors - centres[labels]).square().sum(dim=1).mean()
+    assert float(centre_loss(vectors, centres, labels)) == pytest.approx(float(expected))
+    assert float(centre_loss(centres[labels], centres, labels)) == 0
+
+
+def test_circle_loss_by_its_definition_and_without_any_pair():
+    vectors, labels = units(5, 8), torch.tensor([0, 0, 0, 1, 2])  # two people have no second picture
+    cosines = (vectors @ vectors.T).tolist()
+    total = 0.0
+    for row in range(3):
+        near = sum(
+            math.exp(-4 * max(0, 1.25 - cosines[row][other]) * (cosines[row][other] - 0.75))
+            for other in range(3)
+            if other != row
+        )
+        far = sum(math.exp(4 * max(0, cosines[row][other] + 0.25) * (cosines[row][other] - 0.25)) for other in (3, 4))
+        total += math.log(1 + near * far) / 3
+    assert float(circle_loss(vectors, labels, 0.25, 4.0)) == pytest.approx(total, rel=1e-4)
+    alone = units(3, 8).requires_grad_()
+    lost = circle_loss(alone, torch.tensor([0, 1, 2]), 0.25, 64.0)
+    lost.backward()
+    assert float(lost.detach()) == 0
+    assert torch.isfinite(alone.grad).all()
+
+
+def test_mutual_losses_follow_the_partner_and_leave_it_alone():
+    logits, other = torch.randn(4, 6, requires_grad=True), torch.randn(4, 6, requires_grad=True)
+    vectors, others = units(4, 8).requires_grad_(), units(4, 5, seed=1).requires_grad_()
+    classes, metric = mutual_losses(logits, vectors, other, others)
+    p, q = other.softmax(dim=1), logits.softmax(dim=1)
+    assert float(classes.detach()) == pytest.approx(float((p * (p / q).log()).sum().detach() / 4), abs=1e-5)
+    apart = euclidean(vectors, vectors) - euclidean(others, others)
+    assert float(metric.detach()) == pytest.approx(float(apart.square().mean().detach()), abs=1e-6)
+    (classes + metric).backward()
+    assert other.grad is None
+    assert others.grad is None
+    assert logits.grad.abs().sum() > 0
+    assert vectors.grad.abs().sum() > 0
+    same = mutual_losses(other, others, other, others)
+    assert float(same[0].detach()) == pytest.approx(0, abs=1e-6)
+    assert float(same[1].detach()) == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_every_loss_is_finite_on_short_floats_and_equal_people(dtype):
+    # Two equal pictures: the distance whose root has an infinite slope.
+    vectors, stripes = units(4, 16), units(4, 8, 16, seed=1)
+    vectors[1], stripes[1] = vectors[0], stripes[0]
+    labels = torch.tensor([0, 0, 1, 1])
+    short, parts = vectors.to(dtype).requires_grad_(), stripes.to(dtype).requires_grad_()
+    losses = [
+        *trihard(short, parts, labels, 0.3, 0.1, "both"),
+        circle_loss(short, labels, 0.25, 64.0),
+        centre_loss(short, torch.zeros(2, 16), labels),
+        *mutual_losses(short, short, short, short),
+        aligned_distillation(parts, vectors),
+        rank_distillation(short, vectors, vectors, 0.07),
+    ]
+    total = torch.stack(losses).sum()
+    total.backward()
+    assert total.dtype == torch.float32
+    for value in (total.detach(), short.grad, parts.grad):
+        assert torch.isfinite(value).all()

@@ -199,3 +199,14 @@ def test_wrong_or_incomplete_start_weights_are_refused(tmp_path, monkeypatch):
     know(monkeypatch, file)
     with pytest.raises(ModelError, match=r"conv_head\.weight"):
         load_start_weights(backbone, "efficientnet_lite0", file)
+
+
+def test_lite2_is_as_wide_and_deep_as_published():
+    backbone, channels = make_backbone("efficientnet_lite2")
+    assert channels == 1280
+    assert len(backbone.blocks) == 21
+    assert sum(value.numel() for value in backbone.state_dict().values()) == 4_869_232
+    backbone.eval()
+    assert backbone(torch.zeros(1, 3, 64, 32)).shape == (1, 1280, 2, 1)
+    backbone.set_last_stride(1)
+    assert backbone(torch.zeros(1, 3, 64, 32)).shape == (1, 1280, 4, 2)

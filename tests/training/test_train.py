@@ -1,5 +1,6 @@
 """A short run on made-up people: it continues exactly, exports, and says plainly what is wrong with a recipe."""
 
+import json
 from pathlib import Path
 
 import cv2
@@ -8,11 +9,16 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 
-from reid_tracker.errors import ConfigError, ModelError  # noqa: E402
+from reid_tracker.errors import ConfigError, InputError, ModelError  # noqa: E402
 from reid_tracker.training import export as exporting  # noqa: E402
+from reid_tracker.training.backbones import make_backbone  # noqa: E402
+from reid_tracker.training.checkpoints import CHECKPOINT, keep_state, save_checkpoint  # noqa: E402
+from reid_tracker.training.feed import Feed  # noqa: E402
 from reid_tracker.training.network import AlignedReIDNet  # noqa: E402
+from reid_tracker.training.pack import PackedSet, write_pack  # noqa: E402
 from reid_tracker.training.recipe import Recipe, read_recipe  # noqa: E402
-from reid_tracker.training.train import CHECKPOINT, Places, Trainer, load_stage, read_sets, run, save_checkpoint  # noqa: E402
+from reid_tracker.training.train import Places, StopRequest, load_stage, read_sets, run  # noqa: E402
+from reid_tracker.training.trainer import Trainer  # noqa: E402
 
 RECIPES = Path(__file__).parents[2] / "reid_tracker" / "training" / "recipes"
 BATCH = 6
@@ -82,7 +88,7 @@ def test_a_few_steps_lower_the_loss(people, tmp_path):
     data = load_stage(changed, where, read_sets(changed, where), changed.stages[0])
     trainer = Trainer(changed, data, None)
     trainer.enter(changed.stages[0])
-    losses = [trainer.step(data)["identity"] for _ in range(24)]
+    losses = [float(trainer.step(data)["identity"]) for _ in range(24)]
     assert np.mean(losses[-6:]) < np.mean(losses[:6])
 
 
@@ -114,7 +120,7 @@ def test_exports_what_the_network_says(people, tmp_path):
 def test_kept_state_goes_on_and_is_small(people, tmp_path):
     run(recipe(), places(people, tmp_path))
     kept = tmp_path / "kept.fp16.pt"
-    exporting.keep_state(tmp_path / CHECKPOINT, kept)
+    keep_state(tmp_path / CHECKPOINT, kept)
     assert kept.stat().st_size < 12e6
     full, half = exporting.load_trained(tmp_path / CHECKPOINT), exporting.load_trained(kept)
     crops = np.random.default_rng(0).integers(0, 256, (4, 96, 48, 3), dtype=np.uint8)
@@ -164,3 +170,120 @@ def test_wrong_recipes_are_refused_with_file_and_key(tmp_path, text, message):
 def test_teacher_is_asked_for_where_the_recipe_needs_one(people, tmp_path):
     with pytest.raises(ConfigError, match="--teacher"):
         run(recipe(loss={"teacher_direct": 1.0}), places(people, tmp_path))
+
+
+def test_missing_pictures_are_named(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        run(recipe(), Places(tmp_path / "nowhere", tmp_path, tmp_path))
+
+
+class StopAfter(StopRequest):
+    """Says stop after a number of steps, as a time limit does."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.left = steps
+
+    @property
+    def asked(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def test_a_time_box_of_nothing_stops_before_the_first_step_and_leaves_no_half_checkpoint(people, tmp_path):
+    trainer = run(recipe(), places(people, tmp_path), stop=StopRequest(minutes=0))
+    assert trainer.seen == 0
+    assert not list(tmp_path.glob("*.new"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("partner", ["", "efficientnet_lite0"])
+def test_pieces_end_in_the_bits_of_one_run_from_a_pack(people, tmp_path, partner):
+    """The path that an accelerator takes, on the CPU: a pack, pictures kept on the device, pieces, mutual learning."""
+    pack = tmp_path / "tiny.pack"
+    small = recipe(
+        partner=partner,
+        compute={"device": "auto"},
+        stages=[{"pictures": 2 * BATCH, "size_hw": [32, 32]}, {"pictures": BATCH, "size_hw": [64, 32]}],
+        augment={"body_crop": 0.5, "blur": 0.5},
+        loss={"teacher_direct": 1, "teacher_ranks": 1, "teacher_aligned": 1, "circle": 0.1, "mined_by": "both"},
+    )
+    sets = read_sets(small, places(people, tmp_path))
+    told = np.random.default_rng(0).standard_normal((20, 256)).astype(np.float32)
+    told /= np.linalg.norm(told, axis=1, keepdims=True)
+    start, _ = make_backbone("efficientnet_lite0")
+    write_pack(pack, [PackedSet(sets[0], told)], (64, 32), {"efficientnet_lite0": start}, 10**8)
+
+    def packed(out: str) -> Places:
+        return Places(tmp_path / "not there", tmp_path / out, tmp_path / "not there", pack=pack)
+
+    whole = run(small, packed("whole"))
+    for _ in range(3):
+        pieces = run(small, packed("pieces"), stop=StopAfter(2))
+    assert pieces.seen == whole.seen == 3 * BATCH
+    progress = json.loads((tmp_path / "pieces" / "progress.json").read_text())
+    assert progress == {"seen": 3 * BATCH, "pictures": 3 * BATCH, "finished": True}
+    for one, other in zip(pieces.learners, whole.learners, strict=True):
+        for name, value in other.averaged.state_dict().items():
+            assert torch.equal(one.averaged.state_dict()[name], value), name
+    if not partner:
+        return
+    first, second = (learner.network.global_head.weight for learner in whole.learners)
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.slow
+def test_a_small_state_goes_on_in_the_middle(people, tmp_path):
+    first = run(recipe(), places(people, tmp_path / "a"), stop=StopAfter(3))
+    keep_state(tmp_path / "a" / CHECKPOINT, tmp_path / "state.pt")
+    assert (tmp_path / "state.pt").stat().st_size < 15e6
+    there = Places(people, tmp_path / "b", tmp_path / "a" / "cache", resume=tmp_path / "state.pt")
+    second = run(recipe(), there, stop=StopAfter(0))
+    assert second.seen == first.seen
+    assert second.sampler.state() == first.sampler.state()
+    assert torch.equal(second.chance.get_state(), first.chance.get_state())
+    apart = second.network.global_head.weight - first.averaged.global_head.weight
+    assert apart.abs().max() < 1e-3
+    third = run(recipe(), there)
+    assert third.seen == recipe().pictures
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_step_in_every_precision_is_finite_and_moves_the_weights(people, tmp_path, precision):
+    short = recipe(stages=[{"pictures": BATCH, "size_hw": [32, 32]}], compute={"precision": precision})
+    where = places(people, tmp_path)
+    data = load_stage(short, where, read_sets(short, where), short.stages[0])
+    trainer = Trainer(short, data, None)
+    trainer.enter(short.stages[0])
+    before = trainer.network.local_head.weight.detach().clone()
+    losses = {name: float(value) for name, value in trainer.step(data).items()}
+    trainer.check(losses)
+    assert trainer.network.local_head.weight.dtype == torch.float32
+    if precision != "fp16":  # whose first steps may be skipped while the scale of the loss is found
+        assert not torch.equal(trainer.network.local_head.weight, before)
+
+
+@pytest.mark.slow
+def test_a_run_that_diverges_says_so_before_it_writes(people, tmp_path):
+    short = recipe(
+        stages=[{"pictures": 30 * BATCH, "size_hw": [32, 32]}], loss={"identity": 1e38, "trihard_global": 1e38}
+    )
+    with pytest.raises(ModelError, match="not a number"):
+        run(short, places(people, tmp_path))
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+def test_an_accelerator_that_is_not_there_is_named(people, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(ConfigError, match="cuda"):
+        run(recipe(compute={"device": "cuda"}), places(people, tmp_path))
+
+
+def test_pictures_on_the_device_are_the_pictures_in_the_files(people, tmp_path):
+    where = places(people, tmp_path)
+    data = load_stage(recipe(), where, read_sets(recipe(), where), recipe().stages[0])
+    picks = np.array([3, 0, 19, 3])
+    kept, streamed = (Feed(data, torch.device("cpu"), resident).batch(picks) for resident in (True, False))
+    assert torch.equal(kept.pixels, streamed.pixels)
+    assert kept.labels.tolist() == streamed.labels.tolist() == data.labels[picks].tolist()
