@@ -3,14 +3,16 @@
     python -m benchmarks.tracking.public_detections
 
 TUD-Stadtmitte, TUD-Campus and PETS09-S2L1 with the Faster R-CNN detections that SORT published; one default
-configuration for all three. The file holds scores from 0.5 on; 0.6 splits confident from weak boxes, which is also
-the peers' default. Peers run in the environment whose Python $REID_TRACKER_PEERS names, with their defaults and with
-the best of several configurations chosen in hindsight per sequence.
+configuration for all three. Score levels are those that ``track --detections`` takes from a file's own scores; beside
+them stands what other levels would give. Peers run in the environment whose Python $REID_TRACKER_PEERS names, with
+their defaults and with the best of several configurations chosen in hindsight per sequence.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+
+import numpy as np
 
 from benchmarks.tracking.common import (
     Scene,
@@ -26,8 +28,11 @@ from benchmarks.tracking.common import (
 )
 from benchmarks.tracking.peers import PUBLIC
 from reid_tracker.config import TrackingConfig
+from reid_tracker.detection.mot_file import TOP_SHARE, levels_of
+from reid_tracker.evaluation import Scores
 
-LEVELS = (0.5, 0.6)
+SHARES = (0.05, 0.1, 0.2, 0.3, 0.4)  # of the scale of the scores: confident from there on
+QUANTILES = (0.02, 0.05, 0.1, 0.15, 0.25)  # of the boxes, the other way to choose the level
 # name, folder under the measuring material, frames, frames a second, (width, height)
 SEQUENCES = (
     ("TUD-Stadtmitte", "mot15_gt_det/TUD-Stadtmitte", 179, 25.0, (640, 480)),
@@ -59,12 +64,28 @@ def main() -> None:
     results = {}
     for scene in scenes(shared):
         frames = range(len(scene.detections))
-        tracks, _ = track(scene, TrackingConfig(), LEVELS)
+        scores = np.concatenate([found.scores for found in scene.detections])
+        levels = levels_of([scores])
+        tracks, _ = track(scene, TrackingConfig(), levels)
         rows = [("ours", score(scene.truth, tracks, frames))]
         rows += best_and_default(scene.truth, run_peers(scene, PUBLIC), frames)
         print(f"{scene.name}\n{table(rows)}\n")
-        results[scene.name] = dict(rows)
-    write_json("tracking_public_detections", {"score_levels": LEVELS, "sequences": results})
+        others = by_level(scene, scores)
+        print(f"ours by level\n{table(list(others.items()))}\n")
+        results[scene.name] = {"score_levels": levels, "rows": dict(rows), "ours by level": others}
+    write_json("tracking_public_detections", {"sequences": results})
+
+
+def by_level(scene: Scene, scores: np.ndarray) -> dict[str, Scores]:
+    """Ours with other ways to choose the confident level: does the result hang on the one chosen?"""
+    lowest, top = float(scores.min()), float(np.quantile(scores, 1 - TOP_SHARE))
+    chosen = {f"{share:.0%} of the scale": lowest + share * (top - lowest) for share in SHARES}
+    chosen |= {f"quantile {share:.0%}": float(np.quantile(scores, share)) for share in QUANTILES}
+    frames = range(len(scene.detections))
+    return {
+        f"{name}: {level:.2f}": score(scene.truth, track(scene, TrackingConfig(), (lowest, level))[0], frames)
+        for name, level in chosen.items()
+    }
 
 
 if __name__ == "__main__":

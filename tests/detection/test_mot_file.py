@@ -100,10 +100,12 @@ def test_camera_without_a_file_goes_to_the_other_detector(tmp_path: Path) -> Non
 
 
 def test_all_boxes_may_continue_a_track_and_the_better_ones_begin_one(tmp_path: Path) -> None:
-    lines = "".join(f"1,-1,{10 * index},1,3,4,{0.5 + index / 200}\n" for index in range(100))
-    weak, confident = MotFileDetector({"door": written(tmp_path, lines)}).score_levels
-    assert weak == pytest.approx(0.5)
-    assert confident == pytest.approx(0.5 + 0.25 * 99 / 200)
+    """A fifth of the way up the scale, wherever on it most boxes lie: published ones crowd at its upper end."""
+    for power in (1, 0.1):
+        lines = "".join(f"1,-1,{10 * at},1,3,4,{0.5 + (at / 100) ** power / 2}\n" for at in range(101))
+        weak, confident = MotFileDetector({"door": written(tmp_path, lines)}).score_levels
+        assert weak == pytest.approx(0.5)
+        assert confident == pytest.approx(0.5 + 0.2 * 0.9**power / 2, abs=1e-3)
     assert MotFileDetector({}, score_levels=(0.1, 0.2)).score_levels == (0.1, 0.2)
 
 
