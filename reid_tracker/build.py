@@ -24,11 +24,19 @@ from reid_tracker.tracking import PersonTracker
 _UNSTATED_LEVELS = (0.0, 0.5)
 
 
-def build_pipeline(config: Config, detection_files: Mapping[str, Path] | None = None) -> Pipeline:
+def build_pipeline(
+    config: Config,
+    detection_files: Mapping[str, Path] | None = None,
+    detector: Detector | None = None,
+    embedder: Embedder | None = None,
+    first_tracklet: int = 1,
+) -> Pipeline:
     """The pipeline that ``config`` describes.
 
     Args:
         detection_files: camera id -> MOT file whose detections stand in for the detector.
+        detector, embedder: in place of the configuration's, whose networks are then not loaded.
+        first_tracklet: number of the first tracklet, above those of an earlier run that is remembered.
 
     Raises:
         ConfigError: a part or model of that name does not exist.
@@ -38,16 +46,16 @@ def build_pipeline(config: Config, detection_files: Mapping[str, Path] | None = 
         from reid_tracker.compilation import prepare_engines  # needs onnx, which is not installed by default
 
         prepare_engines(config)
-    detector = _build_detector(config, detection_files or {})
-    next_tracklet = IdAllocator()
+    finder = _build_detector(config, detection_files or {}, detector)
+    next_tracklet = IdAllocator(first_tracklet)
 
     def new_tracker(camera_id: str) -> PersonTracker:
-        levels_of = getattr(detector, "score_levels_of", lambda _camera: _UNSTATED_LEVELS)
+        levels_of = getattr(finder, "score_levels_of", lambda _camera: _UNSTATED_LEVELS)
         return PersonTracker(camera_id, config.tracking, levels_of(camera_id), next_tracklet)
 
     return Pipeline(
-        detector,
-        _build_embedder(config),
+        finder,
+        embedder or _build_embedder(config),
         new_tracker,
         CrossCameraAssociator(config.association, config.cameras),
         keep_images=config.output.video or config.output.report or config.output.save_crops,
@@ -71,14 +79,16 @@ def model_facts(config: Config, pipeline: Pipeline) -> dict[str, ModelFacts]:
     return facts
 
 
-def _build_detector(config: Config, files: Mapping[str, Path]) -> Detector:
+def _build_detector(config: Config, files: Mapping[str, Path], given: Detector | None) -> Detector:
     for camera in files:
         if config.cameras and camera not in [entry.id for entry in config.cameras]:
             raise ConfigError(f"detections for {camera!r}, which is no camera")
     if files and all(camera.id in files for camera in config.cameras):
         return MotFileDetector(files)
     network: Detector
-    if config.detection.model in registered_names("detectors"):
+    if given is not None:
+        network = given
+    elif config.detection.model in registered_names("detectors"):
         network = find_part("detectors", config.detection.model)(config)
     else:
         network = open_detector(config.detection, config.runtime)

@@ -41,11 +41,18 @@ class Pipeline:
         self._keep_images = keep_images
 
     @classmethod
-    def from_config(cls, config: Config | None = None) -> Pipeline:
-        """The pipeline that a configuration describes; the defaults where none is given."""
+    def from_config(
+        cls, config: Config | None = None, detector: Detector | None = None, embedder: Embedder | None = None
+    ) -> Pipeline:
+        """The pipeline that a configuration describes; the defaults where none is given.
+
+        Args:
+            detector, embedder: parts of one's own in place of the configuration's, which are then not loaded. A
+                detector may say with ``score_levels_of(camera_id)`` which of its scores continue and begin tracks.
+        """
         from reid_tracker.build import build_pipeline  # the parts know their runtimes; this file does not
 
-        return build_pipeline(config or Config())
+        return build_pipeline(config or Config(), detector=detector, embedder=embedder)
 
     def step(self, frames: Sequence[Frame]) -> list[TrackedFrame]:
         """Take the frames of one moment, at most one a camera, and say who is in them, in the same order."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pytest
 
+from reid_tracker.config import Config
+from reid_tracker.errors import ConfigError
 from reid_tracker.pipeline import Pipeline
 from reid_tracker.types import (
     Appearance,
@@ -147,3 +150,14 @@ def test_a_stopped_run_still_finishes() -> None:
 
 def test_a_run_without_frames_yields_nothing() -> None:
     assert list(pipeline(Recorder()).run([Recording("door", [])])) == []
+
+
+def test_own_parts_are_used_and_those_of_the_configuration_are_not_loaded() -> None:
+    """The configuration names files that do not exist: loading them would fail."""
+    parts = Recorder()
+    config = Config().with_values({"detection.model": "absent.onnx", "embedding.model": "absent.onnx"})
+    pipeline = Pipeline.from_config(config, detector=parts.detector, embedder=parts.embedder)
+    pipeline.step([frame("door", 0, 0.0)])
+    assert parts.calls == [("detect", ["door"]), ("embed", [True])]
+    with pytest.raises(ConfigError, match=r"absent\.onnx"):
+        Pipeline.from_config(config, embedder=parts.embedder)
