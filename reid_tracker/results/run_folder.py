@@ -31,6 +31,7 @@ from reid_tracker.results.facts import (
 from reid_tracker.results.files import make_folder, output_error, part_name, try_all, write_atomically
 from reid_tracker.results.identities import IDENTITIES_FILE, IdentitySummary
 from reid_tracker.results.jsonl import TRACKS_FILE, JsonLinesSink
+from reid_tracker.results.lock import FolderLock
 from reid_tracker.results.looks import LOOKS_FILE, LooksSink
 from reid_tracker.results.mot import write_mot_of_run
 from reid_tracker.results.report import REPORT_FILE, ReportSink
@@ -120,7 +121,7 @@ class RunFolder:
         overwrite: replace the results of an earlier run in ``out``.
 
     Raises:
-        ConfigError: the folder holds results and ``overwrite`` is off.
+        ConfigError: another run is writing to the folder, or it holds results and ``overwrite`` is off.
         OutputError: the folder cannot be created or written.
     """
 
@@ -135,14 +136,16 @@ class RunFolder:
         self._closed = False
 
         make_folder(self.path)
-        claim_folder(self.path, overwrite)
-        _write_reserve(self.path / RESERVE_FILE)
-        self._write_run("running")
+        self._lock = FolderLock(self.path)
         self._sinks: list[Sink] = []
         try:
+            claim_folder(self.path, overwrite)
+            _write_reserve(self.path / RESERVE_FILE)
+            self._write_run("running")
             self._open_sinks()
         except BaseException:
             self._close_sinks()
+            self._lock.release()
             raise
 
     @property
@@ -200,7 +203,10 @@ class RunFolder:
             raise
         finally:
             (self.path / RESERVE_FILE).unlink(missing_ok=True)
-            self._write_run(self._status())
+            try:
+                self._write_run(self._status())
+            finally:
+                self._lock.release()
 
     def __enter__(self) -> Self:
         return self

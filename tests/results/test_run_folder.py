@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,6 +112,30 @@ def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path, run: list[Tra
     with pytest.raises(ConfigError, match=r"out: holds the results of another run \(run\.json\); give --overwrite"):
         RunFolder(out, Config(), FACTS)
     assert {name: (out / name).read_bytes() for name in files_in(out)} == before
+
+
+def test_two_runs_at_once_in_one_folder_are_refused(tmp_path: Path, run: list[TrackedFrame]) -> None:
+    """Also with --overwrite: the second would remove what the first is writing. It is free when the first has ended."""
+    out = tmp_path / "out"
+    with RunFolder(out, Config(), FACTS) as first:
+        first.write(run[0])
+        with pytest.raises(ConfigError, match=rf"out: another run \(process {os.getpid()}\) is writing here"):
+            RunFolder(out, Config(), FACTS, overwrite=True)
+        first.write(run[1])
+    assert len(list(read_tracks(out))) == 2
+    assert ".lock" not in files_in(out)
+    write_run(out, run, overwrite=True)
+
+
+def test_folder_of_a_run_that_was_killed_is_free(tmp_path: Path, run: list[TrackedFrame]) -> None:
+    out = tmp_path / "out"
+    script = (
+        "import os, sys; from reid_tracker.config import Config; from reid_tracker.results import RunFolder\n"
+        "folder = RunFolder(sys.argv[1], Config()); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(out)], check=False).returncode == -9
+    assert (out / ".lock").is_file()
+    write_run(out, run, overwrite=True)
 
 
 def test_overwriting_removes_what_a_run_wrote_and_nothing_else(tmp_path: Path, run: list[TrackedFrame]) -> None:
