@@ -72,8 +72,8 @@ class Learner:
         for network in (self.network, self.averaged):
             set_last_stride(network, stage.last_stride)
         self.network.train()
-        self.network.backbone.freeze(stage.frozen_blocks)  # type: ignore[operator]  # nn.Module hides it
-        self.network.backbone.fix_statistics(stage.fixed_statistics)  # type: ignore[operator]
+        self.network.backbone.freeze(stage.frozen_blocks)
+        self.network.backbone.fix_statistics(stage.fixed_statistics)
 
     def answer(self, x: Tensor) -> Answer:
         """Features and classification of pictures (B, 3, H, W), computed in the recipe's precision."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reid_tracker.training.backbones import EfficientNetLite, make_backbone
+from reid_tracker.training.backbones import make_backbone
 
 GLOBAL_SIZE = 256
 STRIPES = 8
@@ -80,10 +80,7 @@ def set_last_stride(network: AlignedReIDNet, last_stride: int) -> None:
     A 128 x 64 picture at last stride 1 gives the same 8 x 4 map as a 256 x 128 one at last stride 2, so that both
     branches can learn on small pictures first.
     """
-    backbone = network.backbone
-    if not isinstance(backbone, EfficientNetLite):
-        raise TypeError(f"{type(backbone).__name__} cannot change its last stride")
-    backbone.set_last_stride(last_stride)
+    network.backbone.set_last_stride(last_stride)
 
 
 class PixelNetwork(nn.Module):

@@ -1,6 +1,9 @@
 """The network: one meaning of its outputs, the published weights' padding, what freezing and strides change."""
 
+import dataclasses
 import hashlib
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -9,12 +12,8 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 
 from reid_tracker.errors import ConfigError, ModelError  # noqa: E402
 from reid_tracker.training import backbones  # noqa: E402
-from reid_tracker.training.backbones import (  # noqa: E402
-    SameConv2d,
-    convolve_and_normalize,
-    load_start_weights,
-    make_backbone,
-)
+from reid_tracker.training.backbones import load_start_weights, make_backbone  # noqa: E402
+from reid_tracker.training.efficientnet_lite import SameConv2d, convolve_and_normalize  # noqa: E402
 from reid_tracker.training.export import fold_batchnorm  # noqa: E402
 from reid_tracker.training.network import AlignedReIDNet, PixelNetwork, pixels_to_input, set_last_stride  # noqa: E402
 
@@ -173,7 +172,7 @@ def published(backbone, drop=""):
 def know(monkeypatch, file):
     kind = backbones.BACKBONES["efficientnet_lite0"]
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    changed = backbones.BackboneKind(kind.make, kind.channels, digest, kind.start_where)
+    changed = dataclasses.replace(kind, start_sha256=(digest,))
     monkeypatch.setitem(backbones.BACKBONES, "efficientnet_lite0", changed)
 
 
@@ -210,3 +209,109 @@ def test_lite2_is_as_wide_and_deep_as_published():
     assert backbone(torch.zeros(1, 3, 64, 32)).shape == (1, 1280, 2, 1)
     backbone.set_last_stride(1)
     assert backbone(torch.zeros(1, 3, 64, 32)).shape == (1, 1280, 4, 2)
+
+
+KINDS = [
+    # name, channels, stride of the map at last stride 2, parameters of the published network without its classifier
+    ("mobilenet_v2", 1280, 32, 2_223_872),
+    ("osnet_x1_0", 512, 16, 1_905_828),  # torchreid's 2,193,616 less its fc (263,680) and thrice the shared gates
+    ("resnet18", 512, 32, 11_176_512),
+    ("resnet50", 2048, 32, 23_508_032),
+]
+
+
+@pytest.mark.parametrize(("name", "channels", "stride", "parameters"), KINDS)
+def test_backbones_are_the_published_ones_in_size_and_stride(name, channels, stride, parameters):
+    backbone, found = make_backbone(name)
+    assert found == channels
+    assert sum(parameter.numel() for parameter in backbone.parameters()) == parameters
+    backbone.eval()
+    x = torch.zeros(1, 3, 64, 32)
+    with torch.no_grad():
+        assert backbone(x).shape == (1, channels, 64 // stride, 32 // stride)
+        backbone.set_last_stride(1)
+        assert backbone(x).shape == (1, channels, 128 // stride, 64 // stride)
+        assert make_backbone(name, 1)[0].eval()(x).shape == backbone(x).shape
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "osnet_x1_0", "resnet18", "resnet50"])
+def test_every_backbone_freezes_fixes_and_folds(name):
+    torch.manual_seed(0)
+    network = AlignedReIDNet(name).train()
+    network(torch.randn(4, 3, 64, 32))
+    network.backbone.freeze(2)
+    network.backbone.fix_statistics(True)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    network(torch.randn(2, 3, 64, 32)).raw.sum().backward()
+    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items() if "running" in key)
+    parameters = list(network.backbone.parameters())
+    assert parameters[0].grad is None
+    assert not parameters[0].requires_grad
+    assert parameters[-1].grad is not None
+    network.eval()
+    x = torch.randn(2, 3, 64, 32)
+    with torch.no_grad():
+        folded, whole = fold_batchnorm(network)(x), network(x)
+    torch.testing.assert_close(folded.global_, whole.global_, atol=1e-4, rtol=0)
+    torch.testing.assert_close(folded.stripes, whole.stripes, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "left_over"),
+    [("resnet18", "fc.weight"), ("mobilenet_v2", "classifier.1.bias"), ("osnet_x1_0", "fc.0.bias")],
+)
+def test_published_files_load_strictly_without_their_classifier(name, left_over, tmp_path, monkeypatch):
+    source, _ = make_backbone(name)
+    file = tmp_path / "weights.pth"
+    torch.save({**source.state_dict(), left_over: torch.zeros(3)}, file)
+    if backbones.BACKBONES[name].start_sha256:
+        with pytest.raises(ModelError, match="sha256"):
+            load_start_weights(source, name, file)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:8]
+    kind = dataclasses.replace(backbones.BACKBONES[name], start_sha256=(digest,))
+    monkeypatch.setitem(backbones.BACKBONES, name, kind)
+    target, _ = make_backbone(name)
+    load_start_weights(target, name, file)
+    assert all(torch.equal(value, target.state_dict()[key]) for key, value in source.state_dict().items())
+
+
+class FakeModel(torch.nn.Module):
+    """What timm hands out: features before pooling, and how many."""
+
+    num_features = 6
+
+    def __init__(self, flat: bool) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 6, 3, 4, 1)
+        self.flat = flat
+
+    def forward(self, x):
+        y = self.conv(x)
+        return y.flatten(2) if self.flat else y
+
+
+def test_any_of_timms_feature_extractors_can_be_named(monkeypatch):
+    asked = []
+
+    def create_model(name, **options):
+        if name == "unknown":
+            raise RuntimeError("Unknown model (unknown)")
+        asked.append((name, options))
+        return FakeModel(flat=name == "a_transformer")
+
+    monkeypatch.setitem(sys.modules, "timm", types.SimpleNamespace(create_model=create_model))
+    network = AlignedReIDNet("timm:a_net")
+    assert asked == [("a_net", {"pretrained": False, "num_classes": 0, "global_pool": ""})]
+    assert network(torch.zeros(2, 3, 32, 16)).stripes.shape == (2, 8, 128)
+    network.backbone.freeze(0)
+    with pytest.raises(ConfigError, match="frozen_blocks"):
+        network.backbone.freeze(2)
+    with pytest.raises(ConfigError, match="last stride"):
+        set_last_stride(network, 1)
+    with pytest.raises(ConfigError, match="unknown"):
+        make_backbone("timm:unknown")
+    with pytest.raises(ConfigError, match="map"):
+        AlignedReIDNet("timm:a_transformer")(torch.zeros(2, 3, 32, 16))
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(ConfigError, match="pip install timm"):
+        make_backbone("timm:a_net")
