@@ -43,6 +43,9 @@ _PAIRS = 512  # pairs remembered of each kind
 _TAIL_FROM, _NORMAL_98 = 100, 2.054  # pairs from which their tail is measured; a normal distribution's 98 % point
 _BESIDE = 4  # remembered people beside each passage that ends
 
+_ANY = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
+_Variances = tuple[tuple[float, float, float], tuple[float, float, float]]
+
 
 @dataclass(frozen=True, slots=True)
 class PassageLooks:
@@ -87,23 +90,49 @@ class Spread:
 
 
 class _Pairs:
-    """The last few hundred pairs of mean looks, with weights. Grows only to its limit."""
+    """The last few hundred pairs of mean looks, with weights. Grows only to its limit.
+
+    The product of a centred pair is that of the pair less the centre's with their sum: what is kept does not depend on
+    the centre, and measuring anew costs one matrix-vector product.
+    """
 
     def __init__(self) -> None:
-        self._kept: deque[tuple[FloatArray, FloatArray, float, float]] = deque(maxlen=_PAIRS)
+        self._sums: FloatArray = np.zeros((0, 0), np.float32)
+        self._products = np.zeros(_PAIRS)
+        self._variances = np.zeros((_PAIRS, 2, 3))
+        self._weights = np.zeros(_PAIRS)
+        self._added = 0
 
-    def add(self, first: FloatArray, second: FloatArray, variances: float, weight: float) -> None:
-        self._kept.append((first, second, variances, weight))
+    def __len__(self) -> int:
+        return min(self._added, _PAIRS)
 
-    def cosines(
-        self, centre: FloatArray, scale: float
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """(N,) products of the centred pairs, the products of their expected lengths, and their weights."""
-        if not self._kept:
-            return np.zeros(0), np.ones(0), np.zeros(0)
-        firsts, seconds, lengths, weights = zip(*self._kept, strict=True)
-        products = np.einsum("nd,nd->n", np.stack(firsts) - centre, np.stack(seconds) - centre)
-        return products.astype(np.float64) * scale**2, np.array(lengths), np.array(weights)
+    def add(self, first: FloatArray, second: FloatArray, variances: _Variances, weight: float) -> None:
+        """Keep a pair of (D,) means; the oldest makes room.
+
+        ``variances`` says for each what to add to the person's own: constant, passages' and looks' shares.
+        """
+        if self._added == 0:
+            self._sums = np.zeros((_PAIRS, len(first)), np.float32)
+        place = self._added % _PAIRS
+        self._sums[place] = first + second
+        self._products[place] = float(first @ second)
+        self._variances[place] = variances
+        self._weights[place] = weight
+        self._added += 1
+
+    def cosines(self, centre: FloatArray, scale: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(N,) products of the centred pairs, and their weights."""
+        count = len(self)
+        if count == 0:
+            return np.zeros(0), np.zeros(0)
+        shared = (self._sums[:count] @ centre).astype(np.float64)
+        products = self._products[:count] - shared + float(centre @ centre)
+        return products * scale**2, self._weights[:count]
+
+    def lengths(self, person: float, passage: float, look: float) -> NDArray[np.float64]:
+        """(N,) products of the squared lengths that the pairs are expected to have."""
+        lengths: NDArray[np.float64] = (person + self._variances[: len(self)] @ [1.0, passage, look]).prod(axis=1)
+        return lengths
 
 
 class AlignedScale:
@@ -195,9 +224,8 @@ class Calibration:
 
     def observe_strangers(self, first: PassageLooks, second: PassageLooks) -> None:
         """Two people who were in one camera at once."""
-        spread = self.spread_of(len(first.mean))
-        lengths = (spread.person + spread.of_passage(first.weight)) * (spread.person + spread.of_passage(second.weight))
-        self._strangers.add(first.mean, second.mean, lengths, 1.0)
+        variances = (0.0, 1.0, 1 / first.weight), (0.0, 1.0, 1 / second.weight)
+        self._strangers.add(first.mean, second.mean, variances, 1.0)
         self._spread = None
 
     def observe_crowd(
@@ -216,16 +244,14 @@ class Calibration:
             different: (K,) probability that each is somebody else; 0 leaves it out.
         """
         usable = np.flatnonzero(different > 0)
-        spread = self.spread_of(len(looks.mean))
-        own = spread.person + spread.of_passage(looks.weight)
         for row in usable[:: max(1, len(usable) // _BESIDE)]:
-            lengths = own * (spread.person + 1 / float(precisions[row]))
-            self._strangers.add(looks.mean, identities[row].copy(), lengths, float(different[row]))
+            variances = (0.0, 1.0, 1 / looks.weight), (1 / float(precisions[row]), 0.0, 0.0)
+            self._strangers.add(looks.mean, identities[row], variances, float(different[row]))
         self._spread = None
 
     def observe_link(self, passage: FloatArray, identity: FloatArray, probability: float) -> None:
         """Mean looks of a passage and of an identity that are one person with that probability."""
-        self._links.add(passage, identity, 1.0, probability)
+        self._links.add(passage, identity, _ANY, probability)
         self._spread = None
 
     def _measured(self, dimension: int) -> Spread:
@@ -234,26 +260,29 @@ class Calibration:
         left = 1 - 2 * float(centre @ mean) + float(centre @ centre)
         scale = 1 / np.sqrt(max(left, 1e-3))
 
-        cosines, lengths, weights = self._strangers.cosines(centre, scale)
+        cosines, weights = self._strangers.cosines(centre, scale)
         stranger = float(cosines @ weights) / (float(weights.sum()) + _STRANGER_WORTH)
         whole = max(1 - stranger, 0.05)
-        squares = (cosines - stranger) ** 2 / lengths
-        scatter = (float(squares @ weights) + _DIMENSIONS_WORTH / _DIMENSIONS) / (
-            float(weights.sum()) + _DIMENSIONS_WORTH
-        )
 
         look = (self._look_sum * scale**2 + _LOOK * whole * _LOOK_WORTH) / (self._look_count + _LOOK_WORTH)
         look = min(max(look, 0.02 * whole), 0.6 * whole)
 
-        agreements, _, beliefs = self._links.cosines(centre, scale)
+        agreements, beliefs = self._links.cosines(centre, scale)
         person = (float((agreements - stranger) @ beliefs) + _PERSON * whole * _PERSON_WORTH) / (
             float(beliefs.sum()) + _PERSON_WORTH
         )
         person = min(max(person, 0.1 * whole), 0.95 * whole - look)
+        passage = whole - person - look
+
+        lengths = self._strangers.lengths(person, passage, look)
+        squares = (cosines - stranger) ** 2 / lengths
+        scatter = (float(squares @ weights) + _DIMENSIONS_WORTH / _DIMENSIONS) / (
+            float(weights.sum()) + _DIMENSIONS_WORTH
+        )
         dimensions = 1 / scatter
         if len(cosines) >= _TAIL_FROM:
             # Strangers dressed alike are commoner than a normal distribution has them, and they are who gets confused:
             # where the tail is heavier than the variance says, the tail counts.
             tail = float(np.quantile((cosines - stranger) / np.sqrt(lengths), 0.98))
             dimensions = min(dimensions, (_NORMAL_98 / max(tail, 0.05)) ** 2)
-        return Spread(centre, float(scale), person, whole - person - look, look, stranger, dimensions)
+        return Spread(centre, float(scale), person, passage, look, stranger, dimensions)
