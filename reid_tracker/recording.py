@@ -13,7 +13,7 @@ from reid_tracker.config import CameraConfig, Config, load_config
 from reid_tracker.errors import ConfigError
 from reid_tracker.parts import Source
 from reid_tracker.results import CameraFacts, RunFacts, RunFolder
-from reid_tracker.sources import Problem, common_time_base, open_source
+from reid_tracker.sources import ImageSource, Problem, VideoSource, common_time_base, open_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,8 @@ def track_recording(
             tuple(_camera_facts(source, camera) for source, camera in zip(sources, config.cameras, strict=True)),
             model_facts(config, pipeline),
         )
-        folder = open_things.enter_context(RunFolder(out, config, facts, overwrite))
+        recordings = [source for source in sources if isinstance(source, VideoSource | ImageSource)]
+        folder = open_things.enter_context(RunFolder(out, config, facts, overwrite, recordings))
         total = _total_frames(sources)
         done = 0
         for tracked in pipeline.run(sources, stop_now):
@@ -108,6 +109,7 @@ def track_recording(
             progress(done, total)
         for source in sources:
             folder.note_undecodable(source.camera_id, _undecodable(source))
+        problems = tuple(line for source in sources for line in _problem_lines(source))  # before they are read again
         if stopped:
             folder.mark_interrupted()
     people = folder.summary.people()
@@ -119,7 +121,7 @@ def track_recording(
         frames=done,
         seconds=time.monotonic() - started,
         time_base=facts.time_base,
-        problems=tuple(line for source in sources for line in _problem_lines(source)),
+        problems=problems,
         interrupted=stopped,
         files=tuple(name for name in _WORTH_OPENING if (out / name).exists()),
     )

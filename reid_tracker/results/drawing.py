@@ -19,9 +19,14 @@ _Bgr = tuple[int, int, int]
 
 
 class Annotator:
-    """Draws the people of one camera, remembering each one's last steps. One per camera, not thread-safe."""
+    """Draws the people of one camera, remembering each one's last steps. One per camera, not thread-safe.
 
-    def __init__(self) -> None:
+    Args:
+        note: for the caption, after camera and time.
+    """
+
+    def __init__(self, note: str = "") -> None:
+        self._note = note
         # Where each tracklet's feet were lately: (time, x, y), seconds and pixels.
         self._trails: defaultdict[int, deque[tuple[float, float, float]]] = defaultdict(deque)
 
@@ -36,7 +41,8 @@ class Annotator:
             _draw_box(canvas, person, scale)
         for person in sorted(tracked.people, key=lambda person: person.box[3]):  # nearest (lowest) last, on top
             _draw_label(canvas, person, scale)
-        _draw_caption(canvas, f"{_ascii(tracked.camera_id)}  {_clock(tracked.time)}", scale)
+        caption = f"{_ascii(tracked.camera_id)}  {_clock(tracked.time)}  {self._note}".rstrip()
+        _draw_caption(canvas, caption, scale)
         return canvas
 
     def _remember(self, tracked: TrackedFrame) -> None:

@@ -6,7 +6,7 @@ import json
 import logging
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, Self
 from reid_tracker import __version__
 from reid_tracker.config import Config
 from reid_tracker.errors import ConfigError, ReidTrackerError
-from reid_tracker.parts import Sink, find_part
+from reid_tracker.parts import Sink, Source, find_part
 from reid_tracker.results.crops import CROPS_TABLE, CropsSink
 from reid_tracker.results.encoders import choose_codec
 from reid_tracker.results.facts import (
@@ -34,6 +34,7 @@ from reid_tracker.results.jsonl import TRACKS_FILE, JsonLinesSink
 from reid_tracker.results.lock import FolderLock
 from reid_tracker.results.looks import LOOKS_FILE, LooksSink
 from reid_tracker.results.mot import write_mot_of_run
+from reid_tracker.results.redraw import draw_recordings
 from reid_tracker.results.report import REPORT_FILE, ReportSink
 from reid_tracker.results.video import VideoSink
 from reid_tracker.types import TrackedFrame
@@ -119,15 +120,25 @@ class RunFolder:
         config: the effective configuration; its ``output`` table says what is written.
         facts: what is known of the run beforehand.
         overwrite: replace the results of an earlier run in ``out``.
+        recordings: cameras that can be read again; their videos are drawn when the run has ended, with the ids as known
+            then. Those of other cameras are drawn during the run, with the ids as given at the time.
 
     Raises:
         ConfigError: another run is writing to the folder, or it holds results and ``overwrite`` is off.
         OutputError: the folder cannot be created or written.
     """
 
-    def __init__(self, out: str | Path, config: Config, facts: RunFacts | None = None, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        out: str | Path,
+        config: Config,
+        facts: RunFacts | None = None,
+        overwrite: bool = False,
+        recordings: Sequence[Source] = (),
+    ) -> None:
         self.path = Path(out)
         self.config = config
+        self._recordings = {source.camera_id: source for source in recordings}
         self.facts = facts or RunFacts()
         self._progress = _Progress({camera.id: _CameraCount(camera) for camera in self.facts.cameras})
         self._summary = IdentitySummary()
@@ -196,6 +207,7 @@ class RunFolder:
                     self._close_sinks,
                     self._write_identities,
                     self._write_mot,
+                    self._draw_recordings,
                 ]
             )
         except ReidTrackerError as error:
@@ -235,8 +247,8 @@ class RunFolder:
         if output.save_crops:
             self._sinks.append(CropsSink(self.path / CROPS_FOLDER, output.crops_per_tracklet, cameras))
         if output.video:
-            rates = {camera.id: camera.fps for camera in self.facts.cameras}
-            self._sinks.append(VideoSink(self.path / VIDEO_FOLDER, choose_codec(output.video_codec), rates))
+            codec = choose_codec(output.video_codec)  # also asked where it is only needed at the end: told at once
+            self._sinks.append(VideoSink(self.path / VIDEO_FOLDER, codec, self._rates(), without=self._recordings))
         if output.report:
             self._sinks.append(ReportSink(self.path / REPORT_FILE, self._summary, self._run_value))
         for name in output.sinks:
@@ -258,6 +270,15 @@ class RunFolder:
         make_folder(final)
         identity_of = {record.tracklet: self._summary.identity_of(record) for record in self._summary.records.values()}
         write_mot_of_run(self.path / TRACKS_FILE, emitted, final, identity_of)
+
+    def _draw_recordings(self) -> None:
+        if self.config.output.video and self._recordings:
+            codec = choose_codec(self.config.output.video_codec)
+            recordings = list(self._recordings.values())
+            draw_recordings(self.path / TRACKS_FILE, self.path / VIDEO_FOLDER, codec, self._rates(), recordings)
+
+    def _rates(self) -> dict[str, float | None]:
+        return {camera.id: camera.fps for camera in self.facts.cameras}
 
     def _status(self) -> RunStatus:
         if self._failure:

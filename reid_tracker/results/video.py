@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,17 +24,29 @@ LONGEST_STILL_SECONDS = 5.0
 class VideoSink:
     """Writes ``<camera>.mp4`` or ``.webm`` for each camera whose frames carry pictures.
 
-    Ids are drawn as given at the time: a link that is found later shows from then on.
+    Ids are drawn as the frames have them. During a run these are the ids as given at the time, where a link that is
+    found later shows from then on; ``redraw`` writes recordings with the ids as known at the end.
 
     Args:
         folder: for the files; created with the first picture.
         codec: see encoders.
         fps: frames a second by camera, where known; otherwise the time between the first two frames counts.
+        note: of which ids these are, for the caption.
+        without: cameras of which no video is made.
     """
 
-    def __init__(self, folder: str | Path, codec: Codec, fps: Mapping[str, float | None] | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        codec: Codec,
+        fps: Mapping[str, float | None] | None = None,
+        note: str = "ids as given at the time",
+        without: Container[str] = (),
+    ) -> None:
         self._folder = Path(folder)
         self._codec = codec
+        self._note = note
+        self._without = without
         self._fps = dict(fps or {})
         self._cameras: dict[str, _CameraVideo] = {}
 
@@ -44,14 +56,14 @@ class VideoSink:
         Raises:
             OutputError: it cannot be written.
         """
-        if tracked.image is None:
+        if tracked.image is None or tracked.camera_id in self._without:
             return
         camera = self._cameras.get(tracked.camera_id)
         if camera is None:
             make_folder(self._folder)
             path = self._folder / f"{file_name(tracked.camera_id)}{SUFFIX[self._codec]}"
             camera = self._cameras[tracked.camera_id] = _CameraVideo(
-                path, self._codec, self._fps.get(tracked.camera_id)
+                path, self._codec, self._fps.get(tracked.camera_id), self._note
             )
         camera.write(tracked.image, tracked)
 
@@ -75,11 +87,11 @@ class VideoSink:
 class _CameraVideo:
     """One camera's file."""
 
-    def __init__(self, path: Path, codec: Codec, fps: float | None) -> None:
+    def __init__(self, path: Path, codec: Codec, fps: float | None, note: str) -> None:
         self._path = path
         self._codec: Codec = codec
         self._fps = fps
-        self._annotator = Annotator()
+        self._annotator = Annotator(note)
         self._encoder: Encoder | None = None
         self._clock: SteadyClock | None = None
         self._size = (0, 0)

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import threading
 import urllib.parse
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,12 +18,14 @@ import cv2
 import numpy as np
 import pytest
 
+from reid_tracker.config import Config
 from reid_tracker.errors import ConfigError, OutputError
+from reid_tracker.results import CameraFacts, RunFacts, RunFolder
 from reid_tracker.results.colours import PALETTE, identity_colour, luminance, text_on
 from reid_tracker.results.drawing import Annotator
 from reid_tracker.results.encoders import choose_codec, h264_encoder, open_encoder
 from reid_tracker.results.video import SteadyClock, VideoSink
-from reid_tracker.types import TrackedFrame
+from reid_tracker.types import Frame, TrackedFrame
 
 CODECS = [
     pytest.param("h264", marks=pytest.mark.skipif(not h264_encoder(), reason="needs an ffmpeg program with H.264")),
@@ -75,6 +78,41 @@ def test_boxes_survive_encoding_in_the_identitys_colour(
     expected = np.array(identity_colour(2)[::-1])
     others = [np.array(identity_colour(identity)[::-1]) for identity in range(1, 25) if identity != 2]
     assert np.linalg.norm(chip - expected) < min(np.linalg.norm(chip - other) for other in others)
+
+
+class Pictures:
+    """A camera whose pictures can be read again, as a recording is."""
+
+    def __init__(self, camera_id: str, run: list[TrackedFrame]) -> None:
+        self.camera_id = camera_id
+        self.closed = False
+        own = (tracked for tracked in run if tracked.camera_id == camera_id)
+        self._frames = [Frame(camera_id, one.index, one.time, one.image) for one in own]  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[Frame]:
+        return iter(self._frames)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_recordings_are_drawn_with_the_ids_known_at_the_end(
+    tmp_path: Path, pictured_run: list[TrackedFrame], again: bool
+) -> None:
+    """Tracklet 3 is taken for identity 3 until 2.5 s and known as 1 from then on; live cameras show just that."""
+    cameras = [Pictures(name, pictured_run) for name in ("door", "hall")] if again else []
+    facts = RunFacts(cameras=(CameraFacts("door", "door.mp4", fps=10.0), CameraFacts("hall", "hall.mp4", fps=10.0)))
+    config = Config().with_values({"output.video": True, "output.video_codec": "vp8"})
+    with RunFolder(tmp_path / "out", config, facts, recordings=cameras) as folder:
+        for tracked in pictured_run[:-6]:  # as when a run is stopped: the recording goes on
+            folder.write(tracked)
+    assert all(camera.closed for camera in cameras)
+    frames, _ = decoded(tmp_path / "out" / "video" / "hall.webm")
+    assert len(frames) == 27
+    chip = frames[20][50:59, 61:64].reshape(-1, 3).mean(0)  # the label's margin above the person
+    distance = {one: np.linalg.norm(chip - np.array(identity_colour(one)[::-1])) for one in (1, 2, 3)}
+    assert min(distance, key=distance.__getitem__) == (1 if again else 3)
 
 
 def test_odd_sizes_and_a_change_of_size_are_taken(tmp_path: Path, pictured_run: list[TrackedFrame]) -> None:

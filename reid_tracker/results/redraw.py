@@ -1,0 +1,58 @@
+"""Annotated video of recordings, drawn when the run has ended: with the identities as known then."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from reid_tracker.parts import Source
+from reid_tracker.results.encoders import Codec
+from reid_tracker.results.jsonl import read_tracks
+from reid_tracker.results.video import VideoSink
+from reid_tracker.types import TrackedFrame
+
+NOTE = "final ids"
+
+_log = logging.getLogger(__name__)
+
+
+def draw_recordings(
+    tracks: Path, folder: Path, codec: Codec, rates: Mapping[str, float | None], recordings: Sequence[Source]
+) -> None:
+    """Read recordings a second time and write an annotated video of each into ``folder``.
+
+    A link that was found late shows from the first frame on, which a video drawn during the run cannot do. Frames
+    that the run did not come to (it was stopped) are left out.
+
+    Args:
+        tracks: tracks.jsonl of the run, complete.
+        codec: see encoders.
+        rates: frames a second by camera, where known.
+        recordings: that the run followed; each may be read again.
+
+    Raises:
+        OutputError: a video cannot be written.
+        SourceError: a recording cannot be read any more.
+    """
+    for source in recordings:
+        _log.info("camera %r: drawing the video", source.camera_id)
+        with VideoSink(folder, codec, rates, NOTE) as sink:
+            for tracked in _with_pictures(read_tracks(tracks, "final"), source):
+                sink.write(tracked)
+
+
+def _with_pictures(run: Iterator[TrackedFrame], source: Source) -> Iterator[TrackedFrame]:
+    """The camera's frames of a run with their pictures; both are in order of the frames' numbers."""
+    own = (tracked for tracked in run if tracked.camera_id == source.camera_id)
+    tracked = next(own, None)
+    try:
+        for frame in source:
+            if tracked is None:
+                return
+            if frame.index == tracked.index:
+                yield replace(tracked, image=frame.image)
+                tracked = next(own, None)
+    finally:
+        source.close()
