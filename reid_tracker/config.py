@@ -89,7 +89,11 @@ class RuntimeConfig(_Table):
 class DetectionConfig(_Table):
     """Finding people: ``[detection]``."""
 
-    model: str = Field("nanodet_g", description="name of a shipped model, .onnx or .pt file, or registered detector")
+    model: str = Field(
+        "nanodet_g",
+        description="name of a shipped model (nanodet_g_int8: eight bits, half the time, needs OpenVINO), .onnx or .pt "
+        "file, or registered detector",
+    )
     trust_model: bool = Field(False, description="allow loading .pt files, which can run code")
     input_size: int | Literal["auto"] = Field(
         "auto", description="longer side of the network input in pixels; auto chooses from the frames and keeps it"
@@ -249,6 +253,34 @@ class LiveConfig(_Table):
     repeat: bool = Field(False, description="begin recordings given as cameras again when they end")
 
 
+class StoreConfig(_Table):
+    """Memory that outlasts the program: ``[store]``. Used by ``reid-tracker serve``."""
+
+    path: str = Field("", description="SQLite file of identities, looks and sightings; empty keeps none")
+    retention_days: Positive = Field(30.0, description="days after which sightings and events are removed")
+    crops: bool = Field(False, description="keep pictures of people (else vectors only)")
+    crops_per_tracklet: int = Field(2, ge=1, le=16, description="most pictures kept of one passage")
+
+
+class ServiceConfig(_Table):
+    """The web service: ``[service]``. Tokens come from REID_TRACKER_TOKENS or a file, never from here."""
+
+    host: str = Field("127.0.0.1", description="address to listen on; others than this machine's need tokens and TLS")
+    port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes any")
+    tokens_file: str = Field("", description="file of tokens, a line each: role name token")
+    tls_certificate: str = Field("", description="certificate file (PEM)")
+    tls_key: str = Field("", description="key file of the certificate (PEM)")
+    behind_proxy: bool = Field(False, description="a proxy in front ends TLS; plain HTTP is meant")
+    hosts: list[str] = Field(default_factory=list, description="further names under which the service is reached")
+    most_viewers: int = Field(200, ge=1, description="open WebSockets and pictures streams together")
+    viewer_queue: int = Field(64, ge=1, description="messages that wait for a slow viewer; older ones are skipped")
+    viewer_seconds: Positive = Field(10.0, description="seconds that a viewer may take for a message")
+    picture_width: int = Field(960, ge=64, description="widest picture sent to a browser, pixels")
+    picture_rate: Positive = Field(8.0, description="most pictures a second sent of one camera")
+    upload_bytes: int = Field(8_000_000, ge=1000, description="largest picture to search by")
+    recent_events: int = Field(2000, ge=10, description="events kept in memory for viewers where there is no store")
+
+
 class Config(_Table):
     """The whole tree. Every leaf has a default: ``Config()`` runs."""
 
@@ -260,6 +292,8 @@ class Config(_Table):
     association: AssociationConfig = Field(default_factory=AssociationConfig)
     output: OutputConfig = Field(default_factory=OutputConfig)
     live: LiveConfig = Field(default_factory=LiveConfig)
+    store: StoreConfig = Field(default_factory=StoreConfig)
+    service: ServiceConfig = Field(default_factory=ServiceConfig)
 
     @model_validator(mode="after")
     def _cameras_agree(self) -> Config:

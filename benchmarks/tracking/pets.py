@@ -1,6 +1,6 @@
 """Tracking in one camera on PETS09-S2L1 with the default detector and embedder, beside peers on the same detections.
 
-    python -m benchmarks.tracking.pets [--cache FOLDER]
+    python -m benchmarks.tracking.pets [--cache FOLDER] [--detector nanodet_g_int8 --results tracking_pets_int8]
 
 Settings were chosen on frames 1-400 with the whole sequence in view: no figure is strictly held out. The published
 truth gives a person who leaves and comes back a new id; pets_returns.csv says who is who, and the scores are also given
@@ -110,12 +110,14 @@ def main() -> None:
     parser.add_argument(
         "--cache", type=Path, default=Path(tempfile.gettempdir()) / "reid_tracker_benchmarks", help="keeps looks"
     )
+    parser.add_argument("--detector", default=Config().detection.model)
+    parser.add_argument("--results", default="tracking_pets", help="name of the JSON file")
     arguments = parser.parse_args()
     shared = shared_data()
     if shared is None:
         print("skipped: no measuring material (REID_TRACKER_SHARED)")
         return
-    config = Config()
+    config = Config().with_values({"detection.model": arguments.detector})
     pets, levels = scene(shared / "PETS09-S2L1", arguments.cache, config)
     tracks, asked = track(pets, config.tracking, levels)
     every, _ = track(pets, config.tracking, levels, every_look=True)
@@ -139,7 +141,7 @@ def main() -> None:
         results[name] = dict(rows)
     print(f"looks taken of {100 * asked:.0f} % of the confident detections; score levels {levels}")
     write_json(
-        "tracking_pets",
+        arguments.results,
         {
             "detector": config.detection.model,
             "embedder": config.embedding.model,

@@ -42,6 +42,11 @@ def pets(shared: Path) -> tuple[list[Frame], list[FloatArray]]:
     return frames, boxes
 
 
+def test_says_which_precision_it_runs_in() -> None:
+    assert ", fp32, CPU" in detector(runtime__backend="openvino").describe()
+    assert "int8 where quantised, else fp32" in detector(detection__model="nanodet_g_int8").describe()
+
+
 def test_grey_and_noise_hold_nobody() -> None:
     grey = Frame("door", 0, 0.0, np.full((480, 640, 3), 114, np.uint8))
     noise = Frame("hall", 0, 0.0, np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8))
@@ -61,7 +66,10 @@ def test_finds_people_and_little_else(pets: tuple[list[Frame], list[FloatArray]]
 
 def test_engines_give_the_same_people(pets: tuple[list[Frame], list[FloatArray]]) -> None:
     frames, _ = pets
-    one, other = (detector(runtime__backend=backend)(frames) for backend in ("onnxruntime", "openvino"))
+    one, other = (
+        detector(detection__model="nanodet_g", runtime__backend=backend)(frames)
+        for backend in ("onnxruntime", "openvino")
+    )
     for ours, theirs in zip(one, other, strict=True):
         np.testing.assert_allclose(ours.boxes, theirs.boxes, atol=1e-2)
         np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-5)
@@ -118,7 +126,7 @@ def test_equals_the_published_network(shared: Path, pets: tuple[list[Frame], lis
         pytest.skip(f"needs {path}")
     frames, _ = pets
     reference = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    find = detector(detection__score_threshold=0.4, detection__nms_overlap=1.0)
+    find = detector(detection__model="nanodet_g", detection__score_threshold=0.4, detection__nms_overlap=1.0)
     for frame, found in zip(frames, find(frames), strict=True):
         expected = _published(reference, frame.image)
         assert len(found) == len(expected)
@@ -155,7 +163,7 @@ def test_file_without_its_papers_works_the_same(tmp_path: Path, pets: tuple[list
     copy.write_bytes(find_model("nanodet_g", "detector").path.read_bytes())
     frames, _ = pets
     with_papers, without = (
-        detector(detection__score_threshold=0.5),
+        detector(detection__model="nanodet_g", detection__score_threshold=0.5),
         detector(detection__model=str(copy), detection__score_threshold=0.5),
     )
     for ours, theirs in zip(with_papers(frames), without(frames), strict=True):
@@ -166,7 +174,7 @@ def test_file_without_its_papers_works_the_same(tmp_path: Path, pets: tuple[list
 def test_eight_bits_find_the_same_people(pets: tuple[list[Frame], list[FloatArray]]) -> None:
     """Quantised wrongly, scores fall by half and nobody is found: seen with this network read from ONNX."""
     frames, _ = pets
-    exact, quick = detector(), detector(detection__model="nanodet_g_int8")
+    exact, quick = detector(detection__model="nanodet_g"), detector(detection__model="nanodet_g_int8")
     assert "int8" in quick.describe()
     for sure, found in zip(exact(frames), quick(frames), strict=True):
         sure = sure.select(sure.scores >= exact.score_levels[1])
