@@ -63,6 +63,11 @@ class PersonTracker:
         self._motion = Motion.none()  # row i belongs to self._tracks[i]
         self._time = -np.inf
 
+    @property
+    def confident_score(self) -> float:
+        """Least score of a detection that may begin a track."""
+        return self._confident_score
+
     def wanted(self, frame: Frame, detections: Detections) -> BoolArray:
         """The detections whose appearance the next call needs; changes nothing.
 
@@ -243,8 +248,11 @@ class PersonTracker:
             track = self._tracks[row]
             track.see(shown[place], float(found.scores[place]), frame.time)
             self._confirm(track, frame)
-            credible = bool(view.evidence[row, column] >= self._config.look_evidence)
-            self._look(track, frame, appearance.select([column]), found.boxes[place], float(covered[place]), credible)
+            if appearance.valid[column]:
+                credible = bool(view.evidence[row, column] >= self._config.look_evidence)
+                self._look(
+                    track, frame, appearance.select([column]), found.boxes[place], float(covered[place]), credible
+                )
 
     def _miss(self, track: Track) -> None:
         track.missed = True
@@ -265,8 +273,6 @@ class PersonTracker:
         self, track: Track, frame: Frame, look: Appearance, box: FloatArray, covered: float, credible: bool
     ) -> None:
         """Remember how somebody looks, unless somebody else is in the crop."""
-        if not look.valid[0]:
-            return
         track.embedded = frame.time
         track.quality = float(look.quality[0])
         if credible and covered <= self._config.look_coverage and track.quality >= self._config.look_quality:
@@ -287,9 +293,9 @@ class PersonTracker:
             track = Track(config.history_length, config.looks, config.look_variety, frame.time)
             track.see(detections.boxes[column], float(detections.scores[column]), frame.time)
             self._confirm(track, frame)
-            self._look(
-                track, frame, appearance.select([column]), detections.boxes[column], float(covered[column]), True
-            )
+            if appearance.valid[column]:
+                look = appearance.select([column])
+                self._look(track, frame, look, detections.boxes[column], float(covered[column]), True)
             self._tracks.append(track)
         self._motion = self._motion.extended(self._filter.start(detections.boxes[new]))
 
