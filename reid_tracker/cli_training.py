@@ -38,8 +38,8 @@ def evaluate_reid(
         typer.Option(
             "--set",
             metavar="NAME",
-            help="market1501 (default), dukemtmc, cuhk01, cuhk03, or any folder of <person>_c<camera>... pictures; may "
-            "be repeated.",
+            help="market1501 (default), dukemtmc, msmt17, cuhk01, cuhk03, or any folder of <person>_c<camera>... "
+            "pictures; may be repeated.",
         ),
     ] = None,
     ways: Annotated[

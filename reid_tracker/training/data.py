@@ -1,7 +1,8 @@
 """Sets of people's pictures: file names to people and cameras, pictures to one memory-mapped array.
 
-Every layout in use (Market-1501, DukeMTMC, CUHK01/03 as unpacked, crops of one's own) names a file
-``<person>_c<camera>...``; what does not is reported with its path and left out, as is a picture that does not decode.
+Most layouts in use (Market-1501, DukeMTMC, CUHK01/03 as unpacked, crops that ``reid-tracker track --save-crops`` wrote)
+name a file ``<person>_c<camera>...``; MSMT17 has lists of files. What says neither person nor camera is reported with
+its path and left out, as is a picture that does not decode.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 JUNK_PERSON = -1
 DISTRACTOR_PERSON = 0
 _NAME = re.compile(r"(?P<person>-?\d+)_c(?P<camera>\d+)")
+# A line of MSMT17's lists: 0000/0000_000_01_0303morning_0008_0.jpg 0; the third number is the camera, the last the
+# person.
+_LISTED = re.compile(r"(?P<file>\S*?\d+_\d+_(?P<camera>\d+)_\S+)\s+(?P<person>\d+)\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +63,13 @@ class PeopleSet:
 
 
 def read_people(folder: Path, name: str | None = None) -> PeopleSet:
-    """List a folder of ``<person>_c<camera>...`` pictures.
+    """List a folder of ``<person>_c<camera>...`` pictures, or one of MSMT17's lists (``list_train.txt``).
 
     Raises:
-        InputError: the folder is missing or holds no such picture.
+        InputError: the folder or list is missing or holds no such picture.
     """
+    if folder.suffix == ".txt":
+        return _read_list(folder, name)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of pictures; expected files named like 0002_c1s1_000451_03.jpg")
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
@@ -79,6 +85,33 @@ def read_people(folder: Path, name: str | None = None) -> PeopleSet:
         paths=tuple(path for path, _ in good),
         persons=np.array([int(match["person"]) for _, match in good], dtype=np.int64),
         cameras=np.array([int(match["camera"]) for _, match in good], dtype=np.int64),
+        malformed=malformed,
+    )
+
+
+def _read_list(file: Path, name: str | None) -> PeopleSet:
+    """MSMT17's list files: pictures lie in the folder beside them that is named after the list's half of the data."""
+    try:
+        lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}); expected MSMT17's list of pictures") from error
+    half = "train" if file.stem in ("list_train", "list_val") else "test"
+    root = next((file.parent / one for one in (half, f"mask_{half}_v2") if (file.parent / one).is_dir()), None)
+    if root is None:
+        raise InputError(f"{file}: no folder {half} or mask_{half}_v2 beside it")
+    found = [(line, _LISTED.match(line)) for line in lines]
+    malformed = tuple(root / line.split()[0] for line, match in found if match is None)
+    for path in malformed[:20]:
+        logger.warning("%s in %s: left out, its name says no camera, or its line no person", path, file)
+    good = [match for _, match in found if match is not None]
+    if not good:
+        raise InputError(f"{file}: none of its {len(lines)} lines is <file> <person> as MSMT17 writes them")
+    return PeopleSet(
+        name=name or file.stem,
+        paths=tuple(root / match["file"] for match in good),
+        # Their people are numbered from 0, which is a distractor everywhere else.
+        persons=np.array([int(match["person"]) + 1 for match in good], dtype=np.int64),
+        cameras=np.array([int(match["camera"]) for match in good], dtype=np.int64),
         malformed=malformed,
     )
 
@@ -147,7 +180,8 @@ def fingerprint(people: PeopleSet) -> str:
     """Changes with the files' names and sizes and with the crop rule, so that a stale cache is never used."""
     digest = hashlib.sha256(f"crop rule {CROP_RULE}\n".encode())
     for path in people.paths:
-        digest.update(f"{path}\0{path.stat().st_size}\n".encode())
+        size = path.stat().st_size if path.exists() else 0  # a listed file that is missing is found out by decoding
+        digest.update(f"{path}\0{size}\n".encode())
     return digest.hexdigest()[:16]
 
 

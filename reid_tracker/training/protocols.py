@@ -2,6 +2,7 @@
 
 ``market1501``  single query; queries and gallery as published; junk (person -1) counts for nothing
 ``dukemtmc``    the same layout
+``msmt17``      the same protocol by its list files
 ``cuhk01``      camera 1 asks, one picture of camera 2 a person answers; mean over the choices
 ``cuhk03``      camera 1 asks, all pictures of camera 2 answer, of the labelled boxes at hand; not the published split
 any folder      each picture asks once; all answer but those of the same person in the same camera
@@ -22,6 +23,7 @@ from reid_tracker.training.data import JUNK_PERSON, PeopleSet, read_people, toge
 
 MARKET = "Market-1501-v15.09.15"
 DUKE = "DukeMTMC-reID"
+MSMT = ("MSMT17_V1", "MSMT17", "MSMT17_V2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,15 @@ def read_protocol(name: str, data: Path | None) -> Protocol:
 
 
 def _query_and_gallery(name: str, root: Path) -> Protocol:
-    queries, gallery = read_people(root / "query"), read_people(root / "bounding_box_test")
+    return _single_query(name, read_people(root / "query"), read_people(root / "bounding_box_test"))
+
+
+def _msmt17(data: Path) -> Protocol:
+    root = next((data / one for one in MSMT if (data / one).is_dir()), data / MSMT[0])
+    return _single_query("msmt17", read_people(root / "list_query.txt"), read_people(root / "list_gallery.txt"))
+
+
+def _single_query(name: str, queries: PeopleSet, gallery: PeopleSet) -> Protocol:
     # Junk would be masked in the scores, but it must not be a neighbour in re-ranking either, nor cost time.
     gallery = gallery.only(gallery.persons != JUNK_PERSON)
     asking = np.arange(len(queries), dtype=np.int64)
@@ -99,6 +109,7 @@ def each_asks(people: PeopleSet) -> Protocol:
 PUBLISHED: dict[str, Callable[[Path], Protocol]] = {
     "market1501": lambda data: _query_and_gallery("market1501", data / MARKET),
     "dukemtmc": lambda data: _query_and_gallery("dukemtmc", data / DUKE),
+    "msmt17": _msmt17,
     "cuhk01": _cuhk01,
     "cuhk03": _cuhk03,
 }

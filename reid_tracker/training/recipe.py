@@ -19,7 +19,9 @@ class SetRecipe(_Part):
     """One folder of people."""
 
     name: str = Field(description="how the set is called in logs and caches")
-    folder: str = Field(description="folder of pictures, relative to the data folder given on the command line")
+    folder: str = Field(
+        description="folder of pictures or MSMT17's list file, below the data folder of the command line"
+    )
     people: int = Field(ge=1, description="people of this set in each batch")
     most_per_person: int = Field(0, ge=0, description="pictures kept of each person; 0 keeps all")
     teacher: bool = Field(True, description="whether the teacher is asked about this set")

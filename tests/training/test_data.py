@@ -9,6 +9,7 @@ import pytest
 
 from reid_tracker.errors import InputError
 from reid_tracker.training.data import at_most_per_person, decode_people, join_people, read_people
+from reid_tracker.training.protocols import read_protocol
 
 
 def write(folder: Path, names: list[str], level: int = 100) -> Path:
@@ -26,6 +27,7 @@ def write(folder: Path, names: list[str], level: int = 100) -> Path:
         ("0000_c6s1_000001_00.jpg", 0, 6),  # its distractors
         ("0001_c2_f0046182.jpg", 1, 2),  # DukeMTMC
         ("0971_c2_04.png", 971, 2),  # CUHK01
+        ("0007_c2s1_000451_12.jpg", 7, 2),  # what reid-tracker track --save-crops writes
         ("12_c104_x.jpeg", 12, 104),  # a site with more than nine cameras
     ],
 )
@@ -105,3 +107,54 @@ def test_bank_holds_the_teachers_vectors_of_the_pictures_it_was_asked_about(tmp_
     # Files are listed in order of their names, so junk, which stays out, comes first.
     np.testing.assert_array_equal(together.bank, known[1:])
     assert together.bank is together.bank  # made once, it is as large as the set
+
+
+def msmt17(root: Path) -> Path:
+    """MSMT17's layout: lists beside a folder a half, people numbered from 0, the camera inside the name."""
+    for half in ("train", "test"):
+        for person in ("0000", "0001"):
+            names = [f"{person}_000_{camera:02d}_0303morning_0008_0.png" for camera in (1, 14)]
+            (root / half).mkdir(parents=True, exist_ok=True)
+            write(root / half / person, names)
+    lines = [
+        f"{person}/{person}_000_{camera}_0303morning_0008_0.png"
+        for person in ("0000", "0001")
+        for camera in ("01", "14")
+    ]
+    text = "".join(f"{line} {int(line[:4])}\n" for line in lines)
+    (root / "list_train.txt").write_text(text + "holiday.jpg\n")
+    (root / "list_query.txt").write_text(f"{lines[0]} 0\n")
+    (root / "list_gallery.txt").write_text(text)
+    return root
+
+
+def test_msmt17_is_read_by_its_lists(tmp_path, caplog):
+    root = msmt17(tmp_path / "MSMT17_V1")
+    with caplog.at_level(logging.WARNING):
+        people = read_people(root / "list_train.txt")
+    assert people.persons.tolist() == [1, 1, 2, 2]  # person 0 of theirs is no distractor
+    assert people.cameras.tolist() == [1, 14, 1, 14]
+    assert all(path.is_file() for path in people.paths)
+    assert "holiday.jpg" in caplog.text
+    ((asking, answering),) = read_protocol("msmt17", tmp_path).trials
+    assert (len(asking), len(answering)) == (1, 4)
+
+
+def test_lists_that_are_of_no_use_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"list_train\.txt"):
+        read_people(tmp_path / "list_train.txt")
+    (tmp_path / "list_train.txt").write_text("holiday.jpg\n")
+    with pytest.raises(InputError, match="no folder train"):
+        read_people(tmp_path / "list_train.txt")
+    (tmp_path / "train").mkdir()
+    with pytest.raises(InputError, match="none of its 1 lines"):
+        read_people(tmp_path / "list_train.txt")
+
+
+def test_a_listed_picture_that_is_missing_is_reported_and_left_out(tmp_path, caplog):
+    root = msmt17(tmp_path / "MSMT17_V1")
+    (root / "train" / "0001" / "0001_000_14_0303morning_0008_0.png").unlink()
+    with caplog.at_level(logging.WARNING):
+        _, readable = decode_people(read_people(root / "list_train.txt"), (16, 8), tmp_path / "cache")
+    assert readable.tolist() == [True, True, True, False]
+    assert "0001_000_14" in caplog.text

@@ -1,0 +1,111 @@
+"""``reid-tracker train`` and ``export-model`` as a user types them, on made-up people."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+torch = pytest.importorskip("torch", reason="training needs torch")
+
+from reid_tracker.cli import app  # noqa: E402
+from reid_tracker.errors import ConfigError, InputError, ModelError, ReidTrackerError  # noqa: E402
+
+RECIPE = """
+name = "mine"
+pictures_per_person = 2
+sets = [{name = "mine", folder = "mine", people = 3}]
+stages = [{pictures = 12, size_hw = [32, 32]}]
+"""
+
+
+def run(*arguments: str | Path) -> str:
+    done = CliRunner().invoke(app, list(map(str, arguments)))
+    if done.exception is not None:
+        raise done.exception
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Four people of four pictures, and a recipe."""
+    root = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    (root / "mine").mkdir()
+    for person in range(1, 5):
+        shirt = rng.integers(0, 256, 3)
+        for number in range(4):
+            picture = np.clip(shirt + rng.integers(-20, 20, (64, 32, 3)), 0, 255).astype(np.uint8)
+            cv2.imwrite(str(root / "mine" / f"{person:04d}_c{1 + number % 2}_{number}.png"), picture)
+    (root / "mine.toml").write_text(RECIPE)
+    return root
+
+
+@pytest.mark.slow
+def test_train_stop_go_on_export_and_evaluate(data, tmp_path):
+    pytest.importorskip("onnx", reason="export needs onnx")
+    train = ["train", "--recipe", data / "mine.toml", "--data", data, "--out", tmp_path / "run"]
+    assert "stopped after 0 of 12" in run(*train, "--minutes", "0")
+    assert "finished after 12 of 12" in run(*train, "--keep-state", tmp_path / "kept.pt")
+    assert "finished after 12 of 12" in run(*train)  # nothing is left to do
+    assert (tmp_path / "kept.pt").stat().st_size < 15e6
+    papers = dict.fromkeys(("licence", "terms", "training_data", "provenance"), "x") | {"figures": {}}
+    (tmp_path / "papers.json").write_text(json.dumps(papers))
+    export = [
+        "export-model",
+        "--checkpoint",
+        tmp_path / "kept.pt",
+        "--crops",
+        data / "mine",
+        "--out",
+        tmp_path / "model",
+    ]
+    run(*export, "--cache", tmp_path / "cache", "--papers", tmp_path / "papers.json")
+    evaluate = ["evaluate-reid", "--model", tmp_path / "model", "--set", data / "mine", "--cache", tmp_path / "cache"]
+    assert "reranked" in run(*evaluate, "--threads", "1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "culprit", "error"),
+    [
+        (["--recipe", "gone.toml"], "gone.toml", ConfigError),
+        (["--precision", "int3"], "int3", ConfigError),
+        (["--device", "abacus"], "abacus", ConfigError),
+        (["--pack", "gone.pack"], "gone.pack", InputError),
+        (["--resume", "gone.pt"], "gone.pt", ModelError),
+        (["--state", "mine.toml"], "mine.toml", ModelError),
+        (["--start", "gone.pth"], "gone.pth", ModelError),
+    ],
+)
+def test_wrong_arguments_of_train_name_the_culprit(data, tmp_path, monkeypatch, arguments, culprit, error):
+    monkeypatch.chdir(data)
+    recipe = [] if "--recipe" in arguments else ["--recipe", "mine.toml"]
+    with pytest.raises(error, match=culprit):
+        run("train", "--data", data, "--out", tmp_path, "--minutes", "0", *recipe, *arguments)
+
+
+def test_export_without_papers_or_checkpoint_says_what_is_missing(data, tmp_path):
+    export = ["export-model", "--checkpoint", tmp_path / "gone.pt", "--crops", data / "mine", "--out", tmp_path]
+    with pytest.raises(ConfigError, match="licence, terms, training_data"):
+        run(*export)
+    (tmp_path / "papers.json").write_text('{"licence": "x"}')
+    with pytest.raises(ConfigError, match="terms, training_data, provenance, figures missing"):
+        run(*export)
+    (tmp_path / "papers.json").write_text(
+        '{"licence": "x", "terms": "x", "training_data": "x", "provenance": "x", "figures": {}}'
+    )
+    with pytest.raises(ModelError, match=r"gone\.pt"):
+        run(*export)
+
+
+def test_without_torch_one_line_says_what_to_install(data, tmp_path, monkeypatch):
+    import importlib.util
+
+    known = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "torch" else known(name, *rest)
+    )
+    with pytest.raises(ReidTrackerError, match="pip install"):
+        run("train", "--recipe", data / "mine.toml", "--data", data, "--out", tmp_path)
