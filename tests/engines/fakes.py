@@ -1,7 +1,7 @@
 """A GPU and an engine that live in a process's memory.
 
-Work on a stream happens when somebody waits for it, and no earlier: a session that reuses a buffer too soon, or reads an
-answer before it is there, gets wrong numbers here as it would on a GPU.
+Work on a stream happens when somebody waits for it, and no earlier: a session that reuses a buffer too soon, or reads
+an answer before it is there, gets wrong numbers here as it would on a GPU.
 """
 
 from __future__ import annotations

@@ -139,7 +139,7 @@ def test_free_sizes_are_none(path: Path) -> None:
 
 def test_what_is_no_network_and_no_precision_is_refused(tmp_path: Path, path: Path) -> None:
     (tmp_path / "text.onnx").write_text("not a network")
-    with pytest.raises(ModelError, match="text.onnx"):
+    with pytest.raises(ModelError, match=r"text\.onnx"):
         convert(tmp_path / "text.onnx", "fp16")
     with pytest.raises(ConfigError, match="fp4"):
         convert(path, "fp4")

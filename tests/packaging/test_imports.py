@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "distance": {"types", "errors"},
     "sources": SPINE,
     "runtime": SPINE,
+    "gpu": {"errors"},
     "detection": SPINE | {"runtime"},
     "embedding": SPINE | {"runtime"},
     "tracking": SPINE | {"distance"},
