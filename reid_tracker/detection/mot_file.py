@@ -103,9 +103,12 @@ def read_mot_detections(path: Path) -> dict[int, Detections]:
     boxes = xywh_to_xyxy(table[:, 1:5])
     scores = _to_unit(table[:, 5])
     frames = table[:, 0].astype(np.int64)
+    order = np.argsort(frames, kind="stable")  # one pass however long the recording: hours have 100,000 frames
+    numbers, begins = np.unique(frames[order], return_index=True)
+    groups = np.split(order, begins[1:])
     return {
-        int(frame): Detections(boxes[frames == frame].astype(np.float32), scores[frames == frame].astype(np.float32))
-        for frame in np.unique(frames)
+        int(number): Detections(boxes[group].astype(np.float32), scores[group].astype(np.float32))
+        for number, group in zip(numbers, groups, strict=True)
     }
 
 
