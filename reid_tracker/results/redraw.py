@@ -14,6 +14,7 @@ from reid_tracker.results.video import VideoSink
 from reid_tracker.types import TrackedFrame
 
 NOTE = "final ids"
+SETTLED = "settled"
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +45,10 @@ def draw_recordings(
 
 
 def _with_pictures(run: Iterator[TrackedFrame], source: Source) -> Iterator[TrackedFrame]:
-    """The camera's frames of a run with their pictures; both are in order of the frames' numbers."""
+    """The camera's frames of a run with their pictures; both are in order of the frames' numbers.
+
+    Nothing changes any more at the end, so nobody is drawn as provisional.
+    """
     own = (tracked for tracked in run if tracked.camera_id == source.camera_id)
     tracked = next(own, None)
     try:
@@ -52,7 +56,8 @@ def _with_pictures(run: Iterator[TrackedFrame], source: Source) -> Iterator[Trac
             if tracked is None:
                 return
             if frame.index == tracked.index:
-                yield replace(tracked, image=frame.image)
+                settled = tuple(replace(person, state=SETTLED) for person in tracked.people)
+                yield replace(tracked, people=settled, image=frame.image)
                 tracked = next(own, None)
     finally:
         source.close()
