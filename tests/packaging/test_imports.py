@@ -146,9 +146,9 @@ def test_importing_pulls_in_nothing_heavy(module: str, forbidden: set[str], repo
     assert (threads, handlers) == (1, 0)
 
 
-DISTRIBUTION_OF = {"cv2": "opencv-python"}
-# rooms that are of no use without their extra, and say so when they are asked for
-NEEDS_EXTRA = {"training"}
+DISTRIBUTION_OF = {"google": "onnx", "triton": "torch", "cv2": "opencv-python"}
+# rooms (and the part of one) that are of no use without their extra, and say so when they are asked for
+NEEDS_EXTRA = {"gpu", "graphs", "training"}
 
 
 def declared(repository: Path) -> tuple[set[str], set[str]]:
@@ -172,7 +172,7 @@ def test_what_is_imported_is_declared(repository: Path) -> None:
         for node in ast.walk(tree):
             for name in third_party(node):
                 distribution = DISTRIBUTION_OF.get(name, name)
-                optional = node not in at_once or room_of(path, package) in NEEDS_EXTRA
+                optional = node not in at_once or bool(NEEDS_EXTRA & set(path.relative_to(package).parts))
                 if distribution not in (anything if optional else default):
                     undeclared.append(f"{path.relative_to(repository)}:{node.lineno}: {name}")
     assert undeclared == []
