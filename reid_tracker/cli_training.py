@@ -153,9 +153,11 @@ def train(
     )
     with reporting(wanted, tensorboard, err) as report:
         trainer = run(wanted, places, stop=stop, report=report)
+    done = trainer.seen >= wanted.pictures
+    if minutes is not None and not done and not trainer.steps:
+        raise ConfigError(f"--minutes {minutes:g}: over before the first step, because loading took as long; give more")
     if keep is not None:
         keep_state(output / CHECKPOINT, keep)
-    done = trainer.seen >= wanted.pictures
     out.print(f"{'finished' if done else 'stopped'} after {trainer.seen} of {wanted.pictures} pictures: {output}")
 
 
@@ -176,6 +178,9 @@ def export_model(
     size: Annotated[
         tuple[int, int] | None, typer.Option(metavar="H W", help="Input size; default: the recipe's last stage.")
     ] = None,
+    int8: Annotated[
+        Path | None, typer.Option("--int8", help="Folder for the same model in 8-bit integers, with what that costs.")
+    ] = None,
     keep: Annotated[
         Path | None, typer.Option("--keep-state", help="Also write a small state to go on training from.")
     ] = None,
@@ -192,6 +197,12 @@ def export_model(
     export(checkpoint, crops, cache, output, stage, papers)
     if keep is not None:
         keep_state(checkpoint, keep)
+    if int8 is not None:
+        from reid_tracker.training.quantise import export_int8
+
+        figures = export_int8(output, crops, cache, int8)
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        out.print(f"{int8 / 'model.onnx'}: cosine with float32: {shown}", markup=False)
     out.print(f"{output / 'model.onnx'}: use it with --embedder {output / 'model.onnx'}", markup=False)
 
 

@@ -3,9 +3,9 @@
     python tools/pack_training.py --recipe reid_tracker/training/recipes/alignedreid_large_gpu.toml --data /data \
         --start efficientnet-lite2-9656183e.pth --teacher teacher.xml --out build/alignedreid_large_gpu.pack
 
-Pictures are stored as WebP at the best quality that fits (--most-mb), never larger than the recipe's largest stage,
-with person and camera; the teacher's answers and the start weights (checked by sha256) in half precision. The pack
-holds pictures of people on their data sets' terms: keep it out of any repository.
+Pictures are stored as WebP at the best quality that fits (--most-mb), no larger than --stored-size (Market-1501's are
+128 x 64), with person and camera; the teacher's answers in 8 bits, the start weights (checked by sha256) in half
+precision. The pack holds pictures of people on their data sets' terms: keep it out of any repository.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("out/training-cache"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--most-mb", type=float, default=44.5, help="size of the file, in millions of bytes")
+    parser.add_argument("--stored-size", type=int, nargs=2, default=(160, 80), metavar=("H", "W"))
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     recipe = read_recipe(options.recipe)
@@ -40,10 +41,9 @@ def main() -> None:
     sets = read_sets(recipe, places)
     answers = ask_teacher(recipe, places, sets) if recipe.uses_teacher else [None] * len(sets)
     packed = [PackedSet(people, answer) for people, answer in zip(sets, answers, strict=True)]
-    sizes = [stage.size_hw for stage in recipe.stages]
-    largest = (max(height for height, _ in sizes), max(width for _, width in sizes))
+    height, width = options.stored_size
     starts = _starts(recipe, options.start, options.partner_start)
-    quality = write_pack(options.out, packed, largest, starts, int(options.most_mb * 1e6))
+    quality = write_pack(options.out, packed, (height, width), starts, int(options.most_mb * 1e6))
     pictures = sum(len(people) for people in sets)
     print(f"{options.out}: {pictures} pictures at quality {quality}, {options.out.stat().st_size / 1e6:.1f} MB")
 

@@ -37,6 +37,7 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.seen = 0
+        self.steps = 0  # made by this process
         self.warm_from = 0
         self.device = choose_device(recipe.compute)
         self.learners = [Learner(recipe, recipe.backbone, data.classes, start, self.device)]
@@ -83,6 +84,7 @@ class Trainer:
                 own |= self._mutual(answer, other)
         part = self._part_of_full_rate()
         self.seen += len(picks)
+        self.steps += 1
         for learner, own in zip(self.learners, losses, strict=True):
             learner.learn(torch.stack(list(own.values())).sum(), part)
             learner.average(self.seen / self.recipe.batch)

@@ -42,7 +42,7 @@ def test_what_goes_in_comes_out(people, tmp_path):
     assert readable.all()
     whole = cv2.imread(str(people.paths[5]))
     assert np.abs(pixels[5].astype(int) - whole).mean() < 5
-    np.testing.assert_allclose(pack.teacher("tiny"), vectors, atol=2e-3)
+    assert (pack.teacher("tiny") * vectors).sum(axis=1).min() > 0.9999
     np.testing.assert_allclose(np.linalg.norm(pack.teacher("tiny"), axis=1), 1, atol=1e-6)
     assert pack.decode("tiny", (128, 64))[0].shape == (12, 128, 64, 3)
 
