@@ -18,7 +18,7 @@ SETTINGS := setup.cfg pyproject.toml tools/environment.sh
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: train-gpu train-gpu-piece help demo test test-fast test-all-pythons lint format types licences docs bench wheel clean
+.PHONY: train-gpu train-gpu-piece help demo test test-fast test-gpu test-all-pythons lint format types licences docs bench bench-gpu wheel clean
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -43,6 +43,9 @@ test: lint types licences docs  ## everything the project tests; sets up by itse
 test-fast: lint types  ## the tests that take seconds, under two minutes together
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST)
 
+test-gpu: $(VENV)/.installed-dev  ## what needs an NVIDIA GPU, a few minutes; fails where there is none
+	REQUIRE_GPU=1 $(BIN)/python -m pytest tests/engines tests/gpu $(PYTEST)
+
 test-all-pythons:  ## make test-fast under each supported Python
 	@for version in $(ALL_PYTHONS); do \
 		$(MAKE) test-fast VENV=$(VENV)-$$version PYTHON=python$$version TORCH=no || exit 1; \
@@ -57,7 +60,7 @@ format: $(VENV)/.installed-dev  ## let ruff format the code
 	$(BIN)/ruff check --fix $(wildcard $(CODE))
 
 types: $(VENV)/.installed-dev  ## mypy, strict
-	$(BIN)/mypy $(shell $(BIN)/python -c 'import torch' 2>/dev/null || echo --exclude reid_tracker/training/)
+	$(BIN)/mypy $(shell $(BIN)/python -c 'import torch' 2>/dev/null || echo --exclude 'reid_tracker/(training|gpu)/')
 
 licences: $(VENV)/.installed-dev  ## no GPL or AGPL in what is installed by default
 	$(BIN)/python tools/check_licences.py reid_tracker
@@ -100,6 +103,9 @@ bench: $(VENV)/.installed-dev  ## the figures that the README quotes; benchmarks
 	-$(BIN)/python -m benchmarks.association.market_replay
 	-$(BIN)/python -m benchmarks.aligned_distance
 	-$(BIN)/python -m benchmarks.reid_market --model engines/alignedreid_small
+
+bench-gpu: $(VENV)/.installed-dev  ## speeds on a GPU, a few minutes; says what this machine cannot show
+	$(BIN)/python -m benchmarks.gpu
 
 wheel: $(VENV)/.installed  ## dist/*.whl
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
