@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from reid_tracker import __version__, cli_engines, cli_training
+from reid_tracker import __version__, cli_engines, cli_serve, cli_training
 from reid_tracker.config import CameraConfig, Config, load_config
 from reid_tracker.errors import ConfigError, ReidTrackerError
 
@@ -33,6 +33,7 @@ app = typer.Typer(
 )
 models_app = typer.Typer(no_args_is_help=True, help="The networks that ship: list them, check them.")
 app.add_typer(models_app, name="models")
+cli_serve.register(app)
 cli_training.register(app)
 cli_engines.register(app)
 

@@ -22,6 +22,9 @@ from reid_tracker.results.jsonl import event_to_json
 from reid_tracker.store.records import AuditEntry, Batch, Numbers, PersonSummary, Sighting
 from reid_tracker.types import Appearance, EventType, FloatArray, IdentityEvent
 
+MEMORY = ":memory:"
+"""A path that keeps everything in memory, until the store is closed."""
+
 SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -72,7 +75,8 @@ class SqliteStore:
         self._closed = False
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.touch(mode=0o600)
+            if str(path) != MEMORY:
+                self._path.touch(mode=0o600)
             self._base = sqlite3.connect(
                 self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )

@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline": SPINE | {"build", "sources"},
 }
 # these stand on top: they may know everything, and nothing below may know them
-TOP = {"build", "recording", "compilation", "cli", "cli_engines", "__init__", "__main__"}
+TOP = {"build", "recording", "compilation", "service", "cli", "cli_engines", "__init__", "__main__"}
 NETWORKS = {"torch", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "triton", "ultralytics", "onnx"}
 # third-party packages that a room must do without
 MAY_NOT_USE: dict[str, set[str]] = {
@@ -146,9 +146,9 @@ def test_importing_pulls_in_nothing_heavy(module: str, forbidden: set[str], repo
     assert (threads, handlers) == (1, 0)
 
 
-DISTRIBUTION_OF = {"google": "onnx", "triton": "torch", "cv2": "opencv-python"}
+DISTRIBUTION_OF = {"google": "onnx", "triton": "torch", "cv2": "opencv-python", "starlette": "fastapi"}
 # rooms (and the part of one) that are of no use without their extra, and say so when they are asked for
-NEEDS_EXTRA = {"gpu", "graphs", "training"}
+NEEDS_EXTRA = {"gpu", "graphs", "service", "training"}
 
 
 def declared(repository: Path) -> tuple[set[str], set[str]]:

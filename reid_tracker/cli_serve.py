@@ -1,0 +1,103 @@
+"""The command that runs a site: ``reid-tracker serve``."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reid_tracker.config import CameraConfig, Config, load_config
+from reid_tracker.errors import ConfigError
+
+_ARGUMENTS_START = 48  # field of /proc/self/stat, counted from 1: where the command line lies in memory (proc(5))
+_AFTER_NAME = 3  # the field that follows the program's name, which may hold spaces
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(serve)
+
+
+def serve(
+    config: Annotated[Path | None, typer.Option(help="Settings and cameras of a site (TOML, docs/live.md).")] = None,
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--camera",
+            metavar="ID=SOURCE",
+            help="A camera: its name and an rtsp:// address (a password as ${NAME}, from the environment), a video "
+            "file played as if live, or a webcam number.",
+        ),
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    behind_proxy: Annotated[bool, typer.Option("--behind-proxy", help="A proxy in front ends TLS.")] = False,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any setting, e.g. store.path=people.db."),
+    ] = None,
+) -> None:
+    """Track live cameras and serve a page, an interface and a memory of who was where.
+
+    Example: `reid-tracker serve --camera gate='rtsp://viewer:${GATE_PASSWORD}@10.0.0.7/live'`
+    """
+    settings = _settings(config, camera or [], host, port, behind_proxy, setting or [])
+    hide_arguments([text.partition("=")[2] for text in camera or []])
+    try:
+        from reid_tracker.service.server import SecretsFilter
+        from reid_tracker.service.server import serve as run
+    except ImportError as error:
+        raise ConfigError(
+            f"serving needs the extra 'service': pip install 'reid_tracker[service]' ({error})"
+        ) from error
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(SecretsFilter())
+    run(settings, listening=lambda address: typer.echo(f"listening on {address}"))
+
+
+def hide_arguments(sources: list[str]) -> None:
+    """Overwrite passwords of the command line where the system shows it (``ps``), on Linux.
+
+    Whoever looked before, or reads the shell's history, has seen them: ``${NAME}`` in the address is better.
+    """
+    from reid_tracker.live.address import Address  # the cameras' room loads OpenCV
+
+    exposed = [source for source in sources if str(Address(source)) != source]
+    if not exposed or not sys.platform.startswith("linux"):
+        return
+    with suppress(OSError, ValueError, IndexError):  # a courtesy: where the system has no such file, nothing shows
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        start, end = (int(fields[_ARGUMENTS_START - _AFTER_NAME + each]) for each in (0, 1))
+        shown = Path("/proc/self/cmdline").read_bytes()[: end - start]
+        for source in exposed:
+            place = shown.find(source.encode())
+            if place >= 0:
+                replacement = str(Address(source)).encode()[: len(source.encode())].ljust(len(source.encode()), b"*")
+                ctypes.memmove(start + place, replacement, len(replacement))
+
+
+def _settings(
+    path: Path | None, cameras: list[str], host: str | None, port: int | None, behind_proxy: bool, values: list[str]
+) -> Config:
+    settings = load_config(path)
+    known = {entry.id: entry.model_dump() for entry in settings.cameras}
+    for text in cameras:
+        name, equals, source = text.partition("=")
+        if not equals or not name or not source:
+            raise ConfigError("--camera: expected NAME=SOURCE")  # what was given may hold a password
+        known[name] = CameraConfig(**{**known.get(name, {"id": name}), "source": source}).model_dump()
+    changes: dict[str, object] = {"cameras": list(known.values())}
+    for text in values:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {text!r}: expected KEY=VALUE")
+        changes[key] = value
+    changes |= {} if host is None else {"service.host": host}
+    changes |= {} if port is None else {"service.port": port}
+    changes |= {"service.behind_proxy": True} if behind_proxy else {}
+    return settings.with_values(changes)

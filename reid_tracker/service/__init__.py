@@ -1,0 +1,1 @@
+"""A site's cameras as a web service: live tracking, memory, search, dashboard."""

@@ -1,0 +1,69 @@
+"""Counters and gauges in Prometheus' text format, version 0.0.4."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from reid_tracker.live import CameraState
+
+if TYPE_CHECKING:
+    from reid_tracker.service.runtime import Service
+
+_Sample = tuple[dict[str, str], float]
+
+
+def metrics_text(service: Service) -> str:
+    """All metrics of a running service."""
+    reports = sorted(service.cameras.report().items())
+    loop, writing = service.site.report(), service.recorder.report()
+
+    def by_camera(attribute: str) -> list[_Sample]:
+        return [({"camera": name}, float(getattr(report, attribute))) for name, report in reports]
+
+    def by_reason(attribute: str) -> list[_Sample]:
+        return [
+            ({"camera": name, "reason": reason}, float(count))
+            for name, report in reports
+            for reason, count in sorted(getattr(report, attribute).items())
+        ]
+
+    up: list[_Sample] = [({"camera": name}, float(report.state is CameraState.LIVE)) for name, report in reports]
+    lines = [
+        *_metric("camera_up", "gauge", "1 while the camera sends pictures", up),
+        *_metric("camera_fps", "gauge", "pictures a second that arrive", by_camera("fps")),
+        *_metric("camera_lag_seconds", "gauge", "from arrival to processing", by_camera("lag")),
+        *_metric("frames_received_total", "counter", "pictures that arrived", by_camera("received")),
+        *_metric("frames_processed_total", "counter", "pictures that were processed", by_camera("processed")),
+        *_metric("frames_lost_total", "counter", "pictures not processed, or whose time was wrong", by_reason("lost")),
+        *_metric("camera_faults_total", "counter", "failures of the stream", by_reason("faults")),
+        *_metric("camera_reconnects_total", "counter", "times a stream came back", by_camera("reconnects")),
+        *_metric("steps_total", "counter", "moments processed", [({}, loop.steps)]),
+        *_metric("step_seconds", "gauge", "mean time of a moment", [({}, loop.step_seconds)]),
+        *_metric(
+            "step_failures_total",
+            "counter",
+            "moments that failed",
+            [({"error": kind}, count) for kind, count in sorted(loop.failures.items())],
+        ),
+        *_metric("people_present", "gauge", "different people in view", [({}, len(service.people_present()))]),
+        *_metric("sightings_searchable", "gauge", "passages in the index", [({}, len(service.index))]),
+        *_metric("store_waiting", "gauge", "records that wait to be written", [({}, writing.waiting)]),
+        *_metric("store_lost_total", "counter", "records given up while the store was away", [({}, writing.lost)]),
+        *_metric("viewers", "gauge", "open WebSockets", [({}, service.hub.viewers)]),
+        *_metric("viewer_skipped_total", "counter", "messages that slow viewers missed", [({}, service.hub.skipped)]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _metric(name: str, kind: str, text: str, samples: Iterable[_Sample]) -> list[str]:
+    full = f"reid_tracker_{name}"
+    lines = [f"# HELP {full} {text}", f"# TYPE {full} {kind}"]
+    for labels, value in samples:
+        inside = ",".join(f'{key}="{_escaped(label)}"' for key, label in labels.items())
+        lines.append(f"{full}{{{inside}}} {value:g}" if inside else f"{full} {value:g}")
+    return lines
+
+
+def _escaped(label: str) -> str:
+    return label.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

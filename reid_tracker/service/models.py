@@ -1,0 +1,210 @@
+"""What the service's answers look like; the OpenAPI description is made from these."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# Names and numbers from outside: bounded, so that nothing absurd reaches a database.
+CameraName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w.-]+$")]
+Number = Annotated[int, Field(ge=1, le=2**53)]
+Seconds = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
+Limit = Annotated[int, Field(ge=1, le=1000)]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Problem(_Answer):
+    """Why a request was not served."""
+
+    detail: str
+
+
+class CameraStatus(_Answer):
+    """How a camera is; ``lost`` and ``faults`` count by reason."""
+
+    id: str
+    source: str = Field(description="address without credentials")
+    state: str
+    message: str
+    since: float
+    last_frame: float | None
+    fps: float
+    lag: float
+    clock: str
+    codec: str
+    size: tuple[int, int]
+    received: int
+    processed: int
+    reconnects: int
+    lost: dict[str, int]
+    faults: dict[str, int]
+
+
+class NewCamera(_Answer):
+    """A camera to add: network streams only."""
+
+    id: CameraName
+    source: Annotated[str, Field(min_length=8, max_length=2000)]
+
+
+class CameraChange(_Answer):
+    """What to change of a camera."""
+
+    paused: bool
+
+
+class Health(_Answer):
+    """Whether the service does its work, and what is wrong."""
+
+    status: Literal["ok", "degraded", "failing"]
+    version: str
+    uptime: float
+    cameras: dict[str, str]
+    steps: int
+    step_seconds: float
+    failures: dict[str, int]
+    last_failure: str
+    store_waiting: int
+    store_lost: int
+    store_failure: str
+    viewers: int
+
+
+class Place(_Answer):
+    """Where somebody is in view."""
+
+    camera: str
+    tracklet: int
+    box: tuple[float, float, float, float]
+    state: str
+
+
+class PresentPerson(_Answer):
+    """Somebody in view now."""
+
+    identity: int
+    colour: str
+    places: list[Place]
+
+
+class Person(_Answer):
+    """Somebody who was seen."""
+
+    identity: int
+    colour: str
+    first_seen: float
+    last_seen: float
+    sightings: int
+    cameras: list[str]
+
+
+class SightingAnswer(_Answer):
+    """A passage through one camera; ``crops`` are numbers of stored pictures."""
+
+    tracklet: int
+    identity: int
+    camera: str
+    started: float
+    ended: float
+    crops: list[int]
+
+
+class History(_Answer):
+    """All that is known of one person. ``events`` say why."""
+
+    identity: int
+    colour: str
+    present: bool
+    sightings: list[SightingAnswer]
+    events: list[dict[str, Any]]
+
+
+class Events(_Answer):
+    """Events in order; ask again after ``next``."""
+
+    events: list[dict[str, Any]]
+    next: int
+
+
+class SearchMatch(_Answer):
+    """A sighting like what was asked for, and how far it is."""
+
+    sighting: SightingAnswer
+    distance: float
+    global_distance: float
+    aligned_distance: float | None
+
+
+class SearchAnswer(_Answer):
+    """Sightings, the likest first."""
+
+    matches: list[SearchMatch]
+    searched: int
+
+
+class Merge(_Answer):
+    """These two are one person."""
+
+    kind: Literal["merge"]
+    first: Number
+    second: Number
+
+
+class Split(_Answer):
+    """These passages of a person are somebody else."""
+
+    kind: Literal["split"]
+    identity: Number
+    tracklets: Annotated[list[Number], Field(min_length=1, max_length=500)]
+
+
+class Never(_Answer):
+    """These two are never one person."""
+
+    kind: Literal["never"]
+    first: Number
+    second: Number
+
+
+Correction = Annotated[Merge | Split | Never, Field(discriminator="kind")]
+
+
+class Corrected(_Answer):
+    """The number that holds now."""
+
+    identity: int
+
+
+class Erased(_Answer):
+    """How many passages were removed."""
+
+    sightings: int
+
+
+class Count(_Answer):
+    """Different people in view of a camera from ``time`` on, for a bucket's length."""
+
+    time: float
+    camera: str
+    people: int
+
+
+class AuditLine(_Answer):
+    """Who did what about whom."""
+
+    time: float
+    who: str
+    action: str
+    about: str
+
+
+class Who(_Answer):
+    """Whom the service takes you for."""
+
+    name: str
+    role: str
+    needs_token: bool

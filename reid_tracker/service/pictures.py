@@ -1,0 +1,150 @@
+"""Pictures for browsers: the newest of each camera with boxes and trails drawn in, encoded once for all viewers."""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from reid_tracker.errors import InputError
+from reid_tracker.results.drawing import Annotator
+from reid_tracker.service.site import without
+from reid_tracker.types import Frame, IdentityEvent, Image, TrackedFrame
+
+_QUALITY = 75
+_CROP_HEIGHT = 192
+_LEAST_SIDE = 8
+_MOST_PIXELS = 40_000_000  # of an uploaded picture: a phone's; a small file can hold a thousand times as many
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8\xff"
+# JPEG markers that begin a frame header, which holds the size
+_FRAME_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+
+
+class CameraPictures:
+    """Keeps the newest picture of each camera; listens to the site. Thread-safe.
+
+    Args:
+        width: wider pictures are made smaller.
+    """
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._lock = threading.Lock()
+        self._newest: dict[str, tuple[Image, TrackedFrame]] = {}
+        self._annotators: dict[str, Annotator] = {}
+        self._encoded: dict[str, tuple[int, bytes]] = {}
+
+    def __call__(
+        self, frames: Sequence[Frame], tracked: Sequence[TrackedFrame], _events: Sequence[IdentityEvent]
+    ) -> None:
+        """Take one moment (reid_tracker.service.site.Listener)."""
+        with self._lock:
+            for frame, moment in zip(frames, tracked, strict=False):
+                self._newest[frame.camera_id] = (frame.image, moment)
+
+    def forget(self, camera_id: str) -> None:
+        """Drop a camera's picture."""
+        with self._lock:
+            for kept in (self._newest, self._annotators, self._encoded):
+                kept.pop(camera_id, None)
+
+    def forget_person(self, identity: int) -> None:
+        """No longer know where a person is in the newest pictures."""
+        with self._lock:
+            self._newest = {
+                camera_id: (image, without(tracked, identity)) for camera_id, (image, tracked) in self._newest.items()
+            }
+
+    def jpeg(self, camera_id: str) -> tuple[int, bytes] | None:
+        """Frame number and drawn picture of a camera; None where none has come."""
+        with self._lock:
+            newest = self._newest.get(camera_id)
+            if newest is None:
+                return None
+            image, tracked = newest
+            encoded = self._encoded.get(camera_id)
+            if encoded is None or encoded[0] != tracked.index:
+                drawn = self._annotators.setdefault(camera_id, Annotator()).draw(image, tracked)
+                encoded = self._encoded[camera_id] = (tracked.index, _encode(_narrowed(drawn, self._width)))
+            return encoded
+
+    def person(self, identity: int) -> bytes | None:
+        """Somebody who is in view, cut out of the newest picture that shows them largest; None where nobody is."""
+        with self._lock:
+            newest = list(self._newest.values())
+        best: tuple[float, Image] | None = None
+        for image, tracked in newest:
+            for person in tracked.people:
+                cut = _cut(image, person.box) if person.identity == identity else None
+                if cut is not None and (best is None or cut.shape[0] > best[0]):
+                    best = cut.shape[0], cut
+        return None if best is None else _encode(_lowered(best[1], _CROP_HEIGHT))
+
+
+def decode_upload(data: bytes) -> Image:
+    """The picture in an uploaded file, (H, W, 3) BGR.
+
+    Raises:
+        InputError: it is no JPEG or PNG, is damaged, or has too many pixels (looked up before anything is decoded).
+    """
+    width, height = _png_size(data) if data.startswith(_PNG) else _jpeg_size(data)
+    if min(width, height) < _LEAST_SIDE or width * height > _MOST_PIXELS:
+        raise InputError(f"picture: {width} x {height} pixels; expected at least 8 x 8 and at most 40 million")
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise InputError("picture: damaged; expected a JPEG or PNG file")
+    return np.asarray(image, np.uint8)
+
+
+def _png_size(data: bytes) -> tuple[int, int]:
+    if len(data) < 24 or data[12:16] != b"IHDR":
+        raise InputError("picture: a damaged PNG file")
+    width, height = struct.unpack(">II", data[16:24])
+    return int(width), int(height)
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    if not data.startswith(_JPEG):
+        raise InputError("picture: expected a JPEG or PNG file")
+    place = 2
+    while place + 9 < len(data):
+        if data[place] != 0xFF:
+            break
+        marker = data[place + 1]
+        if marker in _FRAME_MARKERS:
+            height, width = struct.unpack(">HH", data[place + 5 : place + 9])
+            return int(width), int(height)
+        place += 1 if marker == 0xFF else 2 + struct.unpack(">H", data[place + 2 : place + 4])[0]
+    raise InputError("picture: a damaged JPEG file")
+
+
+def _cut(image: Image, box: tuple[float, float, float, float]) -> Image | None:
+    height, width = image.shape[:2]
+    left, top = max(0, int(box[0])), max(0, int(box[1]))
+    right, bottom = min(width, int(box[2]) + 1), min(height, int(box[3]) + 1)
+    return image[top:bottom, left:right] if right - left >= 4 and bottom - top >= 8 else None
+
+
+def _narrowed(image: Image, width: int) -> Image:
+    if image.shape[1] <= width:
+        return image
+    height = max(1, round(image.shape[0] * width / image.shape[1]))
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _lowered(image: Image, height: int) -> Image:
+    if image.shape[0] <= height:
+        return image
+    width = max(1, round(image.shape[1] * height / image.shape[0]))
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _encode(image: Image) -> bytes:
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    if not done:
+        raise InputError(f"picture of {image.shape[1]} x {image.shape[0]} pixels cannot be encoded as JPEG")
+    return data.tobytes()

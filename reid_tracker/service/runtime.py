@@ -1,0 +1,225 @@
+"""Everything that a running service holds, opened together and closed in order."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from reid_tracker.association.corrections import erase_identity, keep_apart, merge_identities, split_identity
+from reid_tracker.association.remembering import restore
+from reid_tracker.build import build_pipeline
+from reid_tracker.config import Config
+from reid_tracker.errors import ConfigError, InputError
+from reid_tracker.live import LiveCameras
+from reid_tracker.pipeline import Pipeline
+from reid_tracker.results.crops import BestCrops, Crop
+from reid_tracker.runtime.registry import checksum, find_model
+from reid_tracker.service.hub import Hub
+from reid_tracker.service.pictures import CameraPictures
+from reid_tracker.service.site import LiveSite
+from reid_tracker.store import LookIndex, Match, Recorder, SqliteStore, Store, StoredCrop, search
+from reid_tracker.store.sqlite import MEMORY
+from reid_tracker.types import Appearance, Frame, IdentityEvent, Image, TrackedFrame
+
+_CROP_HEIGHT = 256
+_DAY = 86_400.0
+_SEARCH_CAMERA = "(search)"  # the camera that uploaded pictures come from, for the detector
+
+_log = logging.getLogger(__name__)
+
+PipelineOf = Callable[[Config, int], Pipeline]
+
+
+class Service:
+    """Cameras, tracking, memory and what viewers see. A context manager.
+
+    Args:
+        config: the effective configuration.
+        pipeline_of: makes the pipeline, given the number of the first tracklet; by default the configuration's.
+
+    Raises:
+        ConfigError: the store holds looks of another embedder.
+        StoreError: the store cannot be opened.
+        ModelError: a network cannot be used.
+    """
+
+    def __init__(self, config: Config, pipeline_of: PipelineOf | None = None) -> None:
+        self.config = config
+        self.started = time.time()
+        self.store: Store = SqliteStore(config.store.path or MEMORY)
+        self._check_embedder()
+        numbers = self.store.numbers()
+        pipeline = (pipeline_of or _configured_pipeline)(config, numbers.tracklet + 1)
+        self.index = LookIndex()
+        self.index.add(self.store.vectors())
+        self.cameras = LiveCameras(config.live)
+        self.site = LiveSite(self.cameras, pipeline, config.tracking.max_lost_seconds)
+        self._remember(numbers.identity, numbers.event)
+        self.recorder = Recorder(
+            self.store, self.index, config.association.looks_per_passage, config.store.retention_days * _DAY
+        )
+        self.hub = Hub(config.service.viewer_queue, config.service.recent_events)
+        self.pictures = CameraPictures(config.service.picture_width)
+        self.site.remember(self.recorder.take)
+        self.site.listen(self.hub)
+        self.site.listen(self.pictures)
+        if config.store.crops:
+            self.site.listen(_CropKeeper(self.recorder, config.store.crops_per_tracklet))
+
+    def __enter__(self) -> Service:
+        for camera in self.config.cameras:
+            self.cameras.add(camera)
+        self.site.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.site.stop()
+        self.cameras.close()
+        self.recorder.close()
+        self.store.close()
+
+    def people_present(self) -> dict[int, list[TrackedFrame]]:
+        """Who is in view now: identity -> the frames that show the person."""
+        present: dict[int, list[TrackedFrame]] = {}
+        for tracked in self.site.newest():
+            for person in tracked.people:
+                present.setdefault(person.identity, []).append(tracked)
+        return present
+
+    def search_picture(
+        self, image: Image, count: int, camera: str | None, since: float | None, until: float | None
+    ) -> list[Match]:
+        """The sightings most like the person in a picture (the largest one; the whole picture where none is found).
+
+        Raises:
+            InputError: nothing in the picture can be described.
+            Busy: tracking has too much to do.
+            StoreError: the store cannot be reached.
+        """
+        query = self.site.call(lambda: self._described(image))
+        if not query.valid.any():
+            raise InputError("picture: shows nobody who could be described; give a picture of one person")
+        return search(self.store, self.index, query, count, camera, since, until)
+
+    def search_person(
+        self, identity: int, count: int, camera: str | None, since: float | None, until: float | None
+    ) -> list[Match]:
+        """The sightings most like what is remembered of a person; their own among them.
+
+        Raises:
+            InputError: nothing is known of what the person looks like.
+            StoreError: the store cannot be reached.
+        """
+        tracklets = [sighting.tracklet for sighting in self.store.history(identity)]
+        looks = [passage.looks for _, passage in self.store.sightings(tracklets).values() if passage.looks is not None]
+        if not looks:
+            raise InputError(f"identity {identity}: nothing is known of what this person looks like")
+        best = [each.select(np.argsort(-each.quality)[:1]) for each in looks[-5:]]
+        query = Appearance(
+            np.concatenate([each.global_ for each in best]),
+            np.concatenate([each.stripes for each in best]),
+            np.concatenate([each.quality for each in best]),
+            np.concatenate([each.valid for each in best]),
+        )
+        return search(self.store, self.index, query, count, camera, since, until)
+
+    def merge(self, first: int, second: int) -> int:
+        """These two are one person; the number that stays. Raises InputError, Busy."""
+        return self.site.call(lambda: merge_identities(self.site.associator, first, second, time.time()))
+
+    def split(self, identity: int, tracklets: Sequence[int]) -> int:
+        """These passages are somebody else; the new number. Raises InputError, Busy, StoreError."""
+        number, pairs = self.site.call(lambda: split_identity(self.site.associator, identity, tracklets, time.time()))
+        self._keep_apart(pairs)
+        return number
+
+    def never(self, first: int, second: int) -> None:
+        """These two are never one person. Raises InputError, Busy, StoreError."""
+        self._keep_apart(self.site.call(lambda: keep_apart(self.site.associator, first, second)))
+
+    def erase(self, identity: int) -> int:
+        """Remove a person everywhere; how many passages went. Raises InputError (nobody known), Busy, StoreError."""
+
+        def forget() -> bool:
+            self.site.forget(identity)
+            self.pictures.forget_person(identity)
+            return erase_identity(self.site.associator, identity, time.time())
+
+        known = self.site.call(forget)
+        gone = self.recorder.erase(identity)
+        self.hub.forget(identity)
+        if not known and not gone:
+            raise InputError(f"identity {identity}: nobody of that number is known")
+        return gone
+
+    def _described(self, image: Image) -> Appearance:
+        frame = Frame(_SEARCH_CAMERA, 0, 0.0, image)
+        (found,) = self.site.pipeline.detector([frame])
+        boxes = found.boxes
+        if len(found):
+            largest = int(np.argmax((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) * found.scores))
+            found = found.select([largest])
+        else:
+            whole = np.array([[0, 0, image.shape[1], image.shape[0]]], np.float32)
+            found = replace(found, boxes=whole, scores=np.ones(1, np.float32))
+        (looks,) = self.site.pipeline.embedder([frame], [found])
+        return looks
+
+    def _keep_apart(self, pairs: Sequence[tuple[int, int]]) -> None:
+        self.recorder.flush()  # both sides must be there
+        self.store.tell_apart(pairs)
+
+    def _check_embedder(self) -> None:
+        mine = _embedder_name(self.config)
+        kept = self.store.embedder(mine)
+        if kept != mine:
+            raise ConfigError(
+                f"store {self.config.store.path}: its looks are of embedder {kept}, and this run uses {mine}; looks of "
+                "two embedders do not compare: choose another store.path, or that embedder"
+            )
+
+    def _remember(self, last_identity: int, last_event: int) -> None:
+        association = self.config.association
+        passages = self.store.remembered(
+            time.time() - association.memory_seconds, association.passages_per_camera, association.max_identities
+        )
+        restore(self.site.associator, passages, last_identity, last_event)
+        if passages:
+            people = len({passage.identity for passage in passages})
+            _log.info("%d people remembered from %s", people, self.config.store.path)
+
+
+class _CropKeeper:
+    """Keeps the best pictures of each passage, where pictures are asked for (reid_tracker.service.site.Listener)."""
+
+    def __init__(self, recorder: Recorder, count: int) -> None:
+        self._recorder = recorder
+        self._best = BestCrops(count, _CROP_HEIGHT, self._keep)
+
+    def __call__(
+        self, frames: Sequence[Frame], tracked: Sequence[TrackedFrame], _events: Sequence[IdentityEvent]
+    ) -> None:
+        images = {frame.camera_id: frame.image for frame in frames}
+        for moment in tracked:
+            self._best.add(replace(moment, image=images.get(moment.camera_id)))
+
+    def _keep(self, crops: list[Crop]) -> None:
+        self._recorder.take_crops([StoredCrop(crop.tracklet, crop.time, crop.quality, crop.jpeg) for crop in crops])
+
+
+def _configured_pipeline(config: Config, first_tracklet: int) -> Pipeline:
+    return build_pipeline(config, first_tracklet=first_tracklet)
+
+
+def _embedder_name(config: Config) -> str:
+    """Name and contents of the embedder: looks of two models do not compare even where the file has one name."""
+    name = config.embedding.model
+    try:
+        return f"{name} {checksum(find_model(name, 'embedder').path)[:16]}"
+    except ConfigError:  # one that another package registered: its name has to do
+        return f"{name} {hashlib.sha256(name.encode()).hexdigest()[:16]}"

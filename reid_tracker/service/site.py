@@ -1,0 +1,269 @@
+"""The live loop: newest pictures of all cameras, one step of the pipeline, and everybody who wants to know is told.
+
+One thread owns the pipeline. Whoever else needs it (a correction, a search by picture) hands it a function and gets the
+result, so nothing in the pipeline needs a lock; whoever listens is called with finished values and must not block.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeVar
+
+from reid_tracker.association import CrossCameraAssociator
+from reid_tracker.association.remembering import RememberedPassage, open_passages
+from reid_tracker.errors import ReidTrackerError, SourceError
+from reid_tracker.live import LiveCameras
+from reid_tracker.pipeline import Pipeline
+from reid_tracker.types import CameraTracks, Frame, IdentityEvent, TrackedFrame
+
+_WAIT_SECONDS = 0.1  # for pictures, between two looks at what else is asked
+_COMMAND_SECONDS = 30.0
+_MOST_COMMANDS = 100
+
+_log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
+
+
+class Listener(Protocol):
+    """Is told of every moment, on the tracking thread: must return at once and not raise."""
+
+    def __call__(
+        self, frames: Sequence[Frame], tracked: Sequence[TrackedFrame], events: Sequence[IdentityEvent], /
+    ) -> None:
+        """``events`` are those decided outside a frame (corrections, cameras that went away)."""
+        ...
+
+
+class Busy(ReidTrackerError):
+    """Tracking is not running, or has too much to do to answer."""
+
+
+@dataclass(slots=True)
+class LoopReport:
+    """How the loop goes.
+
+    Attributes:
+        steps, frames: moments and pictures processed.
+        step_seconds: mean time of the last few dozen steps.
+        failures: steps that failed, by error.
+        last_failure: the newest one in words.
+    """
+
+    steps: int = 0
+    frames: int = 0
+    step_seconds: float = 0.0
+    failures: Counter[str] = field(default_factory=Counter)
+    last_failure: str = ""
+
+
+class LiveSite:
+    """Cameras, pipeline and the thread that runs them. Thread-safe but for what is said otherwise.
+
+    Args:
+        cameras: are read; not closed here.
+        pipeline: owned by the loop's thread from ``start`` on.
+        lost_seconds: without a picture, after which the people of a camera are taken to have left it.
+    """
+
+    def __init__(self, cameras: LiveCameras, pipeline: Pipeline, lost_seconds: float) -> None:
+        self.cameras = cameras
+        self.pipeline = pipeline
+        self._lost_seconds = lost_seconds
+        self._listeners: list[Listener] = []
+        self._memory: list[Callable[[Sequence[TrackedFrame], Sequence[RememberedPassage]], None]] = []
+        self._commands: queue.Queue[tuple[Callable[[], Any], Future[Any]]] = queue.Queue(_MOST_COMMANDS)
+        self._newest: dict[str, tuple[TrackedFrame, float]] = {}
+        self._report = LoopReport()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
+
+    @property
+    def associator(self) -> CrossCameraAssociator:
+        """For functions handed to ``call``."""
+        assert isinstance(self.pipeline.associator, CrossCameraAssociator)
+        return self.pipeline.associator
+
+    @property
+    def running(self) -> bool:
+        """Whether the loop's thread lives."""
+        return self._thread.is_alive() and not self._stopping.is_set()
+
+    def listen(self, listener: Listener) -> None:
+        """Tell ``listener`` of every moment. Before ``start``."""
+        self._listeners.append(listener)
+
+    def remember(self, memory: Callable[[Sequence[TrackedFrame], Sequence[RememberedPassage]], None]) -> None:
+        """Hand ``memory`` every moment with the passages that are open after it. Before ``start``."""
+        self._memory.append(memory)
+
+    def start(self) -> None:
+        """Begin to track."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End what is open, tell the last events, and end the thread."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def report(self) -> LoopReport:
+        """How the loop goes."""
+        report = self._report
+        return LoopReport(
+            report.steps, report.frames, report.step_seconds, Counter(report.failures), report.last_failure
+        )
+
+    def newest(self) -> list[TrackedFrame]:
+        """The newest result of each camera that still sends pictures."""
+        now = time.monotonic()
+        return [tracked for tracked, when in tuple(self._newest.values()) if now - when < self._lost_seconds]
+
+    def forget(self, identity: int) -> None:
+        """Take a person out of the newest results. On the tracking thread."""
+        for camera_id, (tracked, when) in list(self._newest.items()):
+            self._newest[camera_id] = (without(tracked, identity), when)
+
+    def call(self, function: Callable[[], _Result], timeout: float = _COMMAND_SECONDS) -> _Result:
+        """Run ``function`` on the tracking thread between two moments.
+
+        Raises:
+            Busy: tracking is not running, or did not get to it in time.
+            Exception: whatever the function raises.
+        """
+        future: Future[_Result] = Future()
+        if not self.running:
+            raise Busy("tracking is not running; look at the health page")
+        try:
+            self._commands.put_nowait((function, future))
+            return future.result(timeout)
+        except (queue.Full, FutureTimeout) as error:
+            future.cancel()
+            raise Busy("tracking has too much to do; try again in a moment") from error
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._obey()
+            frames = self.cameras.next_moment(_WAIT_SECONDS)
+            self._let_go_of_silent_cameras({frame.camera_id for frame in frames})
+            if frames:
+                self._step(frames)
+        self._obey()
+        self._finish()
+
+    def _step(self, frames: Sequence[Frame]) -> None:
+        began = time.perf_counter()
+        try:
+            self._let_go_of_changed_pictures(frames)
+            tracked = self.pipeline.step(frames)
+        except Exception as error:  # one moment is lost; a service for weeks must not end with it
+            self._failed("step", error)
+            return
+        seconds = time.perf_counter() - began
+        report = self._report
+        report.steps += 1
+        report.frames += len(frames)
+        report.step_seconds += (seconds - report.step_seconds) * (1.0 if report.steps == 1 else 0.05)
+        now = time.monotonic()
+        for moment in tracked:
+            self._newest[moment.camera_id] = (moment, now)
+        self._tell(frames, tracked, ())
+
+    def _obey(self) -> None:
+        """Do what others asked for."""
+        obeyed = False
+        while True:
+            try:
+                function, future = self._commands.get_nowait()
+            except queue.Empty:
+                break
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(function())
+            except Exception as error:  # belongs to whoever asked
+                future.set_exception(error)
+            obeyed = True
+        if obeyed:
+            self._tell_loose_events()
+
+    def _let_go_of_silent_cameras(self, heard: set[str]) -> None:
+        """Where no picture comes, no tracker grows older: end its people once they would have been given up."""
+        now = time.monotonic()
+        known = {camera.id for camera in self.cameras.cameras}
+        for camera_id, (tracked, when) in list(self._newest.items()):
+            if camera_id in heard:
+                continue
+            if camera_id not in known or now - when > self._lost_seconds:
+                del self._newest[camera_id]
+                self._let_go(camera_id, tracked)
+
+    def _let_go_of_changed_pictures(self, frames: Sequence[Frame]) -> None:
+        """Boxes of one resolution mean nothing in another."""
+        for frame in frames:
+            before = self._newest.get(frame.camera_id)
+            if before is not None and before[0].size != (frame.image.shape[1], frame.image.shape[0]):
+                self._let_go(frame.camera_id, before[0])
+
+    def _let_go(self, camera_id: str, last: TrackedFrame) -> None:
+        tracker = self.pipeline.trackers.pop(camera_id, None)
+        if tracker is None:
+            return
+        ended = tracker.finish()
+        try:
+            gone = self.pipeline.associator([CameraTracks(camera_id, last.index, last.time, last.size, (), (), ended)])
+        except Exception as error:  # the others go on
+            self._failed("letting go of a camera", error)
+            return
+        self._tell((), gone, ())
+
+    def _finish(self) -> None:
+        try:
+            events, ended = self.pipeline.finish()
+        except Exception as error:  # what was told before stands
+            self._failed("finishing", error)
+            return
+        if self._newest:
+            last, _ = next(iter(self._newest.values()))
+            closing = TrackedFrame(last.camera_id, last.index, last.time, (), events, last.size, ended)
+            self._tell((), [closing], ())
+
+    def _tell_loose_events(self) -> None:
+        if isinstance(self.pipeline.associator, CrossCameraAssociator):
+            events = self.pipeline.associator.book.take_events()
+            if events:
+                self._tell((), (), events)
+
+    def _tell(self, frames: Sequence[Frame], tracked: Sequence[TrackedFrame], events: Sequence[IdentityEvent]) -> None:
+        carried = [*tracked, TrackedFrame("", 0, 0.0, (), tuple(events))] if events else list(tracked)
+        passages = open_passages(self.associator) if self._memory else []
+        for memory in self._memory:
+            self._guarded(lambda memory=memory: memory(carried, passages))  # type: ignore[misc]
+        for listener in self._listeners:
+            self._guarded(lambda listener=listener: listener(frames, tracked, events))  # type: ignore[misc]
+
+    def _guarded(self, tell: Callable[[], None]) -> None:
+        try:
+            tell()
+        except Exception as error:  # a listener's fault is not the others'
+            self._failed("telling", error)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        kind = type(error).__name__
+        self._report.failures[kind] += 1
+        self._report.last_failure = f"{what}: {error}"
+        if self._report.failures[kind] in (1, 10, 100) or self._report.failures[kind] % 1000 == 0:
+            level = logging.WARNING if isinstance(error, SourceError) else logging.ERROR
+            _log.log(level, "%s failed (%d times so far): %s", what, self._report.failures[kind], error, exc_info=True)
+
+
+def without(tracked: TrackedFrame, identity: int) -> TrackedFrame:
+    """A frame without one of its people."""
+    return replace(tracked, people=tuple(person for person in tracked.people if person.identity != identity))

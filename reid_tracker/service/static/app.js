@@ -1,0 +1,353 @@
+"use strict";
+// One page over the service's own interface. Text from the service is only ever set as text, never as markup.
+
+const byId = (id) => document.getElementById(id);
+const SVG = "http://www.w3.org/2000/svg";
+const LINE_COLOURS = ["#1d52de", "#ee7746", "#17a27b", "#a91e76", "#7e5d07", "#2795ac"];
+const colours = new Map(); // identity -> colour, as the service gives it
+let shownPerson = null;
+let lastEvent = 0;
+
+function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name in element) element[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+function draw(tag, attributes, text) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+function swatch(colour) {
+  const picture = draw("svg", { class: "chip-colour", viewBox: "0 0 10 10", "aria-hidden": "true" });
+  picture.append(draw("rect", { width: 10, height: 10, rx: 2, fill: colour || "#888888" }));
+  return picture;
+}
+
+async function ask(path, options = {}) {
+  const answer = await fetch(path, { credentials: "same-origin", ...options });
+  if (answer.status === 401) { showLogin(); throw new Error("a token is needed"); }
+  if (!answer.ok) {
+    let detail = answer.statusText;
+    try { const body = await answer.json(); detail = typeof body.detail === "string" ? body.detail : JSON.stringify(body.detail); }
+    catch { /* an answer without a body: its status says enough */ }
+    throw new Error(detail);
+  }
+  return answer.status === 204 ? null : answer.json();
+}
+
+const send = (path, body, method = "POST") =>
+  ask(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+
+const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const lasting = (seconds) => (seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`);
+
+// ---- access
+
+function showLogin() {
+  byId("login").hidden = false;
+  byId("main").hidden = true;
+  say("a token is needed", true);
+}
+
+byId("login").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const answer = await fetch("api/session", { method: "POST", headers: { Authorization: `Bearer ${byId("token").value}` } });
+  byId("token").value = "";
+  if (!answer.ok) { byId("login-problem").textContent = "This token is not known."; return; }
+  byId("login").hidden = true;
+  start();
+});
+
+function say(text, bad = false) {
+  byId("status").textContent = text;
+  byId("status").classList.toggle("bad", bad);
+}
+
+// ---- cameras
+
+const cards = new Map();
+
+function cameraCard(camera) {
+  const image = make("img", { alt: `Live picture of ${camera.id}`, src: `api/cameras/${encodeURIComponent(camera.id)}/video` });
+  const state = make("span", { className: "state" });
+  const facts = make("span", { className: "quiet" });
+  const message = make("span", { className: "message" });
+  const pause = make("button", { type: "button" });
+  const card = { image, state, facts, message, pause, live: true, paused: false };
+  pause.addEventListener("click", async () => {
+    try { await send(`api/cameras/${encodeURIComponent(camera.id)}`, { paused: !card.paused }, "PATCH"); refreshCameras(); }
+    catch (error) { message.textContent = error.message; }
+  });
+  card.figure = make("figure", {}, image, make("figcaption", {}, make("strong", { textContent: camera.id }), state, facts, pause, message));
+  return card;
+}
+
+async function refreshCameras() {
+  const cameras = await ask("api/cameras");
+  for (const [id, card] of cards) if (!cameras.some((camera) => camera.id === id)) { card.figure.remove(); cards.delete(id); }
+  for (const camera of cameras) {
+    if (!cards.has(camera.id)) { cards.set(camera.id, cameraCard(camera)); byId("cameras").append(cards.get(camera.id).figure); }
+    const card = cards.get(camera.id);
+    const live = camera.state === "live";
+    if (live && !card.live) card.image.src = `api/cameras/${encodeURIComponent(camera.id)}/video?${Date.now()}`;
+    card.live = live;
+    card.paused = camera.state === "paused";
+    card.state.textContent = camera.state;
+    card.state.classList.toggle("live", live);
+    const lost = Object.values(camera.lost).reduce((sum, count) => sum + count, 0);
+    card.facts.textContent = `${camera.fps.toFixed(1)} /s · lag ${camera.lag.toFixed(2)} s · ${lost} not processed`;
+    card.facts.title = Object.entries({ ...camera.lost, ...camera.faults }).map(([reason, count]) => `${reason}: ${count}`).join("\n");
+    card.message.textContent = live ? "" : camera.message;
+    card.pause.textContent = card.paused ? "Resume" : "Pause";
+    card.pause.setAttribute("aria-label", `${card.pause.textContent} ${camera.id}`);
+  }
+}
+
+// ---- people
+
+const strip = new Map();
+
+async function refreshPeople() {
+  const people = await ask("api/people");
+  byId("nobody").hidden = people.length > 0;
+  for (const [identity, entry] of strip) if (!people.some((person) => person.identity === identity)) { entry.item.remove(); strip.delete(identity); }
+  for (const person of people) {
+    colours.set(person.identity, person.colour);
+    if (!strip.has(person.identity)) {
+      const image = make("img", { alt: "" });
+      const places = make("small", { className: "quiet" });
+      const label = make("span", { className: "name" }, swatch(person.colour), ` ${person.identity}`);
+      const button = make("button", { type: "button", className: "person" }, image, label, places);
+      button.addEventListener("click", () => openPerson(person.identity));
+      const item = make("li", {}, button);
+      strip.set(person.identity, { item, image, places, button });
+      byId("people").append(item);
+    }
+    const entry = strip.get(person.identity);
+    const cameras = [...new Set(person.places.map((place) => place.camera))].join(", ");
+    entry.places.textContent = cameras;
+    entry.button.setAttribute("aria-label", `Person ${person.identity}, in ${cameras}`);
+    entry.image.src = `api/identities/${person.identity}/picture?${Math.floor(Date.now() / 2000)}`;
+  }
+}
+
+function personButton(identity, left, right) {
+  const button = make("button", { type: "button" }, swatch(colours.get(identity)), make("span", { textContent: left }), make("span", { textContent: right }));
+  button.addEventListener("click", () => openPerson(identity));
+  return button;
+}
+
+async function refreshRecent() {
+  const [people, counts] = await Promise.all([ask("api/identities?limit=12"), ask("api/counts?hours=1")]);
+  for (const person of people) colours.set(person.identity, person.colour);
+  byId("recent").replaceChildren(...people.map((person) =>
+    make("li", {}, personButton(person.identity, `${person.identity} · ${person.cameras.join(", ")}`, clock(person.last_seen)))));
+  drawCounts(counts);
+}
+
+function drawCounts(counts) {
+  const chart = byId("counts");
+  const cameras = [...new Set(counts.map((row) => row.camera))].sort();
+  const most = Math.max(4, ...counts.map((row) => row.people));
+  const end = Date.now() / 1000, start = end - 3600;
+  const x = (time) => 25 + ((Math.max(time, start) - start) / 3600) * 570;
+  const y = (people) => 125 - (people / most) * 110;
+  chart.replaceChildren(
+    draw("line", { x1: 25, y1: 125, x2: 595, y2: 125, stroke: "currentColor", "stroke-opacity": 0.3 }),
+    draw("text", { x: 2, y: 22 }, String(most)), draw("text", { x: 2, y: 128 }, "0"),
+    draw("text", { x: 25, y: 143 }, clock(start)), draw("text", { x: 598, y: 143, "text-anchor": "end" }, clock(end)));
+  const width = Math.max(2, 570 / 60 / Math.max(1, cameras.length) - 1);
+  for (const row of counts) {
+    const place = cameras.indexOf(row.camera);
+    const bar = draw("rect", { x: x(row.time) + place * (width + 1), y: y(row.people), width, height: 125 - y(row.people), fill: LINE_COLOURS[place % LINE_COLOURS.length] });
+    bar.append(draw("title", {}, `${row.camera}, ${clock(row.time)}: ${row.people}`));
+    chart.append(bar);
+  }
+  byId("legend").replaceChildren(...cameras.map((camera, place) => make("li", {}, swatch(LINE_COLOURS[place % LINE_COLOURS.length]), camera)));
+}
+
+// ---- events
+
+function inWords(event) {
+  const evidence = event.evidence || {};
+  const words = {
+    started: `${event.identity} is somebody new in ${event.camera}`,
+    linked: `seen in ${event.camera} and taken for ${event.identity}`,
+    merged: `${(event.supersedes || []).join(", ")} and ${event.identity} are one person: ${event.identity}`,
+    split: `part of ${(event.supersedes || []).join(", ")} is ${event.identity}`,
+    ended: `${event.identity} is no longer looked for`,
+  }[event.type] || event.type;
+  const why = [evidence.rule];
+  if (typeof evidence.probability === "number") why.push(`probability ${evidence.probability.toFixed(2)}`);
+  if (typeof evidence.global_distance === "number") why.push(`looks ${evidence.global_distance.toFixed(2)} apart`);
+  if (typeof evidence.aligned_distance === "number") why.push(`parts ${evidence.aligned_distance.toFixed(2)} apart`);
+  if (typeof evidence.time_gap === "number") why.push(`${lasting(Math.max(0, evidence.time_gap))} unseen`);
+  if (evidence.runner_up) why.push(`next best: ${evidence.runner_up.identity ?? "somebody new"} (${(evidence.runner_up.probability ?? 0).toFixed(2)})`);
+  return `${clock(event.time)}  ${words} — ${why.filter(Boolean).join(", ")}`;
+}
+
+function addEvent(event) {
+  if (event.event_id <= lastEvent) return;
+  lastEvent = event.event_id;
+  byId("events").prepend(make("li", { textContent: inWords(event) }));
+  while (byId("events").children.length > 60) byId("events").lastChild.remove();
+}
+
+function listen() {
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  const base = location.pathname.replace(/[^/]*$/, "");
+  const socket = new WebSocket(`${scheme}://${location.host}${base}api/stream`);
+  socket.addEventListener("open", () => say("live"));
+  socket.addEventListener("message", (message) => {
+    const told = JSON.parse(message.data);
+    if (told.kind === "event") addEvent(told);
+    else for (const event of told.events) addEvent(event);
+  });
+  socket.addEventListener("close", () => { say("connection lost, trying again …", true); setTimeout(listen, 2000); });
+}
+
+// ---- one person
+
+async function openPerson(identity) {
+  shownPerson = identity;
+  byId("person-problem").textContent = "";
+  const dialog = byId("person");
+  if (!dialog.open) dialog.showModal();
+  await showPerson();
+  byId("person-title").focus();
+}
+
+async function showPerson() {
+  byId("person-title").textContent = `Person ${shownPerson}`;
+  let history;
+  try { history = await ask(`api/identities/${shownPerson}`); }
+  catch (error) { byId("person-problem").textContent = error.message; return; }
+  byId("person-title").replaceChildren(swatch(history.colour), ` Person ${history.identity}${history.present ? ", in view now" : ""}`);
+  const image = byId("person-picture");
+  image.hidden = !history.present;
+  if (history.present) { image.alt = `Person ${history.identity} as seen now`; image.src = `api/identities/${history.identity}/picture?${Date.now()}`; }
+  byId("sightings").replaceChildren(...history.sightings.map((sighting) => {
+    const tick = make("input", { type: "checkbox", value: String(sighting.tracklet) });
+    const text = `${sighting.camera}, ${clock(sighting.started)}, ${lasting(sighting.ended - sighting.started)}`;
+    return make("li", {}, make("label", {}, tick, text),
+      ...sighting.crops.map((crop) => make("img", { alt: `In ${sighting.camera}`, src: `api/crops/${crop}` })));
+  }));
+  drawTimeline(history);
+  byId("reasons").replaceChildren(...history.events.map((event) => make("li", { textContent: inWords(event) })));
+}
+
+function drawTimeline(history) {
+  const chart = byId("timeline");
+  const cameras = [...new Set(history.sightings.map((sighting) => sighting.camera))];
+  const start = Math.min(...history.sightings.map((sighting) => sighting.started));
+  const end = Math.max(start + 1, ...history.sightings.map((sighting) => sighting.ended));
+  const height = 24 * cameras.length + 22;
+  chart.setAttribute("viewBox", `0 0 600 ${height}`);
+  const x = (time) => 90 + ((time - start) / (end - start)) * 500;
+  chart.replaceChildren();
+  if (!cameras.length) return;
+  const path = history.sightings.flatMap((sighting) => {
+    const y = 24 * cameras.indexOf(sighting.camera) + 12;
+    return [`${x(sighting.started)},${y}`, `${x(sighting.ended)},${y}`];
+  });
+  chart.append(draw("polyline", { points: path.join(" "), fill: "none", stroke: history.colour, "stroke-opacity": 0.5, "stroke-dasharray": "3 3" }));
+  cameras.forEach((camera, place) => chart.append(draw("text", { x: 0, y: 24 * place + 16 }, camera)));
+  for (const sighting of history.sightings) {
+    const bar = draw("rect", { x: x(sighting.started), y: 24 * cameras.indexOf(sighting.camera) + 5, rx: 3, height: 14,
+      width: Math.max(3, x(sighting.ended) - x(sighting.started)), fill: history.colour });
+    bar.append(draw("title", {}, `${sighting.camera} ${clock(sighting.started)}`));
+    chart.append(bar);
+  }
+  chart.append(draw("text", { x: 90, y: height - 4 }, clock(start)), draw("text", { x: 598, y: height - 4, "text-anchor": "end" }, clock(end)));
+}
+
+async function correct(body, done) {
+  byId("person-problem").textContent = "";
+  try {
+    const answer = await send("api/corrections", body);
+    shownPerson = answer.identity;
+    await new Promise((resolve) => { setTimeout(resolve, 800); }); // the memory is written twice a second
+    await showPerson();
+    byId("person-problem").textContent = done;
+  } catch (error) { byId("person-problem").textContent = error.message; }
+}
+
+byId("close").addEventListener("click", () => byId("person").close());
+byId("merge").addEventListener("click", () => correct({ kind: "merge", first: shownPerson, second: Number(byId("other").value) }, "Merged."));
+byId("never").addEventListener("click", () => correct({ kind: "never", first: shownPerson, second: Number(byId("other").value) }, "They will be kept apart."));
+byId("split").addEventListener("click", () => {
+  const tracklets = [...byId("sightings").querySelectorAll("input:checked")].map((tick) => Number(tick.value));
+  correct({ kind: "split", identity: shownPerson, tracklets }, "Split; this is the new person.");
+});
+byId("erase").addEventListener("click", async () => {
+  const button = byId("erase");
+  if (button.dataset.sure !== String(shownPerson)) { button.dataset.sure = String(shownPerson); button.textContent = `Erase ${shownPerson} for good?`; return; }
+  button.dataset.sure = ""; button.textContent = "Erase this person";
+  try { await ask(`api/identities/${shownPerson}`, { method: "DELETE" }); byId("person").close(); refreshRecent(); }
+  catch (error) { byId("person-problem").textContent = error.message; }
+});
+byId("person").addEventListener("close", () => { byId("erase").dataset.sure = ""; byId("erase").textContent = "Erase this person"; });
+
+// ---- search
+
+async function search(path, options) {
+  byId("search-problem").textContent = "searching …";
+  try {
+    const answer = await ask(path, { method: "POST", ...options });
+    byId("search-problem").textContent = answer.matches.length ? "" : `nobody alike among ${answer.searched} sightings`;
+    byId("matches").replaceChildren(...answer.matches.map(({ sighting, distance }) => {
+      const button = personButton(sighting.identity, `${sighting.identity} · ${sighting.camera}, ${clock(sighting.started)}`, `distance ${distance.toFixed(3)}`);
+      if (sighting.crops.length) button.prepend(make("img", { alt: "", src: `api/crops/${sighting.crops[0]}` }));
+      return make("li", {}, button);
+    }));
+  } catch (error) { byId("search-problem").textContent = error.message; }
+}
+
+byId("picture").addEventListener("change", () => {
+  const file = byId("picture").files[0];
+  if (file) search("api/search", { headers: { "Content-Type": file.type }, body: file });
+});
+byId("alike").addEventListener("click", async () => {
+  byId("person").close();
+  await search(`api/identities/${shownPerson}/search`, {});
+  byId("search-title").scrollIntoView();
+});
+
+// ---- going
+
+function repeat(task, seconds) {
+  const go = async () => {
+    if (!document.hidden) { try { await task(); } catch (error) { say(error.message, true); } }
+    setTimeout(go, seconds * 1000);
+  };
+  go();
+}
+
+async function refreshTotals() {
+  const health = await ask("api/health");
+  byId("totals").textContent = `${strip.size} in view · ${Object.keys(health.cameras).length} cameras · ${health.status}` +
+    (health.store_failure ? ` · ${health.store_failure}` : "");
+}
+
+async function start() {
+  const me = await ask("api/me");
+  if (me.needs_token) { showLogin(); return; }
+  byId("main").hidden = false;
+  const past = await ask("api/events?limit=1000");
+  past.events.slice(-40).forEach(addEvent);
+  repeat(refreshCameras, 2);
+  repeat(refreshPeople, 1);
+  repeat(refreshRecent, 5);
+  repeat(refreshTotals, 2);
+  listen();
+}
+
+start().catch((error) => say(error.message, true));
