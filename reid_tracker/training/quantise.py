@@ -86,7 +86,7 @@ def compare(first: Path, second: Path, input_name: str, crops: NDArray[np.uint8]
         session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
         parts = [session.run(["global", "stripes"], {input_name: part}) for part in _batches(crops)]
         answers.append([np.concatenate(column) for column in zip(*parts, strict=True)])
-    figures = {}
+    figures: dict[str, float] = {}
     for name, one, other in zip(("global", "stripes"), *answers, strict=True):
         cosines = (one * other).sum(axis=-1)
         figures |= {f"{name} mean": round(float(cosines.mean()), 4), f"{name} least": round(float(cosines.min()), 4)}
