@@ -160,7 +160,7 @@ class CrossCameraAssociator:
         passages = self._questions(changed)
         if not passages:
             return
-        weighed = [self._weighed(passage, passage in changed) for passage in passages]
+        weighed = self._weighed(passages, changed)
         numbers = sorted({int(number) for candidates in weighed for number in candidates.identities})
         column = {number: place for place, number in enumerate(numbers)}
         log_odds = np.full((len(passages), len(numbers)), -np.inf)
@@ -172,14 +172,17 @@ class CrossCameraAssociator:
             number = numbers[choice] if choice >= 0 else None
             self._answer(passage, candidates, number, time)
 
-    def _weighed(self, passage: Passage, has_news: bool) -> Candidates:
-        """A passage against everybody; as it was last time where nothing about it has changed."""
+    def _weighed(self, passages: list[Passage], changed: list[Passage]) -> list[Candidates]:
+        """Passages against everybody; as it was last time where nothing about one has changed."""
+        news = {passage.tracklet for passage in changed}
+        asked = [passage for passage in passages if passage.tracklet in news or self._out_of_date(passage)]
+        answers = dict(zip((passage.tracklet for passage in asked), self._weigher(asked), strict=True))
+        return [answers.get(passage.tracklet) or self._outlook[passage.tracklet] for passage in passages]
+
+    def _out_of_date(self, passage: Passage) -> bool:
         before = self._outlook.get(passage.tracklet)
         identity = self.book.identities.get(passage.identity)
-        alone = identity is not None and identity.tracklets == 1
-        if has_news or before is None or before.alone != alone:
-            return self._weigher(passage)
-        return before
+        return before is None or before.alone != (identity is not None and identity.tracklets == 1)
 
     def _reluctance(self, passage: Passage, candidates: Candidates) -> np.ndarray[Any, np.dtype[np.float64]]:
         """What an earlier answer is worth against another one, so that answers do not flutter."""

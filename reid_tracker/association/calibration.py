@@ -24,7 +24,6 @@ filled up with start values, worth a fixed number of observations, that suit the
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,35 +137,50 @@ class _Pairs:
 class AlignedScale:
     """What the aligned distance adds for candidates that the global one could not rule out.
 
-    Two normal distributions with one spread, for the right and for the wrong candidates, both counted by probability.
-    They begin as the same distribution, so the aligned distance has no say before it has shown on this site that it
-    tells candidates apart, and only as much as it adds to the global distance that chose them.
+    Both distances say much the same, and counting it twice would be worse than not at all. So the aligned distance is
+    judged by what is left of it when what the global one predicts has been taken away (a common slope inside the right
+    and inside the wrong candidates: Fisher's discriminant, what the second variable adds to the first). Right and
+    wrong are counted by probability, and begin as one distribution: it has no say before it has shown on this site
+    that it tells candidates apart.
     """
 
     _WORTH = 10.0  # observations that the common start is worth for the right ones
     _MOST_SAID = 4.0  # nats
 
     def __init__(self) -> None:
-        self._kept: deque[tuple[float, float]] = deque(maxlen=_PAIRS)
+        self._kept = np.zeros((_PAIRS, 3))  # aligned distance, evidence of the global ones, probability
+        self._added = 0
 
-    def observe(self, distances: NDArray[np.floating], probabilities: NDArray[np.floating]) -> None:
-        """Candidates of a passage that has ended: (K,) distances, NaN where none was taken, and probabilities."""
-        for distance, probability in zip(distances.tolist(), probabilities.tolist(), strict=True):
-            if distance == distance:  # not NaN
-                self._kept.append((distance, probability))
+    def observe(
+        self, distances: NDArray[np.floating], looks: NDArray[np.floating], probabilities: NDArray[np.floating]
+    ) -> None:
+        """Candidates of a passage that has ended.
 
-    def evidence(self, distances: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(K,) log-likelihood ratio of right against wrong candidates; 0 where the distance is NaN."""
-        if len(self._kept) < self._WORTH:
+        Args:
+            distances: (K,) aligned distances, NaN where none was taken.
+            looks: (K,) evidence by global distance.
+            probabilities: (K,) of being right.
+        """
+        taken = np.isfinite(distances)
+        for row in np.stack([distances, looks, probabilities], axis=1)[taken]:
+            self._kept[self._added % _PAIRS] = row
+            self._added += 1
+
+    def evidence(self, distances: NDArray[np.floating], looks: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(K,) log-likelihood ratio of right against wrong candidates beyond ``looks``; 0 where the distance is NaN."""
+        if self._added < self._WORTH:
             return np.zeros(len(distances))
-        kept = np.array(self._kept)
-        right, wrong = kept[:, 1], 1 - kept[:, 1]
-        far = float(wrong @ kept[:, 0] / max(wrong.sum(), 1e-9))
-        near = float((right @ kept[:, 0] + self._WORTH * far) / (right.sum() + self._WORTH))
-        variance = float((right @ (kept[:, 0] - near) ** 2 + wrong @ (kept[:, 0] - far) ** 2) / len(kept)) + 1e-6
-        near = min(near, far)  # a larger distance is never evidence for one person
-        ratio = (far - near) / variance * ((far + near) / 2 - np.nan_to_num(distances, nan=(far + near) / 2))
-        said: NDArray[np.float64] = np.clip(ratio, -self._MOST_SAID, self._MOST_SAID)
+        distance, global_, right = self._kept[: min(self._added, _PAIRS)].T
+        wrong = 1 - right
+        shares = np.stack([right / max(right.sum(), 1e-9), wrong / max(wrong.sum(), 1e-9)])
+        inside = global_ - (shares @ global_) @ np.stack([right, wrong])
+        slope = float(inside @ distance / (inside @ global_ + 1e-9))
+        left = distance - slope * global_
+        near, far = shares @ left
+        near = min((right.sum() * near + self._WORTH * far) / (right.sum() + self._WORTH), far)
+        variance = float((right @ (left - near) ** 2 + wrong @ (left - far) ** 2) / len(left)) + 1e-6
+        ratio = (far - near) / variance * ((far + near) / 2 - (distances - slope * looks))
+        said: NDArray[np.float64] = np.clip(np.nan_to_num(ratio), -self._MOST_SAID, self._MOST_SAID)
         return said
 
 

@@ -10,13 +10,8 @@ passage x of variance v, in units of D / 2 (calibration.py has the letters):
     LLR = D / 2 [ log(q0 / q1) + |x|^2 / q0 - |x - c z|^2 / q1 ]
 
 People are not Gaussian. One person turns round, opens a coat, is half hidden: far-off looks of one person are commoner
-than the model has them, and so are strangers dressed alike. So the ratio is tempered, and "one person" gets a credit
-that fades where the looks are too poor to say anything:
-
-    evidence = temper LLR + credit min(1, I / enough),   I = D / 2 log(q0 / q1)
-
-Both numbers were chosen on half of the people of the Market-1501 replay (benchmarks/association) and hold for other
-embedders, since everything else is counted on site.
+than the model has them, and so are strangers dressed alike. So the ratio is tempered and bounded; nothing is added to
+it: a credit for "one person" helps a strong embedder a little and makes a weaker one take strangers for one another.
 """
 
 from __future__ import annotations
@@ -32,8 +27,6 @@ from reid_tracker.types import FloatArray
 # Half of what differs between passages is the camera's doing and comes back with every passage through it.
 _SHARED_BY_CAMERA = 0.5
 _TEMPER = 0.8
-_CREDIT = 1.0  # nats
-_ENOUGH = 3.0  # nats of mutual information from which looks are worth the whole credit
 _MOST_SAID = 12.0  # nats
 _WEIGHTS = 0.1, 2.0  # least and most that one look counts
 
@@ -69,38 +62,42 @@ def combine(passages: Sequence[PassageLooks], spread: Spread) -> tuple[FloatArra
 
 
 def appearance_evidence(
-    mean: FloatArray,
-    variance: float,
+    means: FloatArray,
+    variances: NDArray[np.floating],
     identities: FloatArray,
     precisions: NDArray[np.floating],
     spread: Spread,
-) -> NDArray[np.float64]:
-    """Evidence that one passage, or one identity, is one person with each of many identities.
+    squares: NDArray[np.floating] | None = None,
+) -> FloatArray:
+    """Evidence that each of some passages, or identities, is one person with each of many identities.
 
     Args:
-        mean: (D,) mean look.
-        variance: of that mean around the person.
+        means: (T, D) mean looks.
+        variances: (T,) of these means around the person.
         identities: (K, D) mean looks.
         precisions: (K,) of these.
         spread: what distances mean here.
+        squares: (K,) squared lengths of the identities' mean looks, where the caller keeps them.
 
     Returns:
-        (K,) float64, nats, positive where "one person" explains the looks better.
+        (T, K) float32, nats, positive where "one person" explains the looks better.
     """
-    own, centre, squared_scale = mean - spread.centre, spread.centre, spread.scale**2
+    own, centre, squared_scale = means - spread.centre, spread.centre, np.float32(spread.scale**2)
+    stranger, person = np.float32(spread.stranger), np.float32(spread.person)
+    half = np.float32(0.5 * spread.dimensions)
+    if squares is None:
+        squares = np.einsum("kd,kd->k", identities, identities)
     # (z - centre) x and |z - centre|^2 multiplied out: no centred copy of everybody remembered.
-    products = (identities @ np.stack([own, centre], axis=1)).astype(np.float64)
-    agreement = squared_scale * (products[:, 0] - float(centre @ own)) - spread.stranger
-    own_length = squared_scale * float(own @ own) - spread.stranger
-    squares = np.einsum("kd,kd->k", identities, identities).astype(np.float64)
-    lengths = squared_scale * (squares - 2 * products[:, 1] + float(centre @ centre)) - spread.stranger
-    certainty = precisions + 1 / spread.person
-    shrink = precisions / certainty
-    same = 1 / certainty + variance
-    different = spread.person + variance
+    products = np.concatenate([own, centre[None]]) @ identities.T
+    lengths = squared_scale * (squares - 2 * products[-1] + centre @ centre).astype(np.float32) - stranger
+    agreement = squared_scale * (products[:-1] - (own @ centre)[:, None]) - stranger
+    own_length = (squared_scale * np.einsum("td,td->t", own, own) - stranger)[:, None]
+    certainty = precisions.astype(np.float32) + 1 / person
+    shrink = precisions.astype(np.float32) / certainty
+    variance = variances.astype(np.float32)[:, None]
+    same, different = 1 / certainty + variance, person + variance
     distance = own_length - 2 * shrink * agreement + shrink**2 * lengths
-    information = 0.5 * spread.dimensions * np.log(different / same)
-    ratio = information + 0.5 * spread.dimensions * (own_length / different - distance / same)
-    credit = _CREDIT * np.minimum(1, information / _ENOUGH)
-    evidence: NDArray[np.float64] = _MOST_SAID * np.tanh((_TEMPER * ratio + credit) / _MOST_SAID)
+    ratio = half * (np.log(different / same) + own_length / different - distance / same)
+    said = np.float32(_MOST_SAID)
+    evidence: FloatArray = said * np.tanh(np.float32(_TEMPER) * ratio / said)
     return evidence

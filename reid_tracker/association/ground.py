@@ -31,6 +31,11 @@ class GroundPlane:
         }
         self._paths: dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
 
+    @property
+    def known(self) -> bool:
+        """Any camera's homography is configured."""
+        return bool(self._homographies)
+
     def saw(self, tracklet: int, camera_id: str, time: float, box: FloatArray) -> None:
         """A person's box (4,) at one moment."""
         homography = self._homographies.get(camera_id)

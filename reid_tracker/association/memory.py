@@ -35,6 +35,7 @@ class Gallery:
         self._rows: dict[int, int] = {}
         self._numbers = np.zeros(0, np.int64)
         self._means: FloatArray = np.zeros((0, 0), np.float32)
+        self._squares: FloatArray = np.zeros(0, np.float32)
         self._precisions = np.zeros(0)
         self._seen = np.zeros(0)
         self._cameras = np.zeros(0, np.intp)
@@ -51,6 +52,11 @@ class Gallery:
     def means(self) -> FloatArray:
         """(N, D) prototypes."""
         return self._means[: len(self)]
+
+    @property
+    def squares(self) -> FloatArray:
+        """(N,) squared lengths of the prototypes."""
+        return self._squares[: len(self)]
 
     @property
     def precisions(self) -> NDArray[np.float64]:
@@ -77,9 +83,9 @@ class Gallery:
         if described:
             mean, precision = combine(described, calibration.spread_of(len(described[0].mean)))
             self._grow_dimension(len(mean))
-            self._means[row], self._precisions[row] = mean, precision
+            self._means[row], self._precisions[row], self._squares[row] = mean, precision, mean @ mean
         else:
-            self._means[row], self._precisions[row] = 0, 0
+            self._means[row], self._precisions[row], self._squares[row] = 0, 0, 0
         self.saw(identity)
 
     def saw(self, identity: Identity) -> None:
@@ -95,7 +101,7 @@ class Gallery:
         """Free an identity's row; the last row takes its place."""
         row, last = self._rows.pop(identity), len(self._rows)
         if row != last:
-            for array in (self._numbers, self._means, self._precisions, self._seen, self._cameras):
+            for array in (self._numbers, self._means, self._squares, self._precisions, self._seen, self._cameras):
                 array[row] = array[last]
             self._rows[int(self._numbers[row])] = row
 
@@ -123,6 +129,7 @@ class Gallery:
             self._seen = _longer(self._seen, capacity)
             self._cameras = _longer(self._cameras, capacity)
             self._means = _longer(self._means, capacity)
+            self._squares = _longer(self._squares, capacity)
         self._rows[number] = row
         self._numbers[row] = number
         return row

@@ -79,12 +79,13 @@ class Reviser:
         if self._gallery.precisions[row] <= 0:
             return None
         evidence = appearance_evidence(
-            self._gallery.means[row],
-            1 / float(self._gallery.precisions[row]),
+            self._gallery.means[row : row + 1],
+            1 / self._gallery.precisions[row : row + 1],
             self._gallery.means,
             self._gallery.precisions,
             self._calibration.spread_of(self._gallery.means.shape[1]),
-        )
+            self._gallery.squares,
+        )[0]
         evidence[row] = -np.inf
         best: tuple[Identity, float] | None = None
         for candidate in np.argsort(-evidence, kind="stable")[:_CLOSER_LOOKS]:

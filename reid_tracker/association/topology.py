@@ -77,15 +77,16 @@ class ReturnTimes:
         Returns:
             (K,) log of returns a second.
         """
-        if self._table is None:
-            self._table = np.log(self._rates())
-        bins = _bins(gaps)
-        rates: NDArray[np.float64] = self._table[origins, destinations, bins]
+        rates: NDArray[np.float64] = self._log_rates()[origins, destinations, _bins(gaps)]
         if self._spans:
             least, most = self._configured_spans()
             rates = rates + _TOO_FAST * (gaps < least[origins, destinations])
             rates = rates + _TOO_SLOW * (gaps > most[origins, destinations])
         return rates
+
+    def highest_log_rate(self, destination: int) -> float:
+        """The most that ``log_rate`` gives for a camera, from anywhere and at any gap."""
+        return float(self._log_rates()[:, destination].max())
 
     def chain(self, cameras: NDArray[np.intp], starts: NDArray[np.float64], ends: NDArray[np.float64]) -> float:
         """Log rate of a whole life: every sighting but the first, given the one before it.
@@ -126,6 +127,11 @@ class ReturnTimes:
         self._waiting[:] = 0
         np.add.at(self._waiting, origins, _time_per_bin(gaps))
         self._table = None
+
+    def _log_rates(self) -> NDArray[np.float64]:
+        if self._table is None:
+            self._table = np.log(self._rates())
+        return self._table
 
     def _rates(self) -> NDArray[np.float64]:
         """(cameras, cameras, bins) returns a second, from each to each."""

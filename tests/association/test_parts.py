@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reid_tracker.association.assignment import assign
-from reid_tracker.association.calibration import Calibration, PassageLooks
+from reid_tracker.association.calibration import AlignedScale, Calibration, PassageLooks
 from reid_tracker.association.evidence import appearance_evidence, combine, summarise
 from reid_tracker.association.ground import GroundPlane
 from reid_tracker.association.memory import varied
@@ -136,12 +136,12 @@ def test_evidence_tells_people_apart_at_any_scale(common: float) -> None:
     seen = summarise("hall", wardrobe.looks(3, 5).global_, np.ones(5, np.float32), np.zeros(DIMENSION, np.float32))
     combined = [combine([passage], spread) for passage in known]
     evidence = appearance_evidence(
-        seen.mean,
-        spread.of_passage(seen.weight),
+        seen.mean[None],
+        np.array([spread.of_passage(seen.weight)]),
         np.stack([mean for mean, _ in combined]),
         np.array([precision for _, precision in combined]),
         spread,
-    )
+    )[0]
     assert evidence.argmax() == 3
     assert evidence[3] > 3
     assert (np.delete(evidence, 3) < 0).all()
@@ -153,7 +153,9 @@ def test_poor_looks_say_little() -> None:
     mean, precision = combine([PassageLooks("door", wardrobe.looks(1, 5).global_.mean(axis=0), 5.0)], spread)
     look = wardrobe.looks(1, 1).global_[0]
     clear, blurred = (
-        float(appearance_evidence(look, spread.of_passage(weight), mean[None], np.array([precision]), spread)[0])
+        appearance_evidence(
+            look[None], np.array([spread.of_passage(weight)]), mean[None], np.array([precision]), spread
+        ).item()
         for weight in (1.0, 0.1)
     )
     assert 0 < blurred < clear
@@ -192,3 +194,36 @@ def test_feet_on_one_spot_are_evidence_and_feet_apart_are_proof() -> None:
     assert ground.evidence(1, 5) == 0  # no homography
     ground.forget([1])
     assert ground.evidence(1, 2) == 0
+
+
+@pytest.mark.parametrize(
+    ("own_share", "says"),
+    [
+        (0.0, False),  # the aligned distance repeats the global one: counted once, not twice
+        (1.0, True),  # it knows something of its own
+    ],
+)
+def test_the_aligned_distance_says_only_what_the_global_one_does_not(own_share: float, says: bool) -> None:
+    generator = np.random.default_rng(5)
+    right = np.arange(400) % 4 == 0
+    looks = np.where(right, 4.0, -4.0) + 2 * generator.standard_normal(400)
+    distances = 0.5 - 0.02 * looks - own_share * 0.1 * right + 0.03 * generator.standard_normal(400)
+    scale = AlignedScale()
+    scale.observe(distances, looks, right.astype(float))
+    near, far, none = scale.evidence(np.array([0.25, 0.55, np.nan]), np.array([2.0, 2.0, 2.0]))
+    assert none == 0
+    assert (near > 1 and far < -1) if says else (abs(near) < 0.75 and abs(far) < 0.75)
+
+
+def test_many_passages_at_once_are_weighed_as_each_alone() -> None:
+    calibration, wardrobe = _observed(0.4)
+    spread = calibration.spread_of(DIMENSION)
+    known = np.stack([wardrobe.looks(person, 5).global_.mean(axis=0) for person in range(12)])
+    asked = np.stack([wardrobe.looks(person, 2).global_.mean(axis=0) for person in range(5)])
+    precisions, variances = np.linspace(1, 6, 12), np.linspace(0.2, 0.6, 5)
+    together = appearance_evidence(asked, variances, known, precisions, spread, (known**2).sum(axis=1))
+    alone = [
+        appearance_evidence(asked[row : row + 1], variances[row : row + 1], known, precisions, spread)[0]
+        for row in range(5)
+    ]
+    assert together == pytest.approx(np.stack(alone), abs=1e-3)
