@@ -276,7 +276,7 @@ def _link(
         number=event.event_id,
         kind=str(event.type),
         time=axis.text(event.time),
-        sentence=_sentence(event, subject, other, axis),
+        sentence=_sentence(event, subject, other, axis, person.identity),
         undone=bool(subject) and summary.identity_of(subject) != person.identity if subject else False,
         numbers=_numbers(evidence),
         probability=_percent(evidence.get("probability")),
@@ -311,18 +311,20 @@ def _counterpart(
 
 
 def _sentence(
-    event: IdentityEvent, subject: TrackletRecord | None, other: TrackletRecord | None, axis: TimeAxis
+    event: IdentityEvent, subject: TrackletRecord | None, other: TrackletRecord | None, axis: TimeAxis, now: int
 ) -> str:
+    """What was decided; ``now`` is the person's final id, under which nobody looks for an earlier one."""
+    called = f"person {event.identity}" + (f" (now {now})" if event.identity != now else "")
     seen = f"seen in {subject.camera_id} from {axis.text(subject.first)}" if subject else f"seen in {event.camera_id}"
     known = f", known from {other.camera_id} until {axis.text(other.last)}" if other else ""
     gone = " and ".join(f"person {identity}" for identity in event.supersedes)
     if event.type is EventType.STARTED:
-        return f"Somebody {seen} was taken for a new person, person {event.identity}."
+        return f"Somebody {seen} was taken for a new person, {called}."
     if event.type is EventType.LINKED:
-        return f"Somebody {seen} was recognised as person {event.identity}{known}."
+        return f"Somebody {seen} was recognised as {called}{known}."
     if event.type is EventType.MERGED:
-        return f"{gone.capitalize()}, {seen}, turned out to be person {event.identity}{known}."
-    return f"Somebody {seen} was taken for {gone}, and turned out to be person {event.identity}."
+        return f"{gone.capitalize()}, {seen}, turned out to be {called}{known}."
+    return f"Somebody {seen} was taken for {gone}, and turned out to be {called}."
 
 
 def _numbers(evidence: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -341,7 +343,8 @@ def _numbers(evidence: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         if _is_number(evidence.get(key)):
             rows.append((name, f"{evidence[key]:.3f}"))
     if _is_number(evidence.get("time_gap")):
-        rows.append(("time between", f"{evidence['time_gap']:.1f} s"))
+        gap = evidence["time_gap"]
+        rows.append(("time between" if gap >= 0 else "in view at once for", f"{abs(gap):.1f} s"))
     rows += [
         (key.replace("_", " "), f"{value:.3f}" if isinstance(value, float) else str(value))
         for key, value in evidence.items()

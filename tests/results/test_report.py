@@ -111,6 +111,21 @@ def test_a_link_says_why(tmp_path: Path, pictured_run: list[TrackedFrame]) -> No
     assert (lines[2]["y1"], lines[2]["y2"]) == ("31.25", "18.75")  # its third pair: stripe 1 met stripe 2
 
 
+def test_ids_that_are_no_more_are_told_with_those_that_took_their_place(
+    tmp_path: Path, pictured_run: list[TrackedFrame], make_event: Callable[..., IdentityEvent]
+) -> None:
+    """The page has no person 3 to look for; and people in two views at once have no time between them."""
+    link = make_event(6, EventType.LINKED, 2.0, "hall", 3, tracklets=(3,), evidence={"time_gap": -2.5})
+    run = [
+        replace(one, events=(*one.events, link)) if (one.camera_id, one.index) == ("hall", 20) else one
+        for one in pictured_run
+    ]
+    page = report_of(tmp_path / "out", run)
+    assert "was recognised as person 3 (now 1)" in page.text
+    assert "in view at once for 2.5 s" in page.text
+    assert "-2.5" not in page.text
+
+
 def test_names_from_the_configuration_are_text(tmp_path: Path, pictured_run: list[TrackedFrame]) -> None:
     evil = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>"
     run = [replace(tracked, camera_id=evil if tracked.camera_id == "door" else "hall") for tracked in pictured_run]
