@@ -70,7 +70,7 @@ def build_engines(
         ModelError: it cannot be built, or differs too much from float32.
         Interrupted: ``watch`` asked to stop.
     """
-    path, manifest, embedder = _network(name)
+    path, manifest, embedder = network_of(name)
     flavour = open_flavour(options.flavour)
     spec = manifest.input if manifest else _spec_of(path)
     shapes = shapes_for(path, options.batch, options.sizes_hw)
@@ -90,11 +90,20 @@ def build_engines(
     return build_engine(request, flavour, cache, watch, options.again)
 
 
-def prepare_engines(config: Config, watch: Callable[[Progress], bool] = lambda _progress: True) -> None:
+def prepare_engines(
+    config: Config,
+    watch: Callable[[Progress], bool] = lambda _progress: True,
+    detector: bool = True,
+    embedder: bool = True,
+) -> None:
     """Build what a run with ``runtime.backend = "tensorrt"`` needs and the cache lacks.
 
     Does nothing for other backends, where ``runtime.build`` is off, and where no engine could run anyway (no GPU):
     opening the network then says what is missing, or takes what may stand in.
+
+    Args:
+        watch: told of each build's progress; False stops it.
+        detector, embedder: whether the run will load the configuration's.
 
     Raises:
         ReidTrackerError: as ``build_engines``.
@@ -102,21 +111,28 @@ def prepare_engines(config: Config, watch: Callable[[Progress], bool] = lambda _
     """
     if config.runtime.backend != "tensorrt" or not config.runtime.build:
         return
-    for kind, name in (("detectors", config.detection.model), ("embedders", config.embedding.model)):
-        if name in registered_names(kind) or name.endswith((".pt", ".xml")):
+    for wanted, kind, name in (
+        (detector, "detectors", config.detection.model),
+        (embedder, "embedders", config.embedding.model),
+    ):
+        if not wanted or name in registered_names(kind) or name.endswith((".pt", ".xml")):
             continue
-        path, _, _ = _network(name)
+        path, _, _ = network_of(name)
         try:
             find_engine(path, config.runtime)
         except EngineUnavailable as error:
             if not error.buildable:
                 return
             logger.warning("%s; building it now", error)
-            options = EngineOptions(precision=config.runtime.precision, batch=config.runtime.engine_batch)
-            build_engines(name, options, cache_of(config.runtime), watch)
+            build_engines(name, options_of(config.runtime), cache_of(config.runtime), watch)
 
 
-def _network(name: str) -> tuple[Path, Manifest | None, bool]:
+def options_of(runtime: RuntimeConfig) -> EngineOptions:
+    """How a run builds."""
+    return EngineOptions(precision=runtime.precision, batch=runtime.engine_batch)
+
+
+def network_of(name: str) -> tuple[Path, Manifest | None, bool]:
     """File, papers, and whether it is an embedder."""
     path = Path(name).expanduser()
     if path.suffix.lower() not in (".onnx", ".xml"):

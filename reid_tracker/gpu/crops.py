@@ -76,7 +76,7 @@ def _of_like_size(sides: torch.Tensor, valid: torch.Tensor) -> list[torch.Tensor
     """Rows of valid boxes in groups within a factor of two of each other, a side."""
     classes = sides.clamp_min(1).double().log2().floor().long()
     label = torch.where(valid, classes[:, 0] * 64 + classes[:, 1], -1)
-    return [(label == group).nonzero(as_tuple=True)[0] for group in label.unique().tolist() if group >= 0]
+    return [(label == group).nonzero(as_tuple=True)[0] for group in torch.unique(label).tolist() if group >= 0]
 
 
 def _resized(
@@ -90,7 +90,7 @@ def _resized(
     lines = (starts[:, 1:] + torch.arange(down.shape[2], device=pixels.device)).clamp_max(frame_bgr.shape[0] - 1)
     gathered = frame_bgr[lines[:, :, None], columns[:, None, :]].float()
     # Lines first, as one product a box; the columns and channels of what is left are small.
-    lines_done = torch.bmm(down, gathered.flatten(2)).unflatten(2, (-1, 3))
+    lines_done = torch.bmm(down, gathered.flatten(2)).reshape(*down.shape[:2], -1, 3)
     resized = torch.einsum("kwx,khxc->khwc", across, lines_done)
     # OpenCV rounds halves up in its linear form and to even in the other; half a level apart at most.
     return (resized + 0.5).floor().clamp(0, 255).to(torch.uint8)

@@ -213,7 +213,15 @@ class _CropKeeper:
 
 
 def _configured_pipeline(config: Config, first_tracklet: int) -> Pipeline:
-    return build_pipeline(config, first_tracklet=first_tracklet)
+    embedder = None
+    if config.runtime.backend == "tensorrt" and config.runtime.build:
+        from reid_tracker.runtime.tensorrt.flavours import must_be_able_to_build
+
+        must_be_able_to_build()
+        from reid_tracker.compilation import live_embedder  # needs onnx, which is not installed by default
+
+        embedder = live_embedder(config)  # live cameras do not wait for a build
+    return build_pipeline(config, embedder=embedder, first_tracklet=first_tracklet)
 
 
 def _embedder_name(config: Config) -> str:
