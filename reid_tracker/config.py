@@ -64,8 +64,8 @@ class RuntimeConfig(_Table):
 
     backend: Literal["auto", "onnxruntime", "openvino", "tensorrt"] = Field(
         "auto",
-        description="inference engine; auto takes a TensorRT engine that was built for this GPU, else OpenVINO on a CPU "
-        "where it is installed",
+        description="inference engine; auto takes a TensorRT engine that was built for this GPU, else OpenVINO on a "
+        "CPU where it is installed",
     )
     precision: Literal["fp32", "bf16", "fp16", "int8", "fp8"] = Field(
         "fp32",
@@ -73,7 +73,9 @@ class RuntimeConfig(_Table):
         "and fp8 need a TensorRT engine",
     )
     threads: int = Field(0, ge=0, description="CPU threads for inference; 0 takes all cores")
-    build: bool = Field(True, description="with backend tensorrt: build an engine that is missing before the run starts")
+    build: bool = Field(
+        True, description="with backend tensorrt: build an engine that is missing before the run starts"
+    )
     engine_batch: tuple[int, int, int] = Field(
         (1, 16, 64), description="least, best and most pictures at once of engines that a run builds"
     )
@@ -82,7 +84,8 @@ class RuntimeConfig(_Table):
     )
     fallback: list[Literal["onnxruntime-cuda", "openvino", "onnxruntime"]] = Field(
         default_factory=list,
-        description="with backend tensorrt: what to take, in this order, where no engine can run; none: refuse to start",
+        description="with backend tensorrt: what to take, in this order, where no engine can run; none: refuse to "
+        "start",
     )
 
 
