@@ -6,6 +6,9 @@ OUT ?= out/demo
 # torch for the tests of training: auto (where the index has a CPU build), yes, no
 TORCH ?= auto
 TORCH_VERSION ?= 2.13.0
+# TensorRT for RTX for the tests that build engines: auto (where the index has it), no
+TENSORRT_RTX ?= auto
+TENSORRT_RTX_VERSION ?= 1.7.1.116
 PYTEST ?=
 ALL_PYTHONS ?= 3.11 3.12 3.13
 
@@ -27,9 +30,10 @@ $(VENV)/.installed: $(SETTINGS)
 	@tools/environment.sh $(VENV)
 	@touch $@
 
-$(VENV)/.installed-dev: $(SETTINGS) tools/torch_if_cheap.sh
+$(VENV)/.installed-dev: $(SETTINGS) tools/torch_if_cheap.sh tools/tensorrt_if_there.sh
 	@tools/environment.sh $(VENV) dev
 	@tools/torch_if_cheap.sh $(VENV) $(TORCH) $(TORCH_VERSION)
+	@tools/tensorrt_if_there.sh $(VENV) $(TENSORRT_RTX) $(TENSORRT_RTX_VERSION)
 	@touch $@ $(VENV)/.installed
 
 demo: $(VENV)/.installed  ## follow people through the two-camera clip; results in out/demo
