@@ -67,7 +67,7 @@ def histogram_svg(same: FloatArray, different: FloatArray, title: str, bins: int
     low, high = float(min(same.min(), different.min())), float(max(same.max(), different.max()))
     edges = np.linspace(low, high if high > low else low + 1, bins + 1)
     parts = [np.histogram(values, edges)[0] / len(values) for values in (same, different)]
-    axes = _Axes((edges[0], edges[-1]), (0, float(max(part.max() for part in parts)) * 1.1))
+    axes = _Axes((edges[0], edges[-1]), (0, float(max(part.max() for part in parts)) * 1.35))
     body = [_frame(axes, title, "distance", "part of the pairs", percent=True)]
     for colour, part in zip(COLOURS, parts, strict=False):
         steps = axes.line(np.repeat(edges, 2).tolist(), [0.0, *np.repeat(part, 2).tolist(), 0.0])
@@ -131,7 +131,8 @@ def _frame(axes: _Axes, title: str, x_name: str, y_name: str, percent: bool) -> 
         text = f"{100 * y:.3g} %" if percent else f"{y:.3g}"
         parts.append(f'<path d="M{left:.1f},{at:.1f}H{_WIDTH - _RIGHT}" stroke="#dddddd"/>')
         parts.append(f'<text x="{left - 6:.1f}" y="{at + 4:.1f}" font-size="11" text-anchor="end">{text}</text>')
-    for x in np.linspace(*axes.x, 6):
+    # Whole numbers where the axis counts.
+    for x in np.unique(np.round(np.linspace(*axes.x, 6), 0 if axes.x[1] > 2 else 2)):
         at, bottom = axes.at(float(x), axes.y[0])
         parts.append(f'<text x="{at:.1f}" y="{bottom + 16:.1f}" font-size="11" text-anchor="middle">{x:.3g}</text>')
     middle = (_LEFT + _WIDTH - _RIGHT) / 2

@@ -89,7 +89,8 @@ def _alignments(protocol: Protocol, looks: Looks, stem: str, partial: PartialBod
     for place, row in enumerate(most, start=1):
         a, b = int(first[row]), int(second[row])
         path = aligned_path(looks.stripes[a], looks.stripes[b])
-        title = f"person {protocol.pictures.persons[a]}, cameras {protocol.pictures.cameras[[a, b]].tolist()}"
+        first_camera, second_camera = protocol.pictures.cameras[[a, b]]
+        title = f"person {protocol.pictures.persons[a]}, cameras {first_camera} and {second_camera}"
         drawings[f"{stem}-alignment-{place}"] = alignment_svg(
             _jpeg(protocol.pictures.paths[a], partial), _jpeg(protocol.pictures.paths[b], partial), path, title
         )
