@@ -103,7 +103,7 @@ class Weigher:
         identities, odds, looks, gaps, origins = [], [], [], [], []
         for row, likeness in zip(rows, self._likeness(passage, rows), strict=True):
             identity = self._book.identities[int(self._gallery.numbers[row])]
-            before = identity.before(passage)
+            before = identity.before(passage) or identity.beside(passage)
             if before is None or identity.meets([passage]):
                 continue
             gap = passage.start - before.end

@@ -88,6 +88,17 @@ class Identity:
         earlier = [own for own in self.passages if own is not passage and own.start <= passage.start]
         return max(earlier, key=lambda own: own.end, default=None)
 
+    def beside(self, passage: Passage) -> Passage | None:
+        """Where it was seen too while ``passage``, the first of its own, was in view: of those the first to begin.
+
+        Without it the first of two cameras that see a person at once would have nobody to compare with, and the person
+        would fall apart and be mended with every look.
+        """
+        if passage.identity != self.number:
+            return None
+        later = [own for own in self.passages if own is not passage and own.overlaps(passage)]
+        return min(later, key=lambda own: own.start, default=None)
+
     @property
     def last(self) -> Passage:
         """The passage that ended last."""
