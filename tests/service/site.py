@@ -29,10 +29,10 @@ def picture(*people: tuple[str, int], size: tuple[int, int] = (320, 240)) -> np.
 
 
 def write_scene(path: Path, people: Sequence[str], seconds: float = 6.0, fps: int = 10) -> Path:
-    """A recording in which people of plain colours walk slowly."""
+    """A recording in which people of plain colours walk to and fro; its end fits its beginning."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (320, 240))
     for number in range(round(seconds * fps)):
-        writer.write(picture(*((name, 20 + 90 * place + number % 40) for place, name in enumerate(people))))
+        writer.write(picture(*((name, 20 + 90 * place + abs(number % 60 - 30)) for place, name in enumerate(people))))
     writer.release()
     return path
 

@@ -1,0 +1,224 @@
+"""The service over time: restarts, viewers who do not read, cameras that die, the command, the page in a browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import websockets.sync.client
+
+from reid_tracker.errors import ConfigError
+from reid_tracker.service.access import Access
+from reid_tracker.service.runtime import Service
+from reid_tracker.types import EventType
+from tests.service.conftest import listening, site_config, wait_for
+from tests.service.site import colour_pipeline, picture
+from tests.service.test_api import JPEG, jpeg
+
+
+def identities(service: Service) -> dict[str, int]:
+    """Who search takes each colour for."""
+    return {
+        colour: service.search_picture(picture((colour, 100)), 1, None, None, None)[0].sighting.identity
+        for colour in ("red", "green", "blue")
+    }
+
+
+def test_people_keep_their_numbers_over_a_restart(scenes: Path, tmp_path: Path) -> None:
+    config = site_config(scenes, **{"store.path": str(tmp_path / "people.db")})
+    with Service(config, colour_pipeline) as first:
+        wait_for(lambda: len(first.store.people(0, 1e11, 10)) >= 3, 30)
+        time.sleep(1.0)
+        before = identities(first)
+    started = []
+    second = Service(config, colour_pipeline)
+    second.site.listen(
+        lambda _frames, tracked, _events: started.extend(
+            event for frame in tracked for event in frame.events if event.type is EventType.STARTED
+        )
+    )
+    with second:
+        wait_for(lambda: len(second.people_present()) >= 3, 30)
+        assert set(second.people_present()) == set(before.values())
+        assert identities(second) == before
+    assert started == []
+
+
+def test_looks_of_another_embedder_are_not_mixed(scenes: Path, tmp_path: Path) -> None:
+    config = site_config(scenes, **{"store.path": str(tmp_path / "people.db")})
+    with Service(config, colour_pipeline) as first:
+        wait_for(lambda: len(first.store.people(0, 1e11, 10)) >= 1, 30)
+    other = config.with_values({"embedding.model": str(scenes / "door.avi")})
+    with pytest.raises(ConfigError, match="another store"):
+        Service(other, colour_pipeline)
+
+
+def test_a_viewer_who_never_reads_delays_nobody(scenes: Path) -> None:
+    """A socket that is never read fills the system's buffers; after that its messages are skipped and it is let go."""
+    config = site_config(scenes, **{"service.viewer_queue": 4, "service.viewer_seconds": 1.0})
+    with Service(config, colour_pipeline) as service, listening(service, Access({})) as address:
+        port = int(address.rpartition(":")[2])
+        silent = socket.create_connection(("127.0.0.1", port))
+        silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        silent.sendall(
+            b"GET /api/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        path = address.replace("http", "ws") + "/api/stream"
+        with websockets.sync.client.connect(path, max_size=None) as reading:
+            wait_for(lambda: service.hub.viewers == 2, 10)
+            before = service.site.report().steps
+            for viewer in tuple(service.hub._viewers):  # what fills the buffers at once
+                for _ in range(4):
+                    viewer.put("x" * 3_000_000)
+            began = time.monotonic()
+            while time.monotonic() - began < 3:
+                reading.recv(10)
+            assert service.site.report().steps - before > 10
+            wait_for(lambda: service.hub.viewers == 1, 20)
+        silent.close()
+
+
+def test_viewers_are_limited(scenes: Path) -> None:
+    config = site_config(scenes, **{"service.most_viewers": 3})
+    with Service(config, colour_pipeline) as service, listening(service, Access({})) as address:
+        path = address.replace("http", "ws") + "/api/stream"
+        with ExitStack() as others:
+            for _ in range(2):
+                others.enter_context(websockets.sync.client.connect(path))
+            with websockets.sync.client.connect(path), pytest.raises(websockets.exceptions.InvalidStatus):
+                others.enter_context(websockets.sync.client.connect(path))
+            wait_for(lambda: service.hub.viewers == 2, 10)
+            with websockets.sync.client.connect(path) as again:
+                assert again.recv(20)
+
+
+def test_a_camera_that_dies_changes_no_number_elsewhere(scenes: Path) -> None:
+    config = site_config(scenes, **{"tracking.max_lost_seconds": 1.0})
+    with Service(config, colour_pipeline) as service:
+        wait_for(lambda: len(service.people_present()) == 3, 30)
+        here = {
+            person.identity for frame in service.site.newest() if frame.camera_id == "door" for person in frame.people
+        }
+        service.cameras.remove("hall")
+        time.sleep(2.5)
+        wait_for(lambda: {frame.camera_id for frame in service.site.newest()} == {"door"}, 10)
+        assert here == {person.identity for frame in service.site.newest() for person in frame.people}
+        assert "hall" not in service.site.pipeline.trackers
+
+
+@contextmanager
+def command(*arguments: str, cwd: Path, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The real command, listening; its process and address."""
+    program = subprocess.Popen(
+        [sys.executable, "-m", "reid_tracker.cli", "serve", "--port", "0", "--set", "runtime.threads=1", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **environment},
+    )
+    assert program.stdout is not None
+    assert program.stderr is not None
+    try:
+        line = program.stdout.readline()
+        found = re.search(r"http://\S+", line)
+        assert found, line + program.stderr.read()
+        yield program, found[0].rstrip("/")
+    finally:
+        program.send_signal(signal.SIGTERM)
+        program.wait(30)
+        program.stdout.close()
+        program.stderr.close()
+
+
+@pytest.mark.slow
+def test_the_command_follows_real_people_and_hides_passwords(repository: Path, tmp_path: Path) -> None:
+    clip = repository / "demos" / "clip"
+    cameras = [f"door={clip / 'door.mp4'}", f"hall={clip / 'hall.mp4'}", "gate=rtsp://me:s3cret@127.0.0.1:1/x"]
+    arguments = [part for camera in cameras for part in ("--camera", camera)]
+    with command(*arguments, "--set", f"store.path={tmp_path / 'people.db'}", cwd=repository) as (program, address):
+        wait_for(lambda: len(httpx.get(f"{address}/api/identities", timeout=60).json()) >= 2, 120)
+        shown = Path(f"/proc/{program.pid}/cmdline")
+        if shown.exists():
+            assert b"s3cret" not in shown.read_bytes()
+        assert "s3cret" not in httpx.get(f"{address}/api/cameras", timeout=60).text
+        answer = httpx.post(f"{address}/api/search", content=jpeg(picture(("red", 9))), headers=JPEG, timeout=60)
+        assert answer.status_code in (200, 422)
+        program.send_signal(signal.SIGTERM)
+        program.wait(60)
+        assert program.stderr is not None
+        assert "s3cret" not in program.stderr.read()
+    assert program.returncode in (0, -signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--host", "0.0.0.0", "--camera", "a=x.mp4"], "tokens"),
+        (["--camera", "nonsense-with-s3cret"], "NAME=SOURCE"),
+        (["--set", "live.retry=3"], "live.retry"),
+        (["--config", "nowhere.toml"], "nowhere.toml"),
+    ],
+)
+def test_what_cannot_be_served_is_said_in_a_line(arguments: list[str], words: str, repository: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "reid_tracker.cli", "serve", *arguments],
+        cwd=repository, capture_output=True, text=True, check=False, timeout=60,
+        env={name: value for name, value in os.environ.items() if name != "REID_TRACKER_TOKENS"},
+    )  # fmt: skip
+    assert ran.returncode == 2
+    assert words in ran.stderr
+    assert "s3cret" not in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of the driver's own sockets
+def test_the_page_works_in_a_browser(address: str) -> None:
+    """Cameras move, people can be opened by keyboard, nothing breaks the page's own rules, and it fits a phone."""
+    selenium = pytest.importorskip("selenium.webdriver", reason="needs the package selenium")
+    driver = shutil.which("chromedriver")
+    if driver is None:
+        pytest.skip("needs Chromium and its driver")
+    from selenium.webdriver.chrome.service import Service as Driver
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    options = selenium.ChromeOptions()
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+                 "--disable-dev-shm-usage", "--window-size=1280,900"):  # fmt: skip
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = selenium.Chrome(options=options, service=Driver(driver))
+    try:
+        browser.get(address)
+        find = browser.find_elements
+        wait_for(lambda: len(find(By.CSS_SELECTOR, "#cameras img")) == 2, 30)
+        wait_for(lambda: all(image.get_property("naturalWidth") for image in find(By.CSS_SELECTOR, "#cameras img")), 30)
+        wait_for(lambda: len(find(By.CSS_SELECTOR, "#people button")) >= 1, 30)
+        assert not browser.find_element(By.ID, "login").is_displayed()
+        find(By.CSS_SELECTOR, "#recent button")[0].send_keys(Keys.ENTER)
+        wait_for(lambda: bool(find(By.CSS_SELECTOR, "#sightings li")), 30)
+        wait_for(lambda: bool(find(By.CSS_SELECTOR, "#reasons li")), 30)
+        browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+        wait_for(lambda: not browser.find_element(By.ID, "person").is_displayed(), 10)
+        browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride", {"width": 380, "height": 800, "deviceScaleFactor": 2, "mobile": True}
+        )
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 380
+        severe = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+        assert [entry for entry in severe if "/picture" not in entry["message"]] == []  # who left between two requests
+    finally:
+        browser.quit()
