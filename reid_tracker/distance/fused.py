@@ -7,11 +7,10 @@ import numpy as np
 from reid_tracker.errors import InputError
 from reid_tracker.types import FloatArray
 
-
 ALIGNED_SHARE = 0.5
-"""Half and half. On well-cut pictures of training people a smaller share is a little better (0.2: 0.7 points of mAP), on
-boxes as a detector gives them a larger one (0.6: 1.0 point); ``benchmarks.reid_fusing`` says so without a look at the
-people whose figures are reported."""
+"""Half and half. On well-cut pictures of training people a smaller share is a little better (0.2: 0.7 points of mAP),
+on boxes as a detector gives them a larger one (0.6: 1.0 point); ``benchmarks.reid_fusing`` says so without a look at
+the people whose figures are reported."""
 
 
 def fused_distance(global_: FloatArray, aligned: FloatArray, aligned_share: float = ALIGNED_SHARE) -> FloatArray:
