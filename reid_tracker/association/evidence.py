@@ -10,8 +10,11 @@ passage x of variance v, in units of D / 2 (calibration.py has the letters):
     LLR = D / 2 [ log(q0 / q1) + |x|^2 / q0 - |x - c z|^2 / q1 ]
 
 People are not Gaussian. One person turns round, opens a coat, is half hidden: far-off looks of one person are commoner
-than the model has them, and so are strangers dressed alike. So the ratio is tempered and bounded; nothing is added to
-it: a credit for "one person" helps a strong embedder a little and makes a weaker one take strangers for one another.
+than the model has them, and so are strangers dressed alike. So the ratio is tempered and bounded, and "one person" gets
+a credit. It fades where the looks are too poor to say anything, and as far as strangers here are alike (a small D): a
+weak embedder's false links cost more than the true ones that the credit finds.
+
+    evidence = bounded(temper LLR + credit min(1, D / 80) min(1, I / enough)),   I = D / 2 log(q0 / q1)
 """
 
 from __future__ import annotations
@@ -27,6 +30,9 @@ from reid_tracker.types import FloatArray
 # Half of what differs between passages is the camera's doing and comes back with every passage through it.
 _SHARED_BY_CAMERA = 0.5
 _TEMPER = 0.8
+_CREDIT = 1.0  # nats
+_SEPARATE = 80.0  # directions from which strangers are told apart well enough for the whole credit
+_ENOUGH = np.float32(3.0)  # nats of mutual information from which looks are worth the whole credit
 _MOST_SAID = 12.0  # nats
 _WEIGHTS = 0.1, 2.0  # least and most that one look counts
 
@@ -97,7 +103,9 @@ def appearance_evidence(
     variance = variances.astype(np.float32)[:, None]
     same, different = 1 / certainty + variance, person + variance
     distance = own_length - 2 * shrink * agreement + shrink**2 * lengths
-    ratio = half * (np.log(different / same) + own_length / different - distance / same)
+    information = half * np.log(different / same)
+    ratio = information + half * (own_length / different - distance / same)
+    credit = np.float32(_CREDIT * min(1.0, spread.dimensions / _SEPARATE)) * np.minimum(1, information / _ENOUGH)
     said = np.float32(_MOST_SAID)
-    evidence: FloatArray = said * np.tanh(np.float32(_TEMPER) * ratio / said)
+    evidence: FloatArray = said * np.tanh((np.float32(_TEMPER) * ratio + credit) / said)
     return evidence
