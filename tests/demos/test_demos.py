@@ -91,6 +91,14 @@ def test_people_count_counts_each_once(tracks: Path) -> None:
     assert len(lines) == 1 + 3 + 1  # heading, seconds 0 to 2, sum
 
 
+@pytest.mark.slow
+def test_live_site_follows_the_clip_as_if_live() -> None:
+    told = _run("live_site.py", 15)
+    assert "started 1" in told
+    assert "door: live" in told
+    assert "hall: live" in told
+
+
 def test_every_demo_is_short_and_tested() -> None:
     tests = Path(__file__).read_text(encoding="utf-8")
     assert len(DEMOS) >= 5
