@@ -215,7 +215,7 @@ def distance(device: str, small: bool, ceiling: dict[str, Any]) -> dict[str, Any
     if device == "cuda":
         work["kernel"] = lambda: aligned_distance(queries, gallery, kernel=True)
         work["kernel, shortlist of 50"] = lambda: aligned_distance_shortlist(queries, gallery, shortlist, kernel=True)
-        for tile, warps in (((32, 32), 4), ((32, 64), 8), ((64, 64), 8), ((64, 32), 4), ((16, 64), 4)):
+        for tile, warps in (((32, 32), 4), ((32, 64), 4), ((64, 64), 8), ((64, 32), 8), ((16, 64), 4)):
             work[f"kernel, tile {tile[0]}x{tile[1]}, {warps} warps"] = tiled(queries, gallery, tile, warps)
     else:
         print("  kernel: left out, no GPU")

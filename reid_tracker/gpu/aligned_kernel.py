@@ -25,8 +25,9 @@ _STRIPES = tl.constexpr(8)
 _CELLS_VISITED = tl.constexpr(15)
 
 TILE = (32, 64)
-"""Queries and gallery rows of one program: sixteen pairs a thread, of nine numbers each, fit its registers."""
-_WARPS = 4
+"""Queries and gallery rows of one program: with eight warps eight pairs a thread, whose sums fit its registers."""
+_WARPS = 8
+_STAGES = 1  # loads ahead of the arithmetic would take the registers that the sums need
 _SHORTLIST_TILE = 16
 
 
@@ -49,6 +50,7 @@ def all_pairs(
             queries.shape[2],
             *tile,
             num_warps=warps,
+            num_stages=_STAGES,
         )
     return distances
 
@@ -94,9 +96,15 @@ def _product_cost(left, right, own, theirs, rows, columns, row_inside, column_in
 @triton.jit
 def _all_pairs_kernel(left, right, own, theirs, out, query_count, gallery_count, depth,
                       M: tl.constexpr, N: tl.constexpr):  # fmt: skip
-    rows = tl.program_id(1).to(tl.int64) * M + tl.arange(0, M)
-    columns = tl.program_id(0).to(tl.int64) * N + tl.arange(0, N)
-    row_inside, column_inside = rows < query_count, columns < gallery_count
+    first_row, first_column = tl.program_id(1).to(tl.int64) * M, tl.program_id(0).to(tl.int64) * N
+    rows, columns = tl.arange(0, M), tl.arange(0, N)
+    row_inside, column_inside = rows < query_count - first_row, columns < gallery_count - first_column
+    # Within a tile 32 bits are enough for places: wide ones of eight stripes would take half of the registers.
+    left += first_row * _STRIPES * depth
+    right += first_column * _STRIPES * depth
+    own += first_row * _STRIPES
+    theirs += first_column * _STRIPES
+    out += first_row * gallery_count + first_column
     a = tl.zeros((M, N), tl.float32)
     b, c, d, e, f, g, h = a, a, a, a, a, a, a
     for i in range(_STRIPES):
@@ -117,7 +125,7 @@ def _all_pairs_kernel(left, right, own, theirs, out, query_count, gallery_count,
         h = tl.where(first, g, tl.minimum(g, h)) + _product_cost(
             left, right, own, theirs, rows, columns, row_inside, column_inside, i, 7, depth, M, N)  # fmt: skip
     inside = row_inside[:, None] & column_inside[None]
-    tl.store(out + rows[:, None] * gallery_count + columns[None], h / _CELLS_VISITED, mask=inside)
+    tl.store(out + rows[:, None].to(tl.int64) * gallery_count + columns[None], h / _CELLS_VISITED, mask=inside)
 
 
 @triton.jit

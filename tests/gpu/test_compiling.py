@@ -35,7 +35,8 @@ sources = {
         constexprs={"D": 128, "K": 16},
     ),
 }
-built = triton.compile(sources[sys.argv[1]], target=GPUTarget("cuda", int(sys.argv[2]), 32), options={"num_warps": 4})
+options = {"num_warps": kernel._WARPS, "num_stages": kernel._STAGES}
+built = triton.compile(sources[sys.argv[1]], target=GPUTarget("cuda", int(sys.argv[2]), 32), options=options)
 assert built.asm["cubin"][:4] == b"\\x7fELF"
 print(built.asm["ptx"].count("mma"))
 """
