@@ -16,7 +16,7 @@ from reid_tracker.association.remembering import RememberedPassage
 from reid_tracker.errors import StoreError
 from reid_tracker.store.index import LookIndex
 from reid_tracker.store.records import Batch, Numbers, Store, StoredCrop
-from reid_tracker.store.sqlite import mean_look
+from reid_tracker.store.vectors import mean_look
 from reid_tracker.types import TrackedFrame, Tracklet
 
 _WRITE_SECONDS = 0.5

@@ -20,7 +20,8 @@ from reid_tracker.association.remembering import RememberedPassage
 from reid_tracker.errors import StoreError
 from reid_tracker.results.jsonl import event_to_json
 from reid_tracker.store.records import AuditEntry, Batch, Numbers, PersonSummary, Sighting
-from reid_tracker.types import Appearance, EventType, FloatArray, IdentityEvent
+from reid_tracker.store.vectors import looks_from_blobs, mean_look
+from reid_tracker.types import EventType, FloatArray, IdentityEvent
 
 MEMORY = ":memory:"
 """A path that keeps everything in memory, until the store is closed."""
@@ -152,7 +153,13 @@ class SqliteStore:
             for tracklet, identity, camera, started, ended, *blobs in rows:
                 sighting = Sighting(tracklet, identity, camera, started, ended)
                 passage = RememberedPassage(
-                    tracklet, identity, camera, started, ended, _looks(*blobs), frozenset(apart.get(tracklet, ()))
+                    tracklet,
+                    identity,
+                    camera,
+                    started,
+                    ended,
+                    looks_from_blobs(*blobs),
+                    frozenset(apart.get(tracklet, ())),
                 )
                 found[tracklet] = (sighting, passage)
         return found
@@ -384,28 +391,3 @@ class SqliteStore:
                 if base.in_transaction:
                     base.execute("ROLLBACK")
                 raise
-
-
-def mean_look(looks: Appearance) -> FloatArray:
-    """(D,) quality-weighted mean of the global vectors, of unit length: what the index searches by."""
-    mean = np.asarray((looks.quality[:, None] + 1e-3) * looks.global_, np.float32).sum(axis=0)
-    unit: FloatArray = mean / max(float(np.linalg.norm(mean)), 1e-12)
-    return unit
-
-
-def _looks(layout: str | None, quality: bytes, vectors: bytes, stripes: bytes) -> Appearance | None:
-    if layout is None:
-        return None
-    count, dimension, parts, part_dimension = json.loads(layout)
-    return Appearance(
-        _unit(np.frombuffer(vectors, np.float16).reshape(count, dimension)),
-        _unit(np.frombuffer(stripes, np.float16).reshape(count, parts, part_dimension)),
-        np.frombuffer(quality, np.float16).astype(np.float32),
-        np.ones(count, np.bool_),
-    )
-
-
-def _unit(halves: np.ndarray[Any, np.dtype[np.float16]]) -> FloatArray:
-    exact = halves.astype(np.float32)
-    unit: FloatArray = exact / np.maximum(np.linalg.norm(exact, axis=-1, keepdims=True), 1e-12)
-    return unit
