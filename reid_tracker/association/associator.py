@@ -196,6 +196,9 @@ class CrossCameraAssociator:
     def _answer(self, passage: Passage, candidates: Candidates, number: int | None, time: float) -> None:
         """Write a decision down, where it is one."""
         self._outlook[passage.tracklet] = candidates
+        if passage.pinned and passage.identity:
+            passage.settled = True
+            return
         if number is not None and number not in self.book.identities:
             return  # merged away by another answer of this moment; asked again with the next look
         target = self.book.identities[number] if number is not None else None

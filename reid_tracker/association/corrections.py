@@ -29,6 +29,8 @@ def merge_identities(associator: CrossCameraAssociator, first: int, second: int,
         passage.apart = passage.apart - {each.tracklet for each in (*one.passages, *other.passages)}
     if one.meets(other.passages):
         raise InputError(f"identities {first} and {second} were in one camera at the same time: they are two people")
+    for passage in (*one.passages, *other.passages):
+        passage.pinned = True
     newer = max(one, other, key=lambda identity: identity.number)
     return associator.book.merge(one, other, time, newer.last, _evidence()).number
 
@@ -51,6 +53,7 @@ def split_identity(
         )
     target: Identity | None = None
     for passage in moving:
+        passage.pinned = True
         target = associator.book.move(passage, target, time, _evidence())
     assert target is not None
     return target.number, _tell_apart(moving, staying)

@@ -37,6 +37,7 @@ class Passage:
         settled: the decision was clear.
         identity: number of the identity it belongs to, 0 before the first decision.
         apart: tracklets that somebody who knows said are other people.
+        pinned: somebody who knows said whose it is; no evidence moves it.
     """
 
     tracklet: int
@@ -51,6 +52,7 @@ class Passage:
     settled: bool = False
     identity: int = 0
     apart: frozenset[int] = frozenset()
+    pinned: bool = False
 
     def overlaps(self, other: Passage) -> bool:
         """Both were in view at one time."""
@@ -152,7 +154,7 @@ class IdentityBook:
         self.people -= 1
         self._changed(identity, True)
         for passage in identity.passages:
-            passage.identity, passage.settled = 0, False
+            passage.identity, passage.settled, passage.pinned = 0, False, False
         self._tell(EventType.ENDED, time, last, identity, (), {"rule": rule}, ())
 
     def take_events(self) -> tuple[IdentityEvent, ...]:

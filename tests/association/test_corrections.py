@@ -143,3 +143,13 @@ def test_what_was_told_apart_stays_apart_over_a_restart() -> None:
     restore(associator, memory, 2, 2)
     associator.finish(())
     assert set(associator.book.identities) == {1, 2}
+
+
+def test_what_was_merged_by_hand_stays_so_while_in_view_whatever_it_looks_like() -> None:
+    site = Site()
+    site.see("door", 2, {1: 1})
+    assert site.see("hall", 3, {2: 2}) == [2]
+    merge_identities(site.associator, 1, 2, 4)
+    for time in range(5, 12):
+        assert site.see("door", time, {1: 1}) == [1]
+        assert site.see("hall", time + 0.5, {2: 2}) == [1]
