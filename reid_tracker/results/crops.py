@@ -9,12 +9,11 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import cv2
 import numpy as np
 
+from reid_tracker.results.closing import Closing
 from reid_tracker.results.files import make_folder, output_error, write_atomically
 from reid_tracker.results.replay import IdentityReplay
 from reid_tracker.types import Image, TrackedFrame, TrackedPerson
@@ -144,7 +143,7 @@ def cut(image: Image, box: tuple[float, float, float, float], height: int = 0) -
     return bytes(jpeg) if encoded else None
 
 
-class CropsSink:
+class CropsSink(Closing):
     """Writes the best crops of each tracklet when it ends, named as Market-1501 names its pictures.
 
     ``0007_c2s1_000451_12.jpg``: identity, camera by number (from 1, in the order given), always ``s1``, frame (from 0),
@@ -192,14 +191,6 @@ class CropsSink:
         self._saved.clear()
         if rows:
             write_atomically(self._folder / CROPS_TABLE, [_table(rows)])
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _save(self, crops: list[Crop]) -> None:
         make_folder(self._folder)

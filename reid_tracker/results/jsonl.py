@@ -7,12 +7,12 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 
 from reid_tracker.errors import InputError
+from reid_tracker.results.closing import Closing
 from reid_tracker.results.files import AppendFile
 from reid_tracker.results.replay import IdentityReplay
 from reid_tracker.types import EventType, IdentityEvent, TrackedFrame, TrackedPerson
@@ -25,7 +25,7 @@ IdKind = Literal["emitted", "final"]
 _log = logging.getLogger(__name__)
 
 
-class JsonLinesSink:
+class JsonLinesSink(Closing):
     """Writes tracked frames to ``path``, a line each. Every line is whole on disk before ``write`` returns.
 
     Args:
@@ -51,14 +51,6 @@ class JsonLinesSink:
     def close(self) -> None:
         """Close the file; may be called twice."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def read_tracks(path: str | Path, ids: IdKind = "emitted") -> Iterator[TrackedFrame]:

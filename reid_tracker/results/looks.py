@@ -12,14 +12,14 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib.format import read_array
 from numpy.typing import NDArray
 
 from reid_tracker.errors import InputError
+from reid_tracker.results.closing import Closing
 from reid_tracker.results.files import AppendFile
 from reid_tracker.results.jsonl import plain
 from reid_tracker.types import Appearance, FloatArray, TrackedFrame, Tracklet
@@ -51,7 +51,7 @@ class TrackletLooks:
     ended: float
 
 
-class LooksSink:
+class LooksSink(Closing):
     """Appends the looks of each tracklet when it ends.
 
     Args:
@@ -77,14 +77,6 @@ class LooksSink:
     def close(self) -> None:
         """Close the file; may be called twice."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def read_looks(path: str | Path) -> Iterator[TrackletLooks]:

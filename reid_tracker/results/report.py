@@ -7,11 +7,11 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from reid_tracker.results.closing import Closing
 from reid_tracker.results.crops import BestCrops, Crop
 from reid_tracker.results.files import output_error, write_atomically
 from reid_tracker.results.identities import IdentitySummary
@@ -23,7 +23,7 @@ REPORT_FILE = "report.html"
 CROP_HEIGHT = 256  # pixels
 
 
-class ReportSink:
+class ReportSink(Closing):
     """Keeps the best crop of each tracklet while a run goes on and writes the page when it is closed.
 
     Pictures wait in a file without a name, so that memory does not grow with the run and nothing is left when it ends.
@@ -70,14 +70,6 @@ class ReportSink:
         with self._pictures:
             self._best.finish()
             self._render()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _render(self) -> None:
         run = self._run()

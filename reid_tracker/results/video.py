@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import cv2
 import numpy as np
 
+from reid_tracker.results.closing import Closing
 from reid_tracker.results.drawing import Annotator
 from reid_tracker.results.encoders import SUFFIX, Codec, Encoder, open_encoder
 from reid_tracker.results.files import file_name, make_folder, try_all
@@ -21,7 +20,7 @@ UNKNOWN_FPS = 10.0
 LONGEST_STILL_SECONDS = 5.0
 
 
-class VideoSink:
+class VideoSink(Closing):
     """Writes ``<camera>.mp4`` or ``.webm`` for each camera whose frames carry pictures.
 
     Ids are drawn as the frames have them. During a run these are the ids as given at the time, where a link that is
@@ -74,14 +73,6 @@ class VideoSink:
             OutputError: one cannot be completed.
         """
         try_all(camera.close for camera in self._cameras.values())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _CameraVideo:

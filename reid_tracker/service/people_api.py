@@ -26,7 +26,13 @@ _PICTURE_BODY = {
 
 
 def add_people(app: FastAPI, service: Service) -> None:
-    """Add what is known of people."""
+    """Add what is known of people, and what may be said of them."""
+    _add_knowledge(app, service)
+    _add_pictures(app, service)
+    _add_corrections(app, service)
+
+
+def _add_knowledge(app: FastAPI, service: Service) -> None:
 
     @app.get("/api/people", responses=problems(), tags=["people"])
     def present(_person: Viewer) -> list[models.PresentPerson]:
@@ -88,6 +94,8 @@ def add_people(app: FastAPI, service: Service) -> None:
         service.store.note(time.time(), person.name, "erase", str(identity))
         return models.Erased(sightings=gone)
 
+
+def _add_pictures(app: FastAPI, service: Service) -> None:
     @app.get("/api/identities/{identity}/picture", responses=_pictures(404), response_class=Response, tags=["people"])
     def picture(_person: Viewer, identity: Number) -> Response:
         """Somebody in view, cut out of the newest picture; nothing of it is stored."""
@@ -104,6 +112,8 @@ def add_people(app: FastAPI, service: Service) -> None:
             raise HTTPException(404, f"there is no picture {number}")
         return Response(jpeg, media_type="image/jpeg")
 
+
+def _add_corrections(app: FastAPI, service: Service) -> None:
     @app.post("/api/corrections", responses=problems(), tags=["people"])
     def correct(person: Operator, told: models.Correction) -> models.Corrected:
         """Say what you know better: these are one, these passages are somebody else, these are never one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import configparser
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 from reid_tracker.errors import SourceError
 from reid_tracker.sources.names import natural_key
 from reid_tracker.sources.problems import Problem, Problems
+from reid_tracker.sources.rereadable import Rereadable
 from reid_tracker.types import Frame, Image
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
@@ -22,7 +23,7 @@ _DEFAULT_RATE = 25.0
 _ENDINGS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG\r\n\x1a\n": b"IEND\xaeB`\x82"}
 
 
-class ImageSource:
+class ImageSource(Rereadable):
     """Pictures as the frames of one camera, in natural order of their names. Read by one thread at a time.
 
     Args:
@@ -47,27 +48,13 @@ class ImageSource:
         self, files: Sequence[Path], camera_id: str, start_time: float | None = None, fps: float | None = None
     ) -> None:
         self.camera_id = camera_id
-        self.problems = Problems(camera_id)
+        super().__init__(Problems(camera_id))
         self._files = sorted(files, key=natural_key)
         self.start_time = start_time
         self.time_base: Literal["utc", "relative"] = "relative" if start_time is None else "utc"
         self.fps = fps or _rate_beside(self._files[0].parent) or _DEFAULT_RATE
         self.frame_count = len(self._files)
         self.size = self._first_size()
-        self._reading: Generator[Frame, None, None] | None = None
-
-    def __iter__(self) -> Iterator[Frame]:
-        """All pictures from the beginning; an earlier reading of this source ends."""
-        self.close()
-        self.problems.clear()
-        self._reading = self._read()
-        return self._reading
-
-    def close(self) -> None:
-        """End the reading. May be called twice, and the source may be read again."""
-        if self._reading is not None:
-            self._reading.close()
-            self._reading = None
 
     def _read(self) -> Generator[Frame, None, None]:
         for index, file in enumerate(self._files):

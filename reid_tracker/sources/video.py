@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -11,6 +11,7 @@ from typing import Literal
 from reid_tracker.errors import SourceError
 from reid_tracker.sources.names import natural_key, time_in_name
 from reid_tracker.sources.problems import Problem, Problems
+from reid_tracker.sources.rereadable import Rereadable
 from reid_tracker.sources.video_file import DEFAULT_RATE, VideoHeader, read_frames, read_header
 from reid_tracker.types import Frame
 
@@ -20,7 +21,7 @@ _log = logging.getLogger(__name__)
 _SEGMENT_SLACK_SECONDS = 1.5
 
 
-class VideoSource:
+class VideoSource(Rereadable):
     """Frames of one or several video files as one camera. Read by one thread at a time.
 
     Segments are ordered by the time in their names where every name has one (`names.time_in_name`), otherwise in
@@ -48,7 +49,7 @@ class VideoSource:
 
     def __init__(self, files: Sequence[Path], camera_id: str, start_time: float | None = None) -> None:
         self.camera_id = camera_id
-        self.problems = Problems(camera_id)
+        super().__init__(Problems(camera_id))
         self._files, self._name_times = _in_order(files)
         self.start_from_name = start_time is None and bool(self._name_times)
         self.start_time = self._name_times[0] if self.start_from_name else start_time
@@ -56,7 +57,6 @@ class VideoSource:
         header = self._first_header()
         self.fps = header.fps
         self.size = header.size
-        self._reading: Generator[Frame, None, None] | None = None
         if self.start_from_name:
             _log.info("camera %r starts at UTC %.0f s, as the name of %s tells", camera_id, self.start_time, files[0])
 
@@ -73,19 +73,6 @@ class VideoSource:
                 return None
             total += count
         return total
-
-    def __iter__(self) -> Iterator[Frame]:
-        """All frames from the beginning; an earlier reading of this source ends."""
-        self.close()
-        self.problems.clear()
-        self._reading = self._read()
-        return self._reading
-
-    def close(self) -> None:
-        """End the reading and close its file. May be called twice, and the source may be read again."""
-        if self._reading is not None:
-            self._reading.close()
-            self._reading = None
 
     def _read(self) -> Generator[Frame, None, None]:
         index, elapsed = 0, 0.0
