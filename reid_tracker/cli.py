@@ -33,9 +33,6 @@ app = typer.Typer(
 )
 models_app = typer.Typer(no_args_is_help=True, help="The networks that ship: list them, check them.")
 app.add_typer(models_app, name="models")
-cli_serve.register(app)
-cli_training.register(app)
-cli_engines.register(app)
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -309,6 +306,12 @@ def _progress() -> Iterator[Any]:
             bar.update(task, completed=done, total=total, rate=done / elapsed if elapsed else 0.0)
 
         yield advance
+
+
+# Behind the commands above, because help lists them in this order.
+cli_serve.register(app)
+cli_training.register(app)
+cli_engines.register(app)
 
 
 def main() -> None:

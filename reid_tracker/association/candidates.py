@@ -8,13 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_tracker.association.calibration import Calibration
 from reid_tracker.association.evidence import appearance_evidence, combine
-from reid_tracker.association.ground import GroundPlane
-from reid_tracker.association.identities import Identity, IdentityBook, Passage
-from reid_tracker.association.memory import Gallery
-from reid_tracker.association.topology import ReturnTimes
-from reid_tracker.config import AssociationConfig
+from reid_tracker.association.identities import Identity, Passage
+from reid_tracker.association.judge import Judge
 from reid_tracker.distance import aligned_distance
 from reid_tracker.types import FloatArray
 
@@ -69,24 +65,8 @@ class Candidates:
         return float(self._weights().sum() + np.exp(-self._peak()))
 
 
-class Weigher:
-    """Finds and weighs candidates. Holds references to the associator's parts and no state of its own."""
-
-    def __init__(
-        self,
-        config: AssociationConfig,
-        book: IdentityBook,
-        gallery: Gallery,
-        calibration: Calibration,
-        topology: ReturnTimes,
-        ground: GroundPlane,
-    ) -> None:
-        self._config = config
-        self._book = book
-        self._gallery = gallery
-        self._calibration = calibration
-        self._topology = topology
-        self._ground = ground
+class Weigher(Judge):
+    """Finds and weighs candidates."""
 
     def __call__(self, passages: Sequence[Passage]) -> list[Candidates]:
         """Weigh passages of one camera, each for itself; nothing is decided in between."""

@@ -13,6 +13,7 @@ from reid_tracker.association.evidence import appearance_evidence
 from reid_tracker.association.explain import Explainer
 from reid_tracker.association.ground import GroundPlane
 from reid_tracker.association.identities import Identity, IdentityBook, timetable
+from reid_tracker.association.judge import Judge
 from reid_tracker.association.memory import Gallery
 from reid_tracker.association.topology import ReturnTimes
 from reid_tracker.config import AssociationConfig
@@ -20,8 +21,8 @@ from reid_tracker.config import AssociationConfig
 _CLOSER_LOOKS = 10  # identities by looks alone that are judged by time as well
 
 
-class Reviser:
-    """Finds identities that are one person. Holds references to the associator's parts and no state of its own."""
+class Reviser(Judge):
+    """Finds identities that are one person."""
 
     def __init__(
         self,
@@ -33,12 +34,7 @@ class Reviser:
         ground: GroundPlane,
         explainer: Explainer,
     ) -> None:
-        self._config = config
-        self._book = book
-        self._gallery = gallery
-        self._calibration = calibration
-        self._topology = topology
-        self._ground = ground
+        super().__init__(config, book, gallery, calibration, topology, ground)
         self._explainer = explainer
 
     def reconsider(self, identity: Identity, time: float) -> Identity:
