@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from reid_tracker.training.backbone import Backbone
+from reid_tracker.training.depthwise import depthwise_conv2d, quick_in_bfloat16
 
 # Kernel, stride, expansion, output channels, repeats: EfficientNet-B0's stages without squeeze-and-excitation, and the
 # same made 1.1 times as wide and 1.2 times as deep (first and last stage keep their depth).
@@ -46,11 +47,17 @@ class SameConv2d(nn.Conv2d):
         """The same convolution with other weights of the same shapes."""
         (kernel, _), (stride, _) = self.kernel_size, self.stride
         if stride == 1:
-            return functional.conv2d(x, weight, bias, 1, kernel // 2, 1, self.groups)
+            return self._convolve(x, weight, bias, kernel // 2)
         # int(): an exporter that traces hands out tensors here; what is exported has one size.
         height, width = (_same_padding(int(size), kernel, stride) for size in x.shape[2:])
         padded = functional.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
-        return functional.conv2d(padded, weight, bias, stride, 0, 1, self.groups)
+        return self._convolve(padded, weight, bias, 0)
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
+        stride = self.stride[0]
+        if self.groups > 1 and quick_in_bfloat16(x):
+            return depthwise_conv2d(x, weight, bias, stride, padding)
+        return functional.conv2d(x, weight, bias, stride, padding, 1, self.groups)
 
 
 def _same_padding(size: int, kernel: int, stride: int) -> int:
