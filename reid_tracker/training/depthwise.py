@@ -35,7 +35,7 @@ def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int
         stride: of both sides.
         padding: zeros on each side.
     """
-    answer: Tensor = _Depthwise.apply(x, weight, bias, stride, padding)
+    answer: Tensor = _Depthwise.apply(x, weight, bias, stride, padding)  # type: ignore[no-untyped-call]  # torch's
     return answer
 
 
