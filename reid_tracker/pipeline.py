@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from reid_tracker.config import Config
 from reid_tracker.parts import Associator, Detector, Embedder, Source, Tracker
-from reid_tracker.types import Frame, IdentityEvent, TrackedFrame, Tracklet
+from reid_tracker.types import CameraTracks, Frame, IdentityEvent, TrackedFrame, Tracklet
 
 
 class Pipeline:
@@ -39,6 +39,7 @@ class Pipeline:
         self.trackers: dict[str, Tracker] = {}
         self.new_tracker = new_tracker
         self._keep_images = keep_images
+        self._on_event: list[Callable[[IdentityEvent], None]] = []
 
     @classmethod
     def from_config(
@@ -54,29 +55,42 @@ class Pipeline:
 
         return build_pipeline(config or Config(), detector=detector, embedder=embedder)
 
+    def on_event(self, callback: Callable[[IdentityEvent], None]) -> None:
+        """Have ``callback`` called with every event from now on, in order, before ``step`` or ``finish`` returns it.
+
+        It runs on the caller's thread and delays it; an error that it raises comes out of ``step`` or ``finish``.
+        """
+        self._on_event.append(callback)
+
     def step(self, frames: Sequence[Frame]) -> list[TrackedFrame]:
         """Take the frames of one moment, at most one a camera, and say who is in them, in the same order."""
+        tracked = self.associator(self.follow(frames))
+
+        if self._keep_images:
+            tracked = [replace(moment, image=frame.image) for moment, frame in zip(tracked, frames, strict=True)]
+        self._tell(event for moment in tracked for event in moment.events)
+        return tracked
+
+    def follow(self, frames: Sequence[Frame]) -> list[CameraTracks]:
+        """The cameras' half of a step: who is where in each frame, as tracklets without identities."""
         detections = self.detector(frames)
         trackers = [self._tracker_of(frame.camera_id) for frame in frames]
         wanted = [
             tracker.wanted(frame, found) for tracker, frame, found in zip(trackers, frames, detections, strict=True)
         ]
         appearance = self.embedder(frames, detections, wanted)
-        tracks = [
+        return [
             tracker(frame, found, looks)
             for tracker, frame, found, looks in zip(trackers, frames, detections, appearance, strict=True)
         ]
-        tracked = self.associator(tracks)
-
-        if self._keep_images:
-            tracked = [replace(moment, image=frame.image) for moment, frame in zip(tracked, frames, strict=True)]
-        return tracked
 
     def finish(self) -> tuple[tuple[IdentityEvent, ...], tuple[Tracklet, ...]]:
         """End what is still open: the last events, and the tracklets that ended with the run."""
         ended = tuple(tracklet for tracker in self.trackers.values() for tracklet in tracker.finish())
         self.trackers.clear()
-        return self.associator.finish(ended), ended
+        events = self.associator.finish(ended)
+        self._tell(events)
+        return events, ended
 
     def run(self, cameras: Iterable[Source], stop: Callable[[], bool] = lambda: False) -> Iterator[TrackedFrame]:
         """Advance all cameras together by time until they end or ``stop()`` says so, then finish.
@@ -97,6 +111,11 @@ class Pipeline:
             last = replace(last, events=last.events + events, finished=last.finished + ended)
             held = [*before, last]
         yield from held
+
+    def _tell(self, events: Iterable[IdentityEvent]) -> None:
+        for event in events:
+            for callback in self._on_event:
+                callback(event)
 
     def _tracker_of(self, camera_id: str) -> Tracker:
         if camera_id not in self.trackers:

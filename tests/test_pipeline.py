@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -161,3 +162,33 @@ def test_own_parts_are_used_and_those_of_the_configuration_are_not_loaded() -> N
     assert parts.calls == [("detect", ["door"]), ("embed", [True])]
     with pytest.raises(ConfigError, match=r"absent\.onnx"):
         Pipeline.from_config(config, embedder=parts.embedder)
+
+
+def test_callbacks_hear_of_every_event_before_it_is_returned() -> None:
+    """Of steps and of the end of a run; in the order of the events, and each callback."""
+    parts = Recorder()
+    told: list[tuple[str, int]] = []
+    program = pipeline(parts)
+    for name in ("first", "second"):
+        program.on_event(lambda event, name=name: told.append((name, event.event_id)))  # type: ignore[misc]
+    started = IdentityEvent(1, EventType.STARTED, 0.0, "door", 1, (1,))
+    program.associator = Deciding((started, replace(started, event_id=2, identity=2)))
+    program.step([frame("door", 0, 0.0)])
+    assert told == [("first", 1), ("second", 1), ("first", 2), ("second", 2)]
+    program.associator = parts
+    program.finish()
+    assert told[4:] == [("first", 1), ("second", 1)]
+
+
+class Deciding:
+    """An associator that has always decided the same."""
+
+    def __init__(self, events: tuple[IdentityEvent, ...]) -> None:
+        self._events = events
+
+    def __call__(self, tracks: Sequence[CameraTracks]) -> list[TrackedFrame]:
+        return [TrackedFrame(t.camera_id, t.index, t.time, (), self._events) for t in tracks]
+
+    def finish(self, ended: Sequence[Tracklet]) -> tuple[IdentityEvent, ...]:
+        del ended
+        return ()

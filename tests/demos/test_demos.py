@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import cv2
 import pytest
 
-from reid_tracker import open_source, read_tracks
+from reid_tracker import read_tracks
+from tests.demos.conftest import FRAMES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEMOS = sorted(file.name for file in (REPOSITORY / "demos").glob("*.py"))
-
-# Two people walk through door and three through hall then, and both cameras see somebody at once.
-FIRST_FRAME, FRAMES = 250, 24
 
 
 def _run(demo: str, *arguments: object) -> str:
@@ -29,22 +25,6 @@ def _run(demo: str, *arguments: object) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-@pytest.fixture(scope="session")
-def short_clip(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Door and hall, a few seconds each."""
-    folder = tmp_path_factory.mktemp("clip")
-    for name in ("door", "hall"):
-        source = open_source(REPOSITORY / "demos/clip" / f"{name}.mp4", camera_id=name)
-        stretch = list(itertools.islice(source, FIRST_FRAME, FIRST_FRAME + FRAMES))
-        source.close()
-        height, width = stretch[0].image.shape[:2]
-        writer = cv2.VideoWriter(str(folder / f"{name}.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (width, height))
-        for frame in stretch:
-            writer.write(frame.image)
-        writer.release()
-    return folder / "door.mp4", folder / "hall.mp4"
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tracking": SPINE | {"distance"},
     "association": SPINE | {"distance"},
     "results": SPINE,
+    "interop": SPINE,
     "evaluation": SPINE | {"distance", "results"},
     "live": SPINE | {"sources"},
     "store": SPINE | {"association", "distance", "results"},
