@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from math import comb
 
 import numpy as np
 
@@ -97,19 +98,11 @@ def score_linking(judged: list[JudgedTracklet]) -> LinkingScores:
         if tracklet.person != NOBODY:
             identities_of.setdefault(tracklet.person, set()).add(tracklet.identity)
             people.add(tracklet.person)
-    true_pairs = predicted_pairs = right_pairs = 0
-    for one, other in combinations(judged, 2):
-        if one.camera_id == other.camera_id:
-            continue
-        same_person = one.person == other.person != NOBODY
-        same_identity = one.identity == other.identity
-        true_pairs += same_person
-        predicted_pairs += same_identity
-        right_pairs += same_person and same_identity
+    shown = [tracklet for tracklet in judged if tracklet.person != NOBODY]
     return LinkingScores(
-        true_pairs=true_pairs,
-        predicted_pairs=predicted_pairs,
-        right_pairs=right_pairs,
+        true_pairs=_pairs_across_cameras((one.camera_id, one.person) for one in shown),
+        predicted_pairs=_pairs_across_cameras((one.camera_id, one.identity) for one in judged),
+        right_pairs=_pairs_across_cameras((one.camera_id, (one.person, one.identity)) for one in shown),
         people=len(identities_of),
         people_split=sum(len(identities) > 1 for identities in identities_of.values()),
         surplus_identities=sum(len(identities) - 1 for identities in identities_of.values()),
@@ -119,6 +112,14 @@ def score_linking(judged: list[JudgedTracklet]) -> LinkingScores:
         tracklets=len(judged),
         tracklets_of_nobody=sum(tracklet.person == NOBODY for tracklet in judged),
     )
+
+
+def _pairs_across_cameras(labelled: Iterable[tuple[str, Hashable]]) -> int:
+    """Pairs of (camera, label) with one label and two cameras, counted without listing them."""
+    cameras_of: defaultdict[Hashable, Counter[str]] = defaultdict(Counter)
+    for camera, label in labelled:
+        cameras_of[label][camera] += 1
+    return sum(comb(cameras.total(), 2) - sum(comb(n, 2) for n in cameras.values()) for cameras in cameras_of.values())
 
 
 def _most_common(labels: IntArray) -> int:
