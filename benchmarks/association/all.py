@@ -1,0 +1,108 @@
+"""Every case of linking people across cameras, beside what is usually done, from one command.
+
+    REID_DATA=/data python -m benchmarks.association.all [--quick] [--only CASE ...] [--reference FILE.xml]
+        [--cache FOLDER] [--json benchmarks/results/association_all.json]
+
+Cases (README.md says what each is made of): market, market-hard, cuhk01, wildtrack, pose2sim, epfl, pets, site.
+Methods: always new; nearest mean and offline average linkage, each with the threshold that is best on this very case
+in hindsight (*); ours with ids as emitted two seconds after each box (online), two seconds after a passage's last box,
+and as known at the end (final); and perfect linking of the same tracklets. Then what the best of some shifts of our
+threshold would have gained in hindsight, and our IDF1 with one ingredient at a time switched off. Everything with the
+shipped embedder, and with --reference as well. Looks are computed once and kept in --cache; they are found again as
+long as the embedder's file is the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.association import replays
+from benchmarks.association.cases import Case
+from benchmarks.association.contest import AT_END, FINAL, ONLINE, SHIFTS, Depth, compete
+from benchmarks.association.material import Material
+from benchmarks.tracking.common import RESULTS, shared_data
+from reid_tracker.errors import ReidTrackerError
+
+Cases = Callable[[Material, bool], Iterator[Case]]
+
+CASES: dict[str, Cases] = {
+    "market": lambda material, quick: replays.market(material.market, quick),
+    "market-hard": lambda material, quick: replays.market_cut_by_looks(material.market, quick),
+    "cuhk01": lambda material, quick: replays.cuhk01(material.cuhk01, quick),
+}
+
+
+def print_report(name: str, report: dict[str, Any]) -> None:
+    """One case as a table."""
+    facts = report["facts"]
+    print(f"\n{name}: {facts['people']} people, {facts['tracklets']} tracklets, {facts['boxes']} boxes")
+    print(f"{'':22}  IDF1  pair precision  recall  split  merged  identities")
+    for method, row in report["methods"].items():
+        print(
+            f"{method:22} {row['idf1']:.3f}  {row['precision']:14.3f}  {row['recall']:6.3f}  {row['split']:5.0f}  "
+            f"{row['merged']:6.0f}  {row['identities']:10.0f}"
+        )
+    for kind, row in report.get("automatic threshold", {}).items():
+        print(f"{kind}: the best shifted threshold in hindsight gains {row['lost to hindsight']:.3f}")
+    for variant, row in report.get("ablations", {}).items():
+        print(f"{variant:22} " + "  ".join(f"{kind} {row[kind]:.3f}" for kind in (ONLINE, AT_END, FINAL)))
+    cost = report["cost"]
+    print(
+        f"{cost['step ms mean']:.2f} ms a step, {cost['ms per open tracklet']:.3f} ms per open tracklet, "
+        f"{cost['state MB']:.1f} MB remembered"
+    )
+
+
+def _parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=os.environ.get("REID_DATA"), help="folder of the sets of people")
+    parser.add_argument("--embedder", default="alignedreid_small", help="shipped model")
+    parser.add_argument("--reference", help="another embedder's .xml or .onnx, beside it")
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "reid_tracker_looks")
+    parser.add_argument("--json", type=Path, default=RESULTS / "association_all.json")
+    parser.add_argument("--quick", action="store_true", help="small parts of the cases, fewer thresholds")
+    parser.add_argument("--only", nargs="*", choices=list(CASES), default=list(CASES), metavar="CASE")
+    parser.add_argument("--no-ablations", action="store_true")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of the embedder")
+    arguments = parser.parse_args()
+    if arguments.data is None:
+        parser.error("say where the sets of people lie: --data or REID_DATA (benchmarks/README.md)")
+    return arguments
+
+
+def main() -> None:
+    """Run, print and write after every case, so that what was done stays."""
+    arguments = _parsed()
+    depth = Depth(not arguments.no_ablations, SHIFTS[1:3] if arguments.quick else SHIFTS)
+    kept: dict[str, Any] = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
+    for embedder in filter(None, (arguments.embedder, arguments.reference)):
+        material = Material.open(embedder, Path(arguments.data), shared_data(), arguments.cache, arguments.threads)
+        for group in arguments.only:
+            try:
+                for case in CASES[group](material, arguments.quick):
+                    began = time.perf_counter()
+                    report = compete(case, depth)
+                    report["quick"] = arguments.quick
+                    report["embedder key"] = material.judged.key
+                    print_report(f"{case.name}, {material.name}", report)
+                    print(f"({time.perf_counter() - began:.0f} s)", flush=True)
+                    kept.setdefault(material.name, {})[case.name] = report
+                    _write(arguments.json, kept)
+            except ReidTrackerError as absent:
+                print(f"\n{group}, {material.name}: left out, {absent}", flush=True)
+
+
+def _write(path: Path, report: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
