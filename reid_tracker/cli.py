@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from reid_tracker import __version__, cli_engines, cli_serve, cli_training
+from reid_tracker import __version__, cli_association, cli_engines, cli_serve, cli_training
 from reid_tracker.config import CameraConfig, Config, load_config
 from reid_tracker.errors import ConfigError, ReidTrackerError
 
@@ -89,6 +89,9 @@ def track(
     save_crops: Annotated[
         bool, typer.Option("--save-crops", help="Write the best crops of each person (pictures of people).")
     ] = False,
+    blur_faces: Annotated[
+        bool, typer.Option("--blur-faces", help="Blur the top of each tracked person in all of these pictures.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the results of an earlier run in --out.")
     ] = False,
@@ -110,6 +113,7 @@ def track(
             **({"output.video": True} if video else {}),
             **({"output.report": True} if report else {}),
             **({"output.save_crops": True} if save_crops else {}),
+            **({"privacy.blur_faces": True} if blur_faces else {}),
         },
     )
     detection_files = {
@@ -309,6 +313,7 @@ def _progress() -> Iterator[Any]:
 
 
 # Behind the commands above, because help lists them in this order.
+cli_association.register(app)
 cli_serve.register(app)
 cli_training.register(app)
 cli_engines.register(app)

@@ -37,6 +37,9 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
     behind_proxy: Annotated[bool, typer.Option("--behind-proxy", help="A proxy in front ends TLS.")] = False,
+    blur_faces: Annotated[
+        bool, typer.Option("--blur-faces", help="Blur the top of each tracked person in all pictures, stored or shown.")
+    ] = False,
     setting: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any setting, e.g. store.path=people.db."),
@@ -47,6 +50,8 @@ def serve(
     Example: `reid-tracker serve --camera gate='rtsp://viewer:${GATE_PASSWORD}@10.0.0.7/live'`
     """
     settings = _settings(config, camera or [], host, port, behind_proxy, setting or [])
+    if blur_faces:
+        settings = settings.with_values({"privacy.blur_faces": True})
     hide_arguments([text.partition("=")[2] for text in camera or []])
     try:
         from reid_tracker.service.server import SecretsFilter

@@ -51,6 +51,9 @@ class CameraConfig(_Table):
     neighbours: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
         default_factory=dict, description="camera id -> [least, most] seconds that people walk to it"
     )
+    place: tuple[Fraction, Fraction] | None = Field(
+        None, description="where it stands on the site's map: [x, y], shares of width and height from the upper left"
+    )
 
     @model_validator(mode="after")
     def _square(self) -> CameraConfig:
@@ -232,6 +235,16 @@ class OutputConfig(_Table):
     crops_per_tracklet: int = Field(4, ge=1, description="most crops that save_crops writes of one tracklet")
 
 
+class PrivacyConfig(_Table):
+    """What pictures of people may show: ``[privacy]``."""
+
+    blur_faces: bool = Field(
+        False,
+        description="blur the top of each tracked person's box, where the face is, in every picture that is stored or "
+        "shown (video, report, crops, page)",
+    )
+
+
 class LiveConfig(_Table):
     """Reading live cameras: ``[live]``. Times in seconds."""
 
@@ -254,6 +267,11 @@ class LiveConfig(_Table):
         5.0, description="a camera's clock that differs more than this from ours is not believed"
     )
     repeat: bool = Field(False, description="begin recordings given as cameras again when they end")
+    decode: Literal["auto", "cpu", "hardware"] = Field(
+        "cpu",
+        description="where network streams are decoded; auto takes hardware that passes a trial, hardware also says why "
+        "where none does (and decodes on the CPU)",
+    )
 
 
 class StoreConfig(_Table):
@@ -284,6 +302,12 @@ class ServiceConfig(_Table):
     recent_events: int = Field(2000, ge=10, description="events kept in memory for viewers where there is no store")
 
 
+class SiteConfig(_Table):
+    """The place that the cameras watch: ``[site]``."""
+
+    map: str = Field("", description="picture of the site for the page (PNG or JPEG, path from the config file)")
+
+
 class Config(_Table):
     """The whole tree. Every leaf has a default: ``Config()`` runs."""
 
@@ -294,9 +318,11 @@ class Config(_Table):
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)
     association: AssociationConfig = Field(default_factory=AssociationConfig)
     output: OutputConfig = Field(default_factory=OutputConfig)
+    privacy: PrivacyConfig = Field(default_factory=PrivacyConfig)
     live: LiveConfig = Field(default_factory=LiveConfig)
     store: StoreConfig = Field(default_factory=StoreConfig)
     service: ServiceConfig = Field(default_factory=ServiceConfig)
+    site: SiteConfig = Field(default_factory=SiteConfig)
 
     @model_validator(mode="after")
     def _cameras_agree(self) -> Config:
@@ -354,12 +380,15 @@ def load_config(path: Path | None = None, environment: Mapping[str, str] | None 
 
 
 def _locate_sources(tree: dict[str, Any], folder: Path) -> None:
-    """Make the cameras' relative paths relative to the file they stand in; numbers and addresses stay."""
+    """Make relative paths of cameras and map relative to the file they stand in; numbers and addresses stay."""
     cameras = tree.get("cameras")
     for camera in cameras if isinstance(cameras, list) else []:
         source = camera.get("source") if isinstance(camera, dict) else None
         if isinstance(source, str) and not source.isdecimal() and "://" not in source:
             camera["source"] = str(folder / source)
+    site = tree.get("site")
+    if isinstance(site, dict) and isinstance(site.get("map"), str) and site["map"]:
+        site["map"] = str(folder / site["map"])
 
 
 def settings_as_toml() -> str:

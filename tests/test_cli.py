@@ -129,3 +129,13 @@ def test_a_stopped_run_completes_what_there_is(
     assert json.loads((out / "run.json").read_text())["status"] == "interrupted"
     assert json.loads((out / "identities.json").read_text())["people"]
     assert all(json.loads(line) for line in tracks.read_text().splitlines())
+
+
+@pytest.mark.parametrize("source", ["rtsp://viewer:s3cret@10.0.0.7/live", "rtsps://10.0.0.7/live", "srt://10.0.0.7:9"])
+def test_live_cameras_are_sent_to_serve(source: str, tmp_path: Path) -> None:
+    """A recording ends and a live camera does not: said in a line, without the password."""
+    done = reid_tracker("track", "--camera", f"gate={source}", "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert "reid-tracker serve --camera gate=" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "s3cret" not in done.stderr

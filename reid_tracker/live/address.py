@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from reid_tracker.errors import ConfigError
-
-STREAM_SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https", "srt", "udp", "rtp")
-"""Schemes of live streams that the reader opens."""
+from reid_tracker.sources.opening import STREAM_SCHEMES
 
 HIDDEN = "***"
 

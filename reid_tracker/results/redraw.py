@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from reid_tracker.parts import Source
+from reid_tracker.results.blurring import without_faces
 from reid_tracker.results.encoders import Codec
 from reid_tracker.results.jsonl import read_tracks
 from reid_tracker.results.video import VideoSink
@@ -20,7 +21,12 @@ _log = logging.getLogger(__name__)
 
 
 def draw_recordings(
-    tracks: Path, folder: Path, codec: Codec, rates: Mapping[str, float | None], recordings: Sequence[Source]
+    tracks: Path,
+    folder: Path,
+    codec: Codec,
+    rates: Mapping[str, float | None],
+    recordings: Sequence[Source],
+    blur_faces: bool = False,
 ) -> None:
     """Read recordings a second time and write an annotated video of each into ``folder``.
 
@@ -32,6 +38,7 @@ def draw_recordings(
         codec: see encoders.
         rates: frames a second by camera, where known.
         recordings: that the run followed; each may be read again.
+        blur_faces: blur the top of everybody's box (reid_tracker.results.blurring).
 
     Raises:
         OutputError: a video cannot be written.
@@ -41,7 +48,7 @@ def draw_recordings(
         _log.info("camera %r: drawing the video", source.camera_id)
         with VideoSink(folder, codec, rates, NOTE) as sink:
             for tracked in _with_pictures(read_tracks(tracks, "final"), source):
-                sink.write(tracked)
+                sink.write(without_faces(tracked) if blur_faces else tracked)
 
 
 def _with_pictures(run: Iterator[TrackedFrame], source: Source) -> Iterator[TrackedFrame]:

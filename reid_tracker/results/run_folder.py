@@ -17,7 +17,8 @@ from reid_tracker import __version__
 from reid_tracker.config import Config
 from reid_tracker.errors import ConfigError, ReidTrackerError
 from reid_tracker.parts import Sink, Source, find_part
-from reid_tracker.results.crops import CROPS_TABLE, CropsSink
+from reid_tracker.results.blurring import without_faces
+from reid_tracker.results.crops import CROPS_FOLDER, CROPS_TABLE, CropsSink
 from reid_tracker.results.encoders import choose_codec
 from reid_tracker.results.facts import (
     RUN_FILE,
@@ -39,7 +40,7 @@ from reid_tracker.results.report import REPORT_FILE, ReportSink
 from reid_tracker.results.video import VideoSink
 from reid_tracker.types import TrackedFrame
 
-MOT_FOLDER, VIDEO_FOLDER, CROPS_FOLDER = "mot", "video", "crops"
+MOT_FOLDER, VIDEO_FOLDER = "mot", "video"
 
 # Room for the last run.json: a run whose disk filled up must still be able to say so. There while a run goes on.
 RESERVE_FILE, RESERVE_BYTES = ".reserve", 1 << 16
@@ -176,6 +177,8 @@ class RunFolder:
             InputError: a box, score or time that is not finite.
             OutputError: it cannot be written; what was written before stays readable.
         """
+        if self.config.privacy.blur_faces:
+            tracked = without_faces(tracked)
         for sink in self._sinks:
             sink.write(tracked)
         self._summary.add(tracked)
@@ -275,7 +278,14 @@ class RunFolder:
         if self.config.output.video and self._recordings:
             codec = choose_codec(self.config.output.video_codec)
             recordings = list(self._recordings.values())
-            draw_recordings(self.path / TRACKS_FILE, self.path / VIDEO_FOLDER, codec, self._rates(), recordings)
+            draw_recordings(
+                self.path / TRACKS_FILE,
+                self.path / VIDEO_FOLDER,
+                codec,
+                self._rates(),
+                recordings,
+                blur_faces=self.config.privacy.blur_faces,
+            )
 
     def _rates(self) -> dict[str, float | None]:
         return {camera.id: camera.fps for camera in self.facts.cameras}

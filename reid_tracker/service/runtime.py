@@ -16,12 +16,14 @@ from reid_tracker.build import build_pipeline
 from reid_tracker.config import Config
 from reid_tracker.errors import ConfigError, InputError
 from reid_tracker.live import LiveCameras
+from reid_tracker.outbound import Announcer
 from reid_tracker.pipeline import Pipeline
+from reid_tracker.results.blurring import blur_heads
 from reid_tracker.results.crops import BestCrops, Crop
 from reid_tracker.runtime.registry import checksum, find_model
 from reid_tracker.service.hub import Hub
 from reid_tracker.service.pictures import CameraPictures
-from reid_tracker.service.site import LiveSite
+from reid_tracker.service.site import Listener, LiveSite
 from reid_tracker.store import LookIndex, Match, Recorder, SqliteStore, Store, StoredCrop, search
 from reid_tracker.store.sqlite import MEMORY
 from reid_tracker.types import Appearance, Frame, IdentityEvent, Image, TrackedFrame
@@ -43,7 +45,7 @@ class Service:
         pipeline_of: makes the pipeline, given the number of the first tracklet; by default the configuration's.
 
     Raises:
-        ConfigError: the store holds looks of another embedder.
+        ConfigError: the store holds looks of another embedder, or a destination of messages cannot be used.
         StoreError: the store cannot be opened.
         ModelError: a network cannot be used.
     """
@@ -51,6 +53,7 @@ class Service:
     def __init__(self, config: Config, pipeline_of: PipelineOf | None = None) -> None:
         self.config = config
         self.started = time.time()
+        self.announcer = Announcer(config)
         self.store: Store = SqliteStore(config.store.path or MEMORY)
         self._check_embedder()
         numbers = self.store.numbers()
@@ -67,19 +70,26 @@ class Service:
         self.pictures = CameraPictures(config.service.picture_width)
         self.site.remember(self.recorder.take)
         self.site.listen(self.hub)
-        self.site.listen(self.pictures)
+        self.site.listen(self.announcer)
+        draw: list[Listener] = [self.pictures]
         if config.store.crops:
-            self.site.listen(_CropKeeper(self.recorder, config.store.crops_per_tracklet))
+            draw.append(_CropKeeper(self.recorder, config.store.crops_per_tracklet))
+        if config.privacy.blur_faces:
+            draw = [_FaceBlur(draw)]
+        for listener in draw:
+            self.site.listen(listener)
 
     def __enter__(self) -> Service:
         for camera in self.config.cameras:
             self.cameras.add(camera)
+        self.announcer.start()
         self.site.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.site.stop()
         self.cameras.close()
+        self.announcer.close()
         self.recorder.close()
         self.store.close()
 
@@ -153,6 +163,7 @@ class Service:
         known = self.site.call(forget)
         gone = self.recorder.erase(identity)
         self.hub.forget(identity)
+        self.announcer.forget(identity)
         if not known and not gone:
             raise InputError(f"identity {identity}: nobody of that number is known")
         return gone
@@ -192,6 +203,21 @@ class Service:
         if passages:
             people = len({passage.identity for passage in passages})
             _log.info("%d people remembered from %s", people, self.config.store.path)
+
+
+class _FaceBlur:
+    """Shows others the pictures with everybody's head blurred (reid_tracker.service.site.Listener)."""
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        self._listeners = listeners
+
+    def __call__(
+        self, frames: Sequence[Frame], tracked: Sequence[TrackedFrame], events: Sequence[IdentityEvent]
+    ) -> None:
+        boxes = {moment.camera_id: [person.box for person in moment.people] for moment in tracked}
+        blurred = [replace(each, image=blur_heads(each.image, boxes.get(each.camera_id, ()))) for each in frames]
+        for listener in self._listeners:
+            listener(blurred, tracked, events)
 
 
 class _CropKeeper:

@@ -16,6 +16,9 @@ from reid_tracker.sources.problems import Problems
 from reid_tracker.sources.video import VideoSource
 from reid_tracker.sources.webcam import WebcamSource
 
+STREAM_SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https", "srt", "udp", "rtp")
+"""Schemes of live streams, which ``reid_tracker.live`` opens."""
+
 _VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".mov", ".ts", ".webm", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv"})
 
 # What a user may give as a camera: see open_source.
@@ -133,6 +136,11 @@ def _registered(spec: str, camera_id: str, start_time: float | None) -> Source:
     try:
         part = find_part("sources", scheme)
     except ConfigError as error:
+        if scheme in STREAM_SCHEMES:
+            raise ConfigError(
+                f"camera {camera_id!r}: {scheme}:// is a live stream, which has no end to wait for; follow it with "
+                f"`reid-tracker serve --camera {camera_id}={scheme}://...`, or record it to a file first"
+            ) from error
         raise ConfigError(
             f"camera {camera_id!r}: {scheme}:// addresses cannot be read; record to files, or install a package that "
             f"brings the source ({error})"
