@@ -18,7 +18,7 @@ from reid_tracker.results.files import make_folder, output_error, write_atomical
 from reid_tracker.results.replay import IdentityReplay
 from reid_tracker.types import Image, TrackedFrame, TrackedPerson
 
-CROPS_TABLE = "crops.csv"
+CROPS_FOLDER, CROPS_TABLE = "crops", "crops.csv"
 JPEG_QUALITY = 90
 LEAST_SIDE = 8  # pixels; less shows nobody
 AT_THE_BORDER = 0.6  # of its quality is left to a crop that the frame's border may have cut

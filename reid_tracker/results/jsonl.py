@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from reid_tracker.types import EventType, IdentityEvent, TrackedFrame, TrackedPe
 
 VERSION = 1
 TRACKS_FILE = "tracks.jsonl"
+REVISIONS_FILE = "revisions.jsonl"
 
 IdKind = Literal["emitted", "final"]
 
@@ -58,8 +60,8 @@ def read_tracks(path: str | Path, ids: IdKind = "emitted") -> Iterator[TrackedFr
 
     Args:
         path: tracks.jsonl or the folder that holds it.
-        ids: ``emitted``: identities as given at the time; ``final``: as known at the end of the file, by replaying
-            all events (reads the file twice).
+        ids: ``emitted``: identities as given at the time; ``final``: as known at the end of the file and after what
+            was decided since (revisions.jsonl beside it), by replaying all events (reads the file twice).
 
     A last line that was cut off (the run was killed while writing it) is left out, with a warning in the log.
 
@@ -94,11 +96,36 @@ def run_folder_of(path: str | Path) -> Path:
 
 
 def final_ids(path: str | Path) -> dict[int, int]:
-    """Identity of each tracklet as known at the end of the file: tracklet -> identity."""
+    """Identity of each tracklet at the end of the file and after what was decided since: tracklet -> identity."""
+    file = tracks_file(path)
     replay = IdentityReplay()
-    for tracked in _frames(tracks_file(path)):
+    for tracked in _frames(file):
         replay.add(tracked.events)
+    replay.add(read_revisions(file))
     return replay.identity_of
+
+
+def read_revisions(path: str | Path) -> tuple[IdentityEvent, ...]:
+    """What was decided after the run, by people who corrected it or by solving it again; none where nothing was.
+
+    Args:
+        path: the folder of a run, or a file in it.
+
+    Raises:
+        InputError: a line of revisions.jsonl that cannot be understood, or of a newer format.
+    """
+    file = run_folder_of(path) / REVISIONS_FILE
+    if not file.is_file():
+        return ()
+    events = []
+    for number, line in enumerate(file.read_bytes().splitlines(), 1):
+        try:
+            value = json.loads(line)
+            _check_version(value)
+            events.append(_event_from_json(value))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{file}: line {number} is no line of {REVISIONS_FILE} ({_reason(error)})") from error
+    return tuple(events)
 
 
 def frame_to_json(tracked: TrackedFrame) -> dict[str, Any]:
@@ -163,6 +190,12 @@ def plain(value: Any) -> Any:
     return value
 
 
+def utc_text(time: float) -> str:
+    """UTC seconds as ISO 8601 with milliseconds and Z, as other programs' formats have them."""
+    moment = datetime.fromtimestamp(round(time, 3), UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def _seconds(time: float) -> float:
     return round(float(time), 6)  # microseconds: float64 holds no more of a present-day UTC time
 
@@ -196,9 +229,13 @@ def _reason(error: Exception) -> str:
     return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
 
 
-def _frame_from_json(line: dict[str, Any]) -> TrackedFrame:
+def _check_version(line: dict[str, Any]) -> None:
     if line["version"] != VERSION:
         raise ValueError(f"format version {line['version']!r}; this release reads {VERSION}")
+
+
+def _frame_from_json(line: dict[str, Any]) -> TrackedFrame:
+    _check_version(line)
     width, height = line["size"]
     return TrackedFrame(
         camera_id=str(line["camera"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from reid_tracker.results.crops import BestCrops, Crop
 from reid_tracker.results.files import output_error, write_atomically
 from reid_tracker.results.identities import IdentitySummary
 from reid_tracker.results.report_time import TimeAxis
-from reid_tracker.results.report_view import CropPicture, build_report
+from reid_tracker.results.report_view import CropPicture, Report, build_report
 from reid_tracker.types import TrackedFrame
 
 REPORT_FILE = "report.html"
@@ -75,14 +75,7 @@ class ReportSink(Closing):
         run = self._run()
         axis = TimeAxis(0, 1, run["time_base"] == "utc")
         view = build_report(self._summary, run, functools.partial(self._picture, axis))
-        environment = Environment(
-            loader=FileSystemLoader(Path(__file__).parent / "templates"),
-            autoescape=True,  # names of cameras and models come from outside
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        write_atomically(self._path, environment.get_template(f"{REPORT_FILE}.jinja").generate(report=view))
+        write_atomically(self._path, render_page(f"{REPORT_FILE}.jinja", view))
 
     def _keep(self, crops: list[Crop]) -> None:
         best = crops[0]
@@ -104,3 +97,19 @@ class ReportSink(Closing):
     def _load(self, start: int, length: int) -> bytes:
         self._pictures.seek(start)
         return self._pictures.read(length)
+
+
+def render_page(template: str, report: Report) -> Iterator[str]:
+    """A page piece by piece.
+
+    Args:
+        template: its file in templates/.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,  # names of cameras and models come from outside
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).generate(report=report)

@@ -9,23 +9,14 @@ from typing import Any
 
 from reid_tracker.results.colours import hexadecimal, identity_colour, identity_hex, text_on
 from reid_tracker.results.identities import Handover, IdentitySummary, PersonRecord, TrackletRecord
+from reid_tracker.results.report_numbers import evidence_numbers, next_best, percent
 from reid_tracker.results.report_time import TimeAxis
+from reid_tracker.results.travel_times import TravelTimes, configured_spans
 from reid_tracker.types import EventType, IdentityEvent
 
 STRIPES_WITHOUT_PATH = 8
 BAR_HEIGHT, BAR_GAP, BAR_MARGIN, LANE_GAP = 14, 2, 3, 4  # pixels
 MOST_LANES = 6  # on a site of more cameras a person's timeline leaves out those that did not see the person
-_TOLD_IN_WORDS = {
-    "rule",
-    "global_distance",
-    "aligned_distance",
-    "stripe_path",
-    "time_gap",
-    "probability",
-    "runner_up",
-    "margin",
-    "other_tracklet",
-}
 
 CropOf = Callable[[int], "CropPicture | None"]
 """The best crop of a tracklet, where there is one."""
@@ -105,7 +96,9 @@ class Link:
     """A decision about a person, in words and numbers.
 
     Attributes:
+        first, second: pictures of the one in question and of the one known before.
         path: stripes that met as heights in percent, (of the first picture, of the second).
+        cameras: of the first and the second picture.
         probability, runner_up: in percent.
     """
 
@@ -121,6 +114,18 @@ class Link:
     second: CropPicture | None
     path: tuple[tuple[float, float], ...]
     stripes: int
+    cameras: tuple[str, str]
+
+    @property
+    def paired(self) -> bool:
+        """There are two looks to show side by side: their pictures, or at least the stripes that met."""
+        return bool((self.first and self.second) or self.path)
+
+    @property
+    def met(self) -> str:
+        """The stripes that met in words, from 1 at the head: of the one known before and of the one in question."""
+        pairs = ((round(x * self.stripes / 100 + 0.5) for x in pair) for pair in self.path)
+        return " ".join(f"{known}-{new}" for new, known in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +167,14 @@ class Report:
     run: Mapping[str, Any]
 
 
-def build_report(summary: IdentitySummary, run: Mapping[str, Any], crop_of: CropOf) -> Report:
+def build_report(summary: IdentitySummary, run: Mapping[str, Any], crop_of: CropOf, only: int | None = None) -> Report:
     """Everything that the page shows.
 
     Args:
         summary: who was seen.
         run: the value of run.json.
         crop_of: pictures by tracklet.
+        only: the identity to show; everybody where None.
     """
     records = list(summary.records.values())
     people = summary.people()
@@ -177,7 +183,12 @@ def build_report(summary: IdentitySummary, run: Mapping[str, Any], crop_of: Crop
     axis = TimeAxis(first, last, run["time_base"] == "utc")
     cameras = [camera["id"] for camera in run["cameras"]]
     seen_by = {camera: sum(camera in person.cameras for person in people) for camera in cameras}
-    rows = tuple(_person(person, cameras, axis, summary, crop_of) for person in people)
+    travel = TravelTimes(people, configured_spans(run))
+    rows = tuple(
+        _person(person, cameras, axis, summary, crop_of, travel)
+        for person in people
+        if only is None or person.identity == only
+    )
     return Report(
         people=rows,
         shared=sum(row.shared for row in rows),
@@ -190,7 +201,12 @@ def build_report(summary: IdentitySummary, run: Mapping[str, Any], crop_of: Crop
 
 
 def _person(
-    person: PersonRecord, cameras: Sequence[str], axis: TimeAxis, summary: IdentitySummary, crop_of: CropOf
+    person: PersonRecord,
+    cameras: Sequence[str],
+    axis: TimeAxis,
+    summary: IdentitySummary,
+    crop_of: CropOf,
+    travel: TravelTimes,
 ) -> Person:
     shown = cameras if len(cameras) <= MOST_LANES else [camera for camera in cameras if camera in person.cameras]
     lanes = tuple(_lane(camera, person.tracklets, axis, lambda _: person.identity) for camera in shown)
@@ -205,7 +221,7 @@ def _person(
         lines=tuple(_line(handover, lanes, axis) for handover in person.handovers),
         handovers=tuple(_handover_words(handover, axis) for handover in person.handovers),
         links=tuple(
-            _link(event, person, summary, axis, crop_of) for event in person.events if _tells_why(event, person)
+            _link(event, person, summary, axis, crop_of, travel) for event in person.events if _tells_why(event, person)
         ),
     )
 
@@ -265,7 +281,12 @@ def _handover_words(handover: Handover, axis: TimeAxis) -> str:
 
 
 def _link(
-    event: IdentityEvent, person: PersonRecord, summary: IdentitySummary, axis: TimeAxis, crop_of: CropOf
+    event: IdentityEvent,
+    person: PersonRecord,
+    summary: IdentitySummary,
+    axis: TimeAxis,
+    crop_of: CropOf,
+    travel: TravelTimes,
 ) -> Link:
     evidence = event.evidence
     subject = _subject(event, summary)
@@ -278,13 +299,14 @@ def _link(
         time=axis.text(event.time),
         sentence=_sentence(event, subject, other, axis, person.identity),
         undone=bool(subject) and summary.identity_of(subject) != person.identity if subject else False,
-        numbers=_numbers(evidence),
-        probability=_percent(evidence.get("probability")),
-        runner_up=_percent(_next_best(evidence).get("probability")),
+        numbers=evidence_numbers(evidence) + _usual(subject, person, travel),
+        probability=percent(evidence.get("probability")),
+        runner_up=percent(next_best(evidence).get("probability")),
         first=crop_of(subject.tracklet) if subject else None,
         second=crop_of(other.tracklet) if other else None,
         path=tuple((100 * (first + 0.5) / stripes, 100 * (second + 0.5) / stripes) for first, second in path),
         stripes=stripes,
+        cameras=(subject.camera_id if subject else event.camera_id, other.camera_id if other else ""),
     )
 
 
@@ -327,49 +349,12 @@ def _sentence(
     return f"Somebody {seen} was taken for {gone}, and turned out to be {called}."
 
 
-def _numbers(evidence: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """The evidence as (what, value), the well-known first."""
-    rows: list[tuple[str, str]] = []
-    if evidence.get("rule"):
-        rows.append(("rule", str(evidence["rule"]).replace("_", " ")))
-    if (probability := _percent(evidence.get("probability"))) is not None:
-        rows.append(("probability", f"{probability:.1f} %"))
-    rows += _runner_up(evidence)
-    for key, name in (
-        ("margin", "margin to the next best"),
-        ("global_distance", "global distance"),
-        ("aligned_distance", "aligned distance"),
-    ):
-        if _is_number(evidence.get(key)):
-            rows.append((name, f"{evidence[key]:.3f}"))
-    if _is_number(evidence.get("time_gap")):
-        gap = evidence["time_gap"]
-        rows.append(("time between" if gap >= 0 else "in view at once for", f"{abs(gap):.1f} s"))
-    rows += [
-        (key.replace("_", " "), f"{value:.3f}" if isinstance(value, float) else str(value))
-        for key, value in evidence.items()
-        if key not in _TOLD_IN_WORDS and isinstance(value, int | float | str)
-    ]
-    return tuple(rows)
-
-
-def _runner_up(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
-    runner_up = _next_best(evidence)
-    if not runner_up:
-        return []
-    identity, probability = runner_up.get("identity"), _percent(runner_up.get("probability"))
-    share = "" if probability is None else f", {probability:.1f} %"
-    return [("next best", ("somebody new" if identity is None else f"person {identity}") + share)]
-
-
-def _next_best(evidence: Mapping[str, Any]) -> Mapping[str, Any]:
-    runner_up = evidence.get("runner_up")
-    return runner_up if isinstance(runner_up, Mapping) else {}
-
-
-def _percent(probability: object) -> float | None:
-    return 100 * float(probability) if _is_number(probability) else None  # type: ignore[arg-type]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _usual(subject: TrackletRecord | None, person: PersonRecord, travel: TravelTimes) -> tuple[tuple[str, str], ...]:
+    """How long people take on the way by which the subject arrived, where that is known."""
+    if subject is None:
+        return ()
+    for handover in person.handovers:
+        if handover.tracklets[1] == subject.tracklet:
+            usual = travel.usual(handover)
+            return ((f"usual from {handover.source} to {handover.target}", usual),) if usual else ()
+    return ()

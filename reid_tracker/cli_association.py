@@ -1,0 +1,83 @@
+"""Commands about who is who in the results of a run: why, what people know better, what it taught, and once more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from reid_tracker.results.report_view import Link, Person
+
+out = Console(highlight=False, soft_wrap=True)
+
+TracksOption = Annotated[Path, typer.Option("--tracks", help="Results of a run: its folder, or its tracks.jsonl.")]
+
+
+def explain(
+    tracks: TracksOption,
+    identity: Annotated[int, typer.Option("--identity", help="Number of the person, as shown in any result.")],
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Also write a page (.html) with the pictures side by side and the stripes that met drawn between them "
+            "(pictures of people, where the run stored them: track --save-crops).",
+        ),
+    ] = None,
+) -> None:
+    """Say why all that is called one person was taken for one, link by link.
+
+    Example: `reid-tracker explain --tracks out/ --identity 7 --out why-7.html`
+    """
+    from reid_tracker.results.explanation import explain as explanation
+    from reid_tracker.results.explanation import write_explanation
+    from reid_tracker.results.finished import read_finished
+
+    report = explanation(read_finished(tracks), identity)
+    person = report.people[0]
+    _say_who(person, identity)
+    for link in person.links:
+        _say_why(link)
+    if not person.links:
+        out.print("\nno decision is recorded about this person")
+    if page is not None:
+        write_explanation(report, page)
+        pictures = "" if person.crops else " (without pictures: the run stored none; track with --save-crops)"
+        out.print(f"\npage: {page}{pictures}", markup=False)
+
+
+def _say_who(person: Person, asked: int) -> None:
+    title = Text(f" {person.identity} ", style=f"bold {person.ink} on {person.colour}")
+    now = "" if person.identity == asked else f" (carries on {asked})"
+    out.print(title, Text(f"Person {person.identity}{now}: {person.route}", style="bold"))
+    out.print(f"    {person.span}", markup=False)
+    for lane in person.lanes:
+        for bar in lane.bars:
+            out.print(f"    tracklet {bar.tracklet}: {bar.title.partition(' in ')[2]}", markup=False)
+    for words in person.handovers:
+        out.print(f"    {words}", markup=False)
+
+
+def _say_why(link: Link) -> None:
+    out.print()
+    taken_back = " - taken back later" if link.undone else ""
+    out.print(Text(f"{link.time}  {link.kind}, event {link.number}{taken_back}", style="bold"))
+    out.print(f"    {link.sentence}", markup=False)
+    numbers = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for name, value in link.numbers:
+        numbers.add_row(Text(name, style="dim"), Text(value))
+    if link.path:
+        way = f"{link.cameras[1] or 'before'} - {link.cameras[0]}"
+        numbers.add_row(Text("stripes that met", style="dim"), Text(f"{link.met}  ({way}; 1 is the head)"))
+    out.print(Padding(numbers, (0, 0, 0, 4)))
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    app.command("explain")(explain)

@@ -1,0 +1,56 @@
+"""The pictures that a run stored in crops/, found again by tracklet."""
+
+from __future__ import annotations
+
+import csv
+import functools
+from pathlib import Path
+
+from reid_tracker.errors import InputError
+from reid_tracker.results.crops import CROPS_FOLDER, CROPS_TABLE
+from reid_tracker.results.report_time import TimeAxis
+from reid_tracker.results.report_view import CropPicture
+
+
+class StoredCrops:
+    """The best stored crop of each tracklet.
+
+    Args:
+        folder: of the run.
+        axis: how to say when a picture was taken.
+
+    Raises:
+        InputError: the table of the crops cannot be understood.
+    """
+
+    def __init__(self, folder: Path, axis: TimeAxis) -> None:
+        self._folder = folder / CROPS_FOLDER
+        self._axis = axis
+        self._best: dict[int, tuple[float, dict[str, str]]] = {}
+        table = self._folder / CROPS_TABLE
+        if not table.is_file():
+            return
+        try:
+            with table.open(encoding="utf-8", newline="") as rows:
+                for row in csv.DictReader(rows):
+                    self._consider(int(row["tracklet"]), float(row["quality"]), row)
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{table}: not the table of a run's crops ({error})") from error
+
+    def __len__(self) -> int:
+        return len(self._best)
+
+    def __call__(self, tracklet: int) -> CropPicture | None:
+        """The best picture of a tracklet; None where none is there (any more)."""
+        if tracklet not in self._best:
+            return None
+        row = self._best[tracklet][1]
+        file = self._folder / row["file"]
+        if file.parent != self._folder or not file.is_file():
+            return None
+        return CropPicture(row["camera"], self._axis.text(float(row["time"])), functools.partial(file.read_bytes))
+
+    def _consider(self, tracklet: int, quality: float, row: dict[str, str]) -> None:
+        known = self._best.get(tracklet)
+        if known is None or quality > known[0]:
+            self._best[tracklet] = quality, row
