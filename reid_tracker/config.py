@@ -302,16 +302,86 @@ class ServiceConfig(_Table):
     recent_events: int = Field(2000, ge=10, description="events kept in memory for viewers where there is no store")
 
 
+class OutboundConfig(_Table):
+    """Telling other programs what was decided: ``[outbound]``. Times in seconds; for each destination apart."""
+
+    queue: int = Field(1000, ge=1, description="messages that wait for a destination; the oldest beyond are dropped")
+    hold_seconds: float = Field(
+        1.0, ge=0, description="a new person is told this late, so that one who is recognised at once is told as such"
+    )
+    state_seconds: Positive = Field(1.0, description="least time between two rounds of people counts")
+    timeout_seconds: Positive = Field(10.0, description="longest wait for one answer")
+    first_wait: Positive = Field(1.0, description="wait before a failed message is sent again, doubled each time")
+    most_wait: Positive = Field(60.0, description="longest such wait")
+    most_age_seconds: Positive = Field(3600.0, description="age at which a message that did not get through is dropped")
+    closing_seconds: float = Field(3.0, ge=0, description="longest that the program's end waits for what is left")
+
+
+class WebhookConfig(_Table):
+    """An address that identity events are posted to: ``[[webhooks]]``."""
+
+    name: str = Field(min_length=1, description="name of the destination, unique; as metrics and health show it")
+    url: str = Field(description="where to post; ${NAME} stands for an environment variable")
+    secret_variable: str = Field(
+        "", description="environment variable that holds the secret for signatures; empty: messages are not signed"
+    )
+    kinds: list[Literal["arrived", "handover", "returned", "merged", "split", "ended"]] = Field(
+        default_factory=list, description="what to tell; empty: everything"
+    )
+    cameras: list[str] = Field(default_factory=list, description="of which cameras; empty: of all")
+
+
+class MqttConfig(_Table):
+    """A broker that is told identity events and people counts: ``[mqtt]``."""
+
+    host: str = Field("", description="name or address of the broker; empty: none is told")
+    port: int = Field(1883, ge=1, le=65535, description="port of the broker; 8883 is usual with TLS")
+    tls: bool = Field(False, description="encrypt, and check the broker's certificate")
+    ca_file: str = Field("", description="certificates to check it against (PEM); empty: the system's")
+    user: str = Field("", description="user name, where the broker asks for one")
+    password_variable: str = Field("", description="environment variable that holds the password")
+    topic: str = Field(
+        "reid_tracker",
+        pattern=r"^[^+#/\x00$][^+#\x00]*$",
+        description="what all topics begin with, one for each program",
+    )
+    home_assistant: str = Field(
+        "homeassistant", pattern=r"^[^+#\x00]*$", description="Home Assistant's discovery prefix; empty: no discovery"
+    )
+    frigate: str = Field(
+        "", pattern=r"^[^+#\x00]*$", description="also publish events in Frigate's form on this/events; empty: do not"
+    )
+    keepalive_seconds: int = Field(30, ge=5, le=3600, description="silence after which the connection is checked")
+
+
 class SiteConfig(_Table):
     """The place that the cameras watch: ``[site]``."""
 
     map: str = Field("", description="picture of the site for the page (PNG or JPEG, path from the config file)")
 
 
+class ClusterConfig(_Table):
+    """More than one machine: ``[cluster]``. Used with ``--cluster`` (docs/cluster.md)."""
+
+    cpus: Positive = Field(1.0, description="processor cores of a tracking task or of a group of cameras")
+    gpus: float = Field(0.0, ge=0, description="GPUs of the same; a fraction lets several share one")
+    retries: int = Field(3, ge=0, description="how often a piece is tried again when its worker or machine is lost")
+    piece_seconds: Positive = Field(300.0, description="seconds of a camera's recording that one task tracks")
+    overlap_seconds: Positive = Field(
+        10.0, description="seconds that a piece goes on into the next one, to recognise who walks through the seam"
+    )
+    group_cameras: int = Field(8, ge=1, description="most live cameras of one group, read and tracked by one worker")
+    heartbeat_seconds: Positive = Field(1.0, description="seconds between two reports of a group to the site")
+    store_bytes: int = Field(
+        200_000_000, ge=80_000_000, description="shared memory of a cluster that --cluster local starts"
+    )
+
+
 class Config(_Table):
     """The whole tree. Every leaf has a default: ``Config()`` runs."""
 
     cameras: list[CameraConfig] = Field(default_factory=list)
+    webhooks: list[WebhookConfig] = Field(default_factory=list)
     runtime: RuntimeConfig = Field(default_factory=RuntimeConfig)
     detection: DetectionConfig = Field(default_factory=DetectionConfig)
     embedding: EmbeddingConfig = Field(default_factory=EmbeddingConfig)
@@ -323,6 +393,17 @@ class Config(_Table):
     store: StoreConfig = Field(default_factory=StoreConfig)
     service: ServiceConfig = Field(default_factory=ServiceConfig)
     site: SiteConfig = Field(default_factory=SiteConfig)
+    outbound: OutboundConfig = Field(default_factory=OutboundConfig)
+    mqtt: MqttConfig = Field(default_factory=MqttConfig)
+    cluster: ClusterConfig = Field(default_factory=ClusterConfig)
+
+    @model_validator(mode="after")
+    def _webhooks_agree(self) -> Config:
+        names = [webhook.name for webhook in self.webhooks]
+        for name in names:
+            if names.count(name) > 1 or name == "mqtt":
+                raise ValueError(f"webhook {name!r}: give each destination its own name (the broker's is 'mqtt')")
+        return self
 
     @model_validator(mode="after")
     def _cameras_agree(self) -> Config:
@@ -353,6 +434,10 @@ class Config(_Table):
                 branch = branch.setdefault(table, {})
             branch[key] = value
         return _checked(tree, "settings")
+
+
+_LISTS: Mapping[str, type[BaseModel]] = {"cameras": CameraConfig, "webhooks": WebhookConfig}
+"""Tables of which a file may have several."""
 
 
 def load_config(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Config:
@@ -393,8 +478,10 @@ def _locate_sources(tree: dict[str, Any], folder: Path) -> None:
 
 def settings_as_toml() -> str:
     """Every setting with its default and help, as TOML with the defaults commented out."""
-    lines = ["# One table per camera:", "# [[cameras]]"]
-    lines += [f"# {name} =  # {info.description}" for name, info in CameraConfig.model_fields.items()]
+    lines: list[str] = []
+    for table, model in _LISTS.items():
+        lines += ["# As many of these as there are:", f"# [[{table}]]"]
+        lines += [f"# {name} =  # {info.description}" for name, info in model.model_fields.items()]
     for table, info in Config.model_fields.items():
         if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
             lines += ["", f"[{table}]"]
@@ -433,8 +520,8 @@ def _explain(error: Any) -> str:
 def _keys_of(tables: list[str]) -> list[str]:
     model: type[BaseModel] = Config
     for table in tables:
-        if table == "cameras":
-            model = CameraConfig
+        if table in _LISTS:
+            model = _LISTS[table]
             continue
         annotation = model.model_fields[table].annotation if table in model.model_fields else None
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from reid_tracker.results.files import output_error
+from reid_tracker.results.files import writing
 from reid_tracker.results.jsonl import IdKind, read_tracks
 
 
@@ -26,19 +26,14 @@ def export_ai_city(tracks: Path, out: Path, ids: IdKind) -> list[Path]:
     track_path, camera_path = out / "track1.txt", out / "cameras.csv"
     frames = read_tracks(tracks, ids)
     numbers: dict[str, int] = {}
-    path = track_path
-    try:
-        with track_path.open("w", encoding="ascii") as file:
-            for tracked in frames:
-                camera = numbers.setdefault(tracked.camera_id, len(numbers) + 1)
-                for person in tracked.people:
-                    x1, y1, x2, y2 = (round(corner) for corner in person.box)
-                    file.write(f"{camera} {person.identity} {tracked.index} {x1} {y1} {x2 - x1} {y2 - y1} -1 -1\n")
-        path = camera_path
-        with camera_path.open("w", encoding="utf-8", newline="") as file:
-            table = csv.writer(file)
-            table.writerow(("camera_id", "camera"))
-            table.writerows((number, name) for name, number in numbers.items())
-    except OSError as error:
-        raise output_error(path, error) from error
+    with writing(track_path) as file:
+        for tracked in frames:
+            camera = numbers.setdefault(tracked.camera_id, len(numbers) + 1)
+            for person in tracked.people:
+                x1, y1, x2, y2 = (round(corner) for corner in person.box)
+                file.write(f"{camera} {person.identity} {tracked.index} {x1} {y1} {x2 - x1} {y2 - y1} -1 -1\n")
+    with writing(camera_path) as file:
+        table = csv.writer(file)
+        table.writerow(("camera_id", "camera"))
+        table.writerows((number, name) for name, number in numbers.items())
     return [track_path, camera_path]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
-from reid_tracker.results.files import output_error
+from reid_tracker.results.files import writing
 from reid_tracker.results.jsonl import IdKind, read_tracks
+from reid_tracker.types import TrackedFrame
 
 COLUMNS = ("camera", "frame", "time", "identity", "tracklet", "x1", "y1", "x2", "y2", "score", "state", "quality")
 
@@ -24,16 +26,25 @@ def export_csv(tracks: Path, out: Path, ids: IdKind) -> list[Path]:
     """
     path = out / "tracks.csv"
     frames = read_tracks(tracks, ids)
-    try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            table = csv.writer(file)
-            table.writerow(COLUMNS)
-            for tracked in frames:
-                where = (tracked.camera_id, tracked.index, tracked.time)
-                table.writerows(
-                    (*where, person.identity, person.tracklet, *person.box, person.score, person.state, person.quality)
-                    for person in tracked.people
-                )
-    except OSError as error:
-        raise output_error(path, error) from error
+    with writing(path) as file:
+        table = csv.writer(file)
+        table.writerow(COLUMNS)
+        for tracked in frames:
+            table.writerows(rows_of(tracked))
     return [path]
+
+
+def rows_of(tracked: TrackedFrame) -> Iterator[tuple[str | int | float, ...]]:
+    """A row per person of a frame, in the order of ``COLUMNS``."""
+    for person in tracked.people:
+        yield (
+            tracked.camera_id,
+            tracked.index,
+            tracked.time,
+            person.identity,
+            person.tracklet,
+            *person.box,
+            person.score,
+            person.state,
+            person.quality,
+        )

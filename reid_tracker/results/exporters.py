@@ -12,9 +12,13 @@ from reid_tracker.parts import find_part
 from reid_tracker.results.ai_city import export_ai_city
 from reid_tracker.results.csv_table import export_csv
 from reid_tracker.results.files import make_folder
+from reid_tracker.results.frigate import export_frigate
 from reid_tracker.results.jsonl import IdKind, tracks_file
 from reid_tracker.results.metropolis import export_metropolis
 from reid_tracker.results.mot import export_mot
+from reid_tracker.results.nvmsgconv import export_nvmsgconv, export_nvmsgconv_minimal
+from reid_tracker.results.onvif import export_onvif
+from reid_tracker.results.parquet import export_parquet
 
 Exporter = Callable[[Path, Path, IdKind], list[Path]]
 """Reads tracks.jsonl (first argument), writes into a folder that exists (second) under one kind of ids (third), and
@@ -25,6 +29,11 @@ SHIPPED: Mapping[str, Exporter] = {
     "csv": export_csv,
     "aicity": export_ai_city,
     "metropolis": export_metropolis,
+    "nvmsgconv": export_nvmsgconv,
+    "nvmsgconv-minimal": export_nvmsgconv_minimal,
+    "onvif": export_onvif,
+    "frigate": export_frigate,
+    "parquet": export_parquet,
 }
 
 
@@ -34,11 +43,11 @@ def export(tracks: str | Path, out: str | Path, format: str, ids: str = "final")
     Args:
         tracks: folder of a run, or its tracks.jsonl.
         out: folder for the files; created where missing, files of the same name are replaced.
-        format: ``mot``, ``csv``, ``aicity``, ``metropolis``, or a name registered by another package.
+        format: a name in ``SHIPPED`` (``mot``, ``csv``, ``onvif`` ...), or one registered by another package.
         ids: ``final``: as known at the end of the run; ``emitted``: as given at the time.
 
     Raises:
-        ConfigError: no such format or kind of ids.
+        ConfigError: no such format or kind of ids, or the format's package is not installed.
         InputError: the tracks cannot be read.
         OutputError: a file cannot be written.
     """

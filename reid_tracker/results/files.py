@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import functools
+import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self, TextIO
+from typing import Any, BinaryIO, Self, TextIO
 
 from reid_tracker.errors import OutputError, ReidTrackerError
 
@@ -65,8 +67,34 @@ def make_folder(path: Path) -> None:
         raise output_error(path, error) from error
 
 
-def write_atomically(path: Path, parts: Iterable[str]) -> None:
-    """Write text (UTF-8) beside ``path`` and rename it: a reader sees the old file or the new one, never half of one.
+@contextmanager
+def writing(path: Path) -> Iterator[TextIO]:
+    """Open ``path`` for text as it is given (UTF-8, line ends untouched); replaced where it exists.
+
+    Raises:
+        OutputError: it cannot be created or written.
+    """
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            yield file
+    except OSError as error:
+        raise output_error(path, error) from error
+
+
+def write_json_lines(path: Path, values: Iterable[Any]) -> Path:
+    """Write a JSON value a line, UTF-8; returns ``path``.
+
+    Raises:
+        OutputError: it cannot be created or written.
+    """
+    with writing(path) as file:
+        for value in values:
+            file.write(json.dumps(value, ensure_ascii=False) + "\n")
+    return path
+
+
+def write_atomically(path: Path, parts: Iterable[str | bytes]) -> None:
+    """Write text (UTF-8) or bytes beside ``path`` and rename it: a reader sees the old file or the new one, no half.
 
     Raises:
         OutputError: it cannot be written; the old file, if any, is untouched.

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from reid_tracker.results.files import output_error
-from reid_tracker.results.jsonl import IdKind, read_tracks
+from reid_tracker.results.files import write_json_lines
+from reid_tracker.results.jsonl import IdKind, read_tracks, utc_text
 from reid_tracker.types import TrackedFrame
 
 SCHEMA_VERSION = "4.0"
@@ -27,15 +25,8 @@ def export_metropolis(tracks: Path, out: Path, ids: IdKind) -> list[Path]:
     Raises:
         InputError, OutputError: tracks cannot be read, the file not written.
     """
-    path = out / "frames.jsonl"
     frames = read_tracks(tracks, ids)
-    try:
-        with path.open("w", encoding="utf-8") as file:
-            for tracked in frames:
-                file.write(json.dumps(metropolis_frame(tracked), ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise output_error(path, error) from error
-    return [path]
+    return [write_json_lines(out / "frames.jsonl", map(metropolis_frame, frames))]
 
 
 def metropolis_frame(tracked: TrackedFrame) -> dict[str, Any]:
@@ -43,7 +34,7 @@ def metropolis_frame(tracked: TrackedFrame) -> dict[str, Any]:
     return {
         "version": SCHEMA_VERSION,
         "id": str(tracked.index),
-        "timestamp": _timestamp(tracked.time),
+        "timestamp": utc_text(tracked.time),
         "sensorId": tracked.camera_id,
         "objects": [
             {
@@ -59,8 +50,3 @@ def metropolis_frame(tracked: TrackedFrame) -> dict[str, Any]:
         "rois": [],
         "info": {},
     }
-
-
-def _timestamp(time: float) -> str:
-    moment = datetime.fromtimestamp(round(time, 3), UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

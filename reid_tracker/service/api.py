@@ -210,7 +210,18 @@ def _add_state(app: FastAPI, service: Service) -> None:
         loop, writing = service.site.report(), service.recorder.report()
         states = {camera_id: report.state.value for camera_id, report in service.cameras.report().items()}
         well = (CameraState.LIVE.value, CameraState.PAUSED.value, CameraState.ENDED.value)
-        degraded = bool(writing.failure) or any(state not in well for state in states.values())
+        outbound = {
+            name: models.DestinationStatus(
+                waiting=each.waiting,
+                sent=each.sent,
+                retried=dict(each.retried),
+                dropped=dict(each.dropped),
+                failure=each.failure,
+            )
+            for name, each in service.announcer.report().items()
+        }
+        failing = [writing.failure, *(each.failure for each in outbound.values())]
+        degraded = any(failing) or any(state not in well for state in states.values())
         return models.Health(
             status="failing" if not service.site.running else "degraded" if degraded else "ok",
             version=__version__,
@@ -226,6 +237,7 @@ def _add_state(app: FastAPI, service: Service) -> None:
             viewers=service.hub.viewers,
         )
 
+            outbound=outbound,
     @app.get("/api/events", responses=problems(), tags=["state"])
     def events(_person: Viewer, after: After = 0, limit: Count = 100) -> models.Events:
         """Identity events with numbers above ``after``, in order."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from reid_tracker.live import CameraState
+from reid_tracker.outbound import DeliveryReport
 
 if TYPE_CHECKING:
     from reid_tracker.service.runtime import Service
@@ -50,10 +51,32 @@ def metrics_text(service: Service) -> str:
         *_metric("sightings_searchable", "gauge", "passages in the index", [({}, len(service.index))]),
         *_metric("store_waiting", "gauge", "records that wait to be written", [({}, writing.waiting)]),
         *_metric("store_lost_total", "counter", "records given up while the store was away", [({}, writing.lost)]),
+        *_outbound_lines(service.announcer.report()),
         *_metric("viewers", "gauge", "open WebSockets", [({}, service.hub.viewers)]),
         *_metric("viewer_skipped_total", "counter", "messages that slow viewers missed", [({}, service.hub.skipped)]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _outbound_lines(reports: Mapping[str, DeliveryReport]) -> list[str]:
+    def by_destination(attribute: str) -> list[_Sample]:
+        return [({"destination": name}, float(getattr(report, attribute))) for name, report in reports.items()]
+
+    def by_reason(attribute: str) -> list[_Sample]:
+        return [
+            ({"destination": name, "reason": reason}, float(count))
+            for name, report in reports.items()
+            for reason, count in sorted(getattr(report, attribute).items())
+        ]
+
+    up: list[_Sample] = [({"destination": name}, float(not report.failure)) for name, report in reports.items()]
+    return [
+        *_metric("outbound_up", "gauge", "1 while a destination takes messages", up),
+        *_metric("outbound_waiting", "gauge", "messages that wait", by_destination("waiting")),
+        *_metric("outbound_sent_total", "counter", "messages that arrived", by_destination("sent")),
+        *_metric("outbound_retried_total", "counter", "attempts that failed and are repeated", by_reason("retried")),
+        *_metric("outbound_dropped_total", "counter", "messages that will not arrive", by_reason("dropped")),
+    ]
 
 
 def _metric(name: str, kind: str, text: str, samples: Iterable[_Sample]) -> list[str]:

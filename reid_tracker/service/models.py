@@ -57,6 +57,16 @@ class CameraChange(_Answer):
     paused: bool
 
 
+class DestinationStatus(_Answer):
+    """How a webhook or the broker is served; ``retried`` and ``dropped`` count messages by reason."""
+
+    waiting: int
+    sent: int
+    retried: dict[str, int]
+    dropped: dict[str, int]
+    failure: str = Field(description="empty while all is well")
+
+
 class Health(_Answer):
     """Whether the service does its work, and what is wrong."""
 
@@ -72,6 +82,7 @@ class Health(_Answer):
     store_lost: int
     store_failure: str
     viewers: int
+    outbound: dict[str, DestinationStatus]
 
 
 class Place(_Answer):

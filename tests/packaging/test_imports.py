@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": SPINE | {"distance", "results"},
     "live": SPINE | {"sources"},
     "store": SPINE | {"association", "distance", "results"},
+    "outbound": SPINE | {"live", "results"},
     "training": SPINE | {"distance", "embedding", "evaluation", "runtime"},
     # the main path wires nothing itself: it asks build for the parts, and sources for the moments of a recording
     "pipeline": SPINE | {"build", "sources"},
@@ -147,7 +148,13 @@ def test_importing_pulls_in_nothing_heavy(module: str, forbidden: set[str], repo
     assert (threads, handlers) == (1, 0)
 
 
-DISTRIBUTION_OF = {"google": "onnx", "triton": "torch", "cv2": "opencv-python", "starlette": "fastapi"}
+DISTRIBUTION_OF = {
+    "google": "onnx",
+    "triton": "torch",
+    "cv2": "opencv-python",
+    "starlette": "fastapi",
+    "paho": "paho-mqtt",
+}
 # rooms (and the part of one) that are of no use without their extra, and say so when they are asked for
 NEEDS_EXTRA = {"gpu", "graphs", "service", "training"}
 
