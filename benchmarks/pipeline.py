@@ -1,11 +1,13 @@
 """The whole pipeline on one machine: speed stage by stage, and memory over a long recording.
 
     python -m benchmarks.pipeline speed  --video vtest.avi [--frames 400] [--detector nanodet_g_int8]
+    python -m benchmarks.pipeline cameras --video vtest.avi [--frames 100]
     python -m benchmarks.pipeline memory --video vtest.avi --detections det.txt [--minutes 60] [--step 1]
 
 ``speed`` scales the video to 640 x 480 (OpenCV's sample vtest.avi, PETS 2009 view 1, has six people in view on
 average), decodes it from a file and writes a folder of results as a user would, and times each stage of each
-camera-frame. Processor time holds on a machine that is busy with something else; frames a second do not.
+camera-frame. Processor time holds on a machine that is busy with something else; frames a second do not. ``cameras``
+does the same with 1, 2, 4 and 8 cameras at once, all of them showing that video, and names the stage that takes most.
 
 ``memory`` plays the video over and over as one long recording. Detections come from a MOT file in place of the network,
 and looks from one pass over the video in place of the embedder: neither network keeps anything from frame to frame.
@@ -39,6 +41,7 @@ from reid_tracker.types import Appearance, BoolArray, Detections, Frame
 
 WIDTH, HEIGHT = 640, 480
 RESULTS = Path(__file__).parent / "results"
+CAMERAS = (1, 2, 4, 8)
 WARM_UP = 10  # frames before the clock starts: first calls allocate
 
 
@@ -116,19 +119,20 @@ def timed_pipeline(config: Config, stages: dict[str, Stage]) -> Pipeline:
     )
 
 
-def speed(video: Path, frames: int, detector: str) -> dict[str, Any]:
-    """Camera-frames a second, and milliseconds per stage."""
+def speed(video: Path, frames: int, detector: str, cameras: int = 1) -> dict[str, Any]:
+    """Camera-frames a second, and milliseconds per call of each stage; ``frames`` are of each camera."""
     config = Config().with_values({"detection.model": detector})
     stages: dict[str, Stage] = defaultdict(Stage)
     pipeline = timed_pipeline(config, stages)
     people = 0
     with tempfile.TemporaryDirectory() as folder:
-        source = open_source(scaled(video, Path(folder), frames), camera_id="street")
+        small = scaled(video, Path(folder), frames)
+        sources = [open_source(small, camera_id=f"street{number}") for number in range(cameras)]
         began, used, count = 0.0, 0.0, 0
         with RunFolder(Path(folder) / "out", config) as results:
-            for tracked in pipeline.run([source]):
+            for tracked in pipeline.run(sources):
                 count += 1
-                if count == WARM_UP:
+                if count == WARM_UP * cameras:
                     began, used = time.perf_counter(), time.process_time()
                     stages.clear()
                 stages["write"].timed(results.write, tracked)
@@ -136,17 +140,36 @@ def speed(video: Path, frames: int, detector: str) -> dict[str, Any]:
             elapsed, processor = time.perf_counter() - began, time.process_time() - used
     looks, asked = stages.pop("people").wall, stages.pop("looks").wall
     return {
-        "frames_per_second": (count - WARM_UP) / elapsed,
-        "processor_ms_per_frame": 1e3 * processor / (count - WARM_UP),
+        "cameras": cameras,
+        "frames_per_second": (count - WARM_UP * cameras) / elapsed,
+        "processor_ms_per_frame": 1e3 * processor / (count - WARM_UP * cameras),
         "people_per_frame": people / count,
         "share_of_looks_taken": sum(asked) / sum(looks),
         "size": [WIDTH, HEIGHT],
         "stages_ms": {stage: timings.to_json() for stage, timings in stages.items()},
+        "share_of_time": {stage: sum(timings.wall) / elapsed for stage, timings in stages.items()},
         "detector": pipeline.detector.describe(),  # type: ignore[attr-defined]
         "embedder": pipeline.embedder.describe(),  # type: ignore[attr-defined]
         "cores": os.cpu_count(),
         "machine": platform.processor() or platform.machine(),
     }
+
+
+def by_cameras(video: Path, frames: int, detector: str) -> dict[str, Any]:
+    """Speed with ever more cameras, and what limits it."""
+    found = []
+    for cameras in CAMERAS:
+        result = speed(video, frames, detector, cameras)
+        shares = result["share_of_time"]
+        most = max(shares, key=lambda stage: shares[stage])
+        found.append({**result, "limited_by": most})
+        rate = result["frames_per_second"]
+        print(
+            f"{cameras:3} cameras  {rate:6.1f} camera-frames/s  {rate / cameras:6.1f} a camera   "
+            f"limited by {most} ({shares[most]:.0%} of the time)",
+            flush=True,
+        )
+    return {"by_cameras": found}
 
 
 def resident_megabytes() -> float:
@@ -256,11 +279,11 @@ def memory(video: Path, detections: Path, minutes: float, step: int) -> dict[str
 def main() -> None:
     """Parse, run, print, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("speed", "memory"))
+    parser.add_argument("what", choices=("speed", "cameras", "memory"))
     parser.add_argument("--video", type=Path, required=True, help="vtest.avi of OpenCV's samples")
     parser.add_argument("--detections", type=Path, help="MOT detections of that video (memory)")
     parser.add_argument("--frames", type=int, default=400)
-    parser.add_argument("--detector", default=Config().detection.model, help="detection.model (speed)")
+    parser.add_argument("--detector", default=Config().detection.model, help="detection.model (speed, cameras)")
     parser.add_argument("--step", type=int, default=1, help="use every so-manieth frame (memory)")
     parser.add_argument("--minutes", type=float, default=60)
     options = parser.parse_args()
@@ -280,6 +303,8 @@ def main() -> None:
                 f"  {stage:14} p50 {took['p50']:6.1f} ms   p95 {took['p95']:6.1f} ms   "
                 f"processor {took['processor']:6.1f} ms"
             )
+    elif options.what == "cameras":
+        result = by_cameras(options.video, options.frames, options.detector)
     else:
         result = memory(options.video, options.detections, options.minutes, options.step)
         print(json.dumps(result, indent=1))
