@@ -235,9 +235,9 @@ def _add_state(app: FastAPI, service: Service) -> None:
             store_lost=writing.lost,
             store_failure=writing.failure,
             viewers=service.hub.viewers,
+            outbound=outbound,
         )
 
-            outbound=outbound,
     @app.get("/api/events", responses=problems(), tags=["state"])
     def events(_person: Viewer, after: After = 0, limit: Count = 100) -> models.Events:
         """Identity events with numbers above ``after``, in order."""

@@ -35,8 +35,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "interop": SPINE,
     "evaluation": SPINE | {"distance", "results"},
     "live": SPINE | {"sources"},
-    "store": SPINE | {"association", "distance", "results"},
     "outbound": SPINE | {"live", "results"},
+    "store": SPINE | {"association", "distance", "results"},
     "training": SPINE | {"distance", "embedding", "evaluation", "runtime"},
     # the main path wires nothing itself: it asks build for the parts, and sources for the moments of a recording
     "pipeline": SPINE | {"build", "sources"},
