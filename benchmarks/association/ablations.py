@@ -46,11 +46,12 @@ def _forget_time(subject: CrossCameraAssociator) -> None:
     """Everybody known is as likely to turn up as somebody new, whenever and wherever they were last seen."""
     topology = subject.topology
 
-    def constant(origins: NDArray[np.intp], destinations: Any, gaps: NDArray[np.floating]) -> NDArray[np.float64]:
+    def constant(*asked: Any) -> NDArray[np.float64]:
+        _origins, _destinations, gaps = asked
         return np.full(len(gaps), topology.log_new_rate(0))
 
     _replace_method(topology, "log_rate", constant)
-    _replace_method(topology, "highest_log_rate", lambda destination: topology.log_new_rate(0))
+    _replace_method(topology, "highest_log_rate", lambda _: topology.log_new_rate(0))
 
 
 def _learn_nothing(subject: CrossCameraAssociator) -> None:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.association import replays
+from benchmarks.association import pets_case, replays, site, views, wildtrack
 from benchmarks.association.cases import Case
 from benchmarks.association.contest import AT_END, FINAL, ONLINE, SHIFTS, Depth, compete
 from benchmarks.association.material import Material
@@ -34,8 +34,13 @@ Cases = Callable[[Material, bool], Iterator[Case]]
 
 CASES: dict[str, Cases] = {
     "market": lambda material, quick: replays.market(material.market, quick),
-    "market-hard": lambda material, quick: replays.market_cut_by_looks(material.market, quick),
-    "cuhk01": lambda material, quick: replays.cuhk01(material.cuhk01, quick),
+    "market-hard": lambda material, _: replays.market_cut_by_looks(material.market),
+    "cuhk01": lambda material, _: replays.cuhk01(material.cuhk01),
+    "wildtrack": wildtrack.wildtrack,
+    "pose2sim": views.pose2sim,
+    "epfl": views.epfl,
+    "pets": pets_case.pets,
+    "site": site.site,
 }
 
 
@@ -67,7 +72,7 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--reference", help="another embedder's .xml or .onnx, beside it")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "reid_tracker_looks")
     parser.add_argument("--json", type=Path, default=RESULTS / "association_all.json")
-    parser.add_argument("--quick", action="store_true", help="small parts of the cases, fewer thresholds")
+    parser.add_argument("--quick", action="store_true", help="every fourth person, shorter scenes, fewer thresholds")
     parser.add_argument("--only", nargs="*", choices=list(CASES), default=list(CASES), metavar="CASE")
     parser.add_argument("--no-ablations", action="store_true")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of the embedder")
@@ -80,16 +85,17 @@ def _parsed() -> argparse.Namespace:
 def main() -> None:
     """Run, print and write after every case, so that what was done stays."""
     arguments = _parsed()
-    depth = Depth(not arguments.no_ablations, SHIFTS[1:3] if arguments.quick else SHIFTS)
+    quick, tracking = arguments.quick, shared_data()
+    depth = Depth(not arguments.no_ablations, SHIFTS[1:3] if quick else SHIFTS)
     kept: dict[str, Any] = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
     for embedder in filter(None, (arguments.embedder, arguments.reference)):
-        material = Material.open(embedder, Path(arguments.data), shared_data(), arguments.cache, arguments.threads)
+        material = Material.open(embedder, Path(arguments.data), tracking, arguments.cache, arguments.threads, quick)
         for group in arguments.only:
             try:
-                for case in CASES[group](material, arguments.quick):
+                for case in CASES[group](material, quick):
                     began = time.perf_counter()
                     report = compete(case, depth)
-                    report["quick"] = arguments.quick
+                    report["quick"] = quick
                     report["embedder key"] = material.judged.key
                     print_report(f"{case.name}, {material.name}", report)
                     print(f"({time.perf_counter() - began:.0f} s)", flush=True)

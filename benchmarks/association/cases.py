@@ -67,6 +67,7 @@ class Case:
         missed: boxes of people that no tracker reported.
         cameras: what is configured of the cameras.
         facts: what a reader should know, for the JSON file.
+        deep: ablations and other thresholds are worth their time.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Case:
     missed: int = 0
     cameras: tuple[CameraConfig, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    deep: bool = True
 
     def tracklets(self) -> list[Tracklet]:
         """Every tracklet as it was at last, in the order of its end."""

@@ -44,9 +44,9 @@ def compete(case: Case, depth: Depth) -> dict[str, Any]:
         "thresholds in hindsight": thresholds,
         "cost": cost(case, answer),
     }
-    if depth.shifts:
+    if depth.shifts and case.deep:
         report["automatic threshold"] = automatic(case, answer, depth.shifts)
-    if depth.ablations:
+    if depth.ablations and case.deep:
         report["ablations"] = {variant.name: _ablated(case, variant) for variant in ABLATIONS}
     return report
 

@@ -38,7 +38,7 @@ class Variant:
     name: str = "ours"
     config: AssociationConfig = field(default_factory=AssociationConfig)
     prepare: Callable[[Case], Case] = lambda case: case
-    adjust: Callable[[CrossCameraAssociator], None] = lambda associator: None
+    adjust: Callable[[CrossCameraAssociator], None] = lambda _: None
     during: Callable[[], AbstractContextManager[object]] = nullcontext
     settles: bool = True
 

@@ -36,22 +36,21 @@ _HOUR = 3600.0
 
 
 def market(album: Album, quick: bool) -> Iterator[Case]:
-    """Both halves of Market-1501; an eighth of it where quick."""
-    for name, half in zip(("even", "odd"), halves(market_passages(album.root)), strict=True):
-        if quick and name == "odd":
-            return
-        chosen = [one for one in half if not quick or (one.person // 2) % 4 == 0]
-        yield _case(f"market {name}", album, chosen, [[one.person] * len(one.files) for one in chosen])
+    """The people of the album in two halves, or all of them where quick."""
+    passages = [one for one in market_passages(album.root) if one.files[0] in album.row_of]
+    even, odd = halves(passages)
+    parts = {"market": passages} if quick else {"market even": even, "market odd": odd}
+    for name, part in parts.items():
+        yield _case(name, album, part, [[one.person] * len(one.files) for one in part])
 
 
-def market_cut_by_looks(album: Album, quick: bool) -> Iterator[Case]:
-    """Market-1501 with distractors and without true ids; sequence 1 alone where quick."""
+def market_cut_by_looks(album: Album) -> Iterator[Case]:
+    """Market-1501 with distractors and without true ids."""
     clock = _clock(album)
     alike = _as_alike_as_strangers(album)
     pieces: list[list[_Picture]] = []
-    for (_, sequence), pictures in sorted(_pictures(album).items()):
-        if not quick or sequence == 1:
-            pieces += cut_by_looks(pictures, album, alike)
+    for _, pictures in sorted(_pictures(album).items()):
+        pieces += cut_by_looks(pictures, album, alike)
     pieces.sort(key=lambda piece: (clock[piece[-1].sequence] + piece[-1].frame, piece[-1].camera, piece[0].frame))
     passages = [
         Passage(
@@ -68,10 +67,10 @@ def market_cut_by_looks(album: Album, quick: bool) -> Iterator[Case]:
     yield replace(case, facts={"joined from likeness": round(alike, 3), "tracklets of several people": mixed})
 
 
-def cuhk01(album: Album, quick: bool, seed: int = 0) -> Iterator[Case]:
-    """CUHK01; every fourth person where quick."""
+def cuhk01(album: Album, seed: int = 0) -> Iterator[Case]:
+    """CUHK01."""
     generator = np.random.default_rng(seed)
-    people = np.unique(album.people.persons)[:: 4 if quick else 1]
+    people = np.unique(album.people.persons)
     passages: list[Passage] = []
     for camera in (1, 2):
         begin = (camera - 1) * (_HOUR + _SECONDS_BETWEEN * len(people))
