@@ -13,8 +13,14 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from reid_tracker.results.report_view import Link, Person
+    from reid_tracker.review.correcting import Corrected
 
 out = Console(highlight=False, soft_wrap=True)
+
+correct_app = typer.Typer(
+    no_args_is_help=True,
+    help="Tell a run what you know better: who is one, who is two. Kept in its corrections.jsonl, and never overruled.",
+)
 
 TracksOption = Annotated[Path, typer.Option("--tracks", help="Results of a run: its folder, or its tracks.jsonl.")]
 
@@ -78,6 +84,79 @@ def _say_why(link: Link) -> None:
     out.print(Padding(numbers, (0, 0, 0, 4)))
 
 
+@correct_app.command("merge")
+def correct_merge(
+    tracks: TracksOption,
+    first: Annotated[int, typer.Argument(help="Number of a person.")],
+    second: Annotated[int, typer.Argument(help="Number of the same person.")],
+) -> None:
+    """These two numbers are one person; the older number stays.
+
+    Example: `reid-tracker correct merge --tracks out/ 3 7`
+    """
+    from reid_tracker.review.correcting import merge
+
+    done = merge(tracks, first, second)
+    _say_corrected(f"persons {first} and {second} are person {done.identity}", done)
+
+
+@correct_app.command("split")
+def correct_split(
+    tracks: TracksOption,
+    identity: Annotated[int, typer.Argument(help="Number of a person who is two.")],
+    tracklets: Annotated[list[int], typer.Argument(help="Tracklets of somebody else, as `explain` lists them.")],
+) -> None:
+    """These tracklets of a person are somebody else, who gets a new number.
+
+    Example: `reid-tracker correct split --tracks out/ 3 14 15`
+    """
+    from reid_tracker.review.correcting import split
+
+    done = split(tracks, identity, tracklets)
+    which = ", ".join(map(str, tracklets))
+    _say_corrected(f"of person {identity}, tracklet {which} is person {done.identity}", done)
+
+
+@correct_app.command("never")
+def correct_never(
+    tracks: TracksOption,
+    first: Annotated[int, typer.Argument(help="Number of a person.")],
+    second: Annotated[int, typer.Argument(help="Number of somebody else.")],
+) -> None:
+    """These two are never one person, whatever evidence says when the run is solved again.
+
+    Example: `reid-tracker correct never --tracks out/ 3 7`
+    """
+    from reid_tracker.review.correcting import never
+
+    _say_corrected(f"persons {first} and {second} stay two people", never(tracks, first, second))
+
+
+@correct_app.command("list")
+def correct_list(tracks: TracksOption) -> None:
+    """What was said about a run so far, oldest first."""
+    from reid_tracker.review.correcting import read_corrections
+
+    table = Table("at", "kind", "persons then", "tracklets", "other tracklets", box=None, pad_edge=False)
+    for told in read_corrections(tracks):
+        sides = (" ".join(map(str, side)) for side in (told.some, told.others))
+        table.add_row(told.at, told.kind, " ".join(map(str, told.identities)), *sides)
+    out.print(table)
+
+
+def _say_corrected(what: str, done: Corrected) -> None:
+    out.print(f"{what}; {done.people} people in the run now", markup=False)
+    _say_stale(done.stale)
+
+
+def _say_stale(stale: tuple[str, ...]) -> None:
+    if stale:
+        out.print(
+            f"as before, because they hold pictures: {', '.join(stale)}; explain --out shows it anew", markup=False
+        )
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
     app.command("explain")(explain)
+    app.add_typer(correct_app, name="correct")

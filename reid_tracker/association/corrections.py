@@ -6,12 +6,16 @@ vetoed like people who stand in one camera at once. Call between two moments, fr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
 from reid_tracker.association.associator import CrossCameraAssociator
 from reid_tracker.association.identities import Identity, Passage
 from reid_tracker.errors import InputError
+
+CORRECTIONS_VERSION = 1
+CorrectionKind = Literal["merge", "split", "never"]
 
 _TOLD = "told by an operator"
 
@@ -102,3 +106,99 @@ def _known(associator: CrossCameraAssociator, number: int) -> Identity:
 
 def _evidence() -> dict[str, Any]:
     return {"rule": _TOLD, "probability": 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """One thing that was told, as it is kept: by tracklets, which keep their numbers when identities change theirs.
+
+    Attributes:
+        kind: ``merge``: some and others are one person; ``split``: some turned out not to be who the others are;
+            ``never``: they are never one.
+        some, others: tracklets of either side.
+        identities: the numbers by which they were named then.
+        at: when it was told, ISO 8601.
+    """
+
+    kind: CorrectionKind
+    some: tuple[int, ...]
+    others: tuple[int, ...]
+    identities: tuple[int, ...]
+    at: str
+
+    def to_json(self) -> dict[str, Any]:
+        """A line of corrections.jsonl."""
+        return {
+            "version": CORRECTIONS_VERSION,
+            "kind": self.kind,
+            "some": list(self.some),
+            "others": list(self.others),
+            "identities": list(self.identities),
+            "at": self.at,
+        }
+
+    @classmethod
+    def from_json(cls, line: Mapping[str, Any]) -> Correction:
+        """Read a line back.
+
+        Raises:
+            InputError: of a newer version, or no correction.
+        """
+        if line.get("version") != CORRECTIONS_VERSION:
+            raise InputError(f"format version {line.get('version')!r}; this release reads {CORRECTIONS_VERSION}")
+        if line.get("kind") not in get_args(CorrectionKind):
+            raise InputError(f"kind {line.get('kind')!r}: expected merge, split or never")
+        try:
+            some, others, identities = (
+                tuple(int(number) for number in line[name]) for name in ("some", "others", "identities")
+            )
+            return cls(line["kind"], some, others, identities, str(line["at"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"no correction ({error})") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Constraints:
+    """What corrections come to. Later ones take back what earlier ones said of the same tracklets.
+
+    Attributes:
+        together: groups of tracklets that are one person each; no tracklet is in two.
+        apart: tracklet -> those that are other people.
+    """
+
+    together: tuple[frozenset[int], ...] = ()
+    apart: Mapping[int, frozenset[int]] = field(default_factory=dict)
+
+
+def constraints_of(corrections: Iterable[Correction]) -> Constraints:
+    """The hard constraints that corrections, oldest first, leave in force."""
+    groups: list[frozenset[int]] = []
+    apart: set[tuple[int, int]] = set()
+    for told in corrections:
+        some, others = frozenset(told.some), frozenset(told.others)
+        if told.kind == "merge":
+            one = some | others
+            apart -= {(first, second) for first in one for second in one}
+            groups = _joined_groups(groups, one)
+        else:
+            groups = [part for group in groups for part in _parted(group, some, others)]
+            if told.kind == "split":
+                groups = _joined_groups(groups, some)
+            apart |= {pair for one in some for other in others for pair in ((one, other), (other, one))}
+    return Constraints(
+        tuple(sorted((group for group in groups if len(group) > 1), key=min)),
+        {one: frozenset(other for first, other in apart if first == one) for one, _ in apart},
+    )
+
+
+def _joined_groups(groups: list[frozenset[int]], one: frozenset[int]) -> list[frozenset[int]]:
+    """With ``one`` as a group, whatever shares a tracklet with it taken in."""
+    touching = [group for group in groups if group & one]
+    return [*(group for group in groups if not group & one), one.union(*touching)]
+
+
+def _parted(group: frozenset[int], some: frozenset[int], others: frozenset[int]) -> list[frozenset[int]]:
+    """A group without the sides that are no longer one: they leave it where it holds both."""
+    if not (group & some and group & others):
+        return [group]
+    return [group & some, group - some]

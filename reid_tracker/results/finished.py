@@ -10,7 +10,7 @@ from typing import Any
 from reid_tracker.errors import InputError
 from reid_tracker.results.facts import read_run
 from reid_tracker.results.identities import IdentitySummary, PersonRecord
-from reid_tracker.results.jsonl import read_revisions, read_tracks, run_folder_of
+from reid_tracker.results.jsonl import read_revisions, read_tracks, run_folder_of, tracks_file
 from reid_tracker.types import EventType, IdentityEvent, TrackedFrame
 
 
@@ -77,7 +77,7 @@ def read_finished(path: str | Path) -> FinishedRun:
     Raises:
         InputError: there is none, or a file of it cannot be understood.
     """
-    folder = run_folder_of(path)
+    folder = run_folder_of(tracks_file(path))
     run = read_run(folder)
     summary = IdentitySummary()
     for tracked in read_tracks(folder):

@@ -31,7 +31,7 @@ from reid_tracker.results.facts import (
 )
 from reid_tracker.results.files import make_folder, output_error, part_name, try_all, write_atomically
 from reid_tracker.results.identities import IDENTITIES_FILE, IdentitySummary
-from reid_tracker.results.jsonl import TRACKS_FILE, JsonLinesSink
+from reid_tracker.results.jsonl import REVISIONS_FILE, TRACKS_FILE, JsonLinesSink
 from reid_tracker.results.lock import FolderLock
 from reid_tracker.results.looks import LOOKS_FILE, LooksSink
 from reid_tracker.results.mot import write_mot_of_run
@@ -41,12 +41,22 @@ from reid_tracker.results.video import VideoSink
 from reid_tracker.types import TrackedFrame
 
 MOT_FOLDER, VIDEO_FOLDER = "mot", "video"
+CORRECTIONS_FILE = "corrections.jsonl"
 
 # Room for the last run.json: a run whose disk filled up must still be able to say so. There while a run goes on.
 RESERVE_FILE, RESERVE_BYTES = ".reserve", 1 << 16
 
 # What a run may have left: these files, and in these folders the files of these forms. Nothing else is ever removed.
-OWN_FILES = (RUN_FILE, TRACKS_FILE, IDENTITIES_FILE, LOOKS_FILE, REPORT_FILE)
+OWN_FILES = (
+    RUN_FILE,
+    TRACKS_FILE,
+    IDENTITIES_FILE,
+    LOOKS_FILE,
+    REPORT_FILE,
+    # what was decided afterwards about its tracklets, whose numbers mean others in the next run
+    CORRECTIONS_FILE,
+    REVISIONS_FILE,
+)
 OWN_FOLDERS = {
     f"{MOT_FOLDER}/emitted": re.compile(r".+\.txt"),
     f"{MOT_FOLDER}/final": re.compile(r".+\.txt"),

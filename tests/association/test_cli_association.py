@@ -9,17 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from reid_tracker.cli import app
 from reid_tracker.errors import InputError
 from reid_tracker.results.finished import read_finished
 from reid_tracker.results.identities import Handover, PersonRecord, TrackletRecord
 from reid_tracker.results.travel_times import TravelTimes, configured_spans
-
-
-def reid_tracker(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+from tests.association.commands import reid_tracker
 
 
 def people(run: Path) -> list[dict[str, Any]]:

@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "results": SPINE,
     "interop": SPINE,
     "evaluation": SPINE | {"distance", "results"},
+    "review": SPINE | {"association", "distance", "evaluation", "results"},
     "live": SPINE | {"sources"},
     "outbound": SPINE | {"live", "results"},
     "store": SPINE | {"association", "distance", "results"},

@@ -19,7 +19,8 @@ from reid_tracker.results import CameraFacts, ModelFacts, RunFacts, RunFolder
 from reid_tracker.results.exporters import SHIPPED
 from reid_tracker.types import TrackedFrame
 
-SCHEMAS = ("tracks-line", "identities", "run")
+SCHEMAS = ("tracks-line", "identities", "run")  # of what every run writes
+AFTERWARDS = ("corrections-line", "revisions-line")  # of what commands over a finished run write
 
 
 def schema(name: str) -> dict[str, Any]:
@@ -67,7 +68,7 @@ def documents(out: Path, name: str) -> list[Any]:
     return [json.loads((out / f"{name}.json").read_text())]
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize("name", SCHEMAS + AFTERWARDS)
 def test_schemas_are_schemas(name: str) -> None:
     Draft202012Validator.check_schema(schema(name))
 
@@ -92,9 +93,9 @@ def test_every_field_that_is_written_is_required_where_it_always_is(out: Path, n
         assert not validator.is_valid(shorter), key
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize("name", SCHEMAS + AFTERWARDS)
 def test_the_document_names_every_field(repository: Path, name: str) -> None:
-    text = (repository / "docs" / "output-format.md").read_text()
+    text = re.sub(r"```.*?```", "", (repository / "docs" / "output-format.md").read_text(), flags=re.DOTALL)
     quoted = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", text))))
     assert set(fields(schema(name))) <= quoted
 
@@ -111,8 +112,8 @@ def test_the_document_names_the_looks_fields_and_formats(repository: Path, out: 
 def test_the_documents_examples_keep_to_the_schemas(repository: Path) -> None:
     text = (repository / "docs" / "output-format.md").read_text()
     examples = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
-    assert len(examples) == 3
-    for name, example in zip(("tracks-line", "run", "identities"), examples, strict=True):
+    assert len(examples) == 4
+    for name, example in zip(("tracks-line", "run", "identities", "corrections-line"), examples, strict=True):
         if name == "run":
             example["models"]["embedder"]["sha256"] = "75e1" * 16  # shortened in the text
         Draft202012Validator(schema(name)).validate(example)
