@@ -11,6 +11,7 @@ and begin with a law without a scale of its own, h(g) = s / (g + g0): each doubl
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +23,27 @@ _EDGES = np.concatenate([[-np.inf, 0.0], 2.0 ** np.arange(0, 18)])
 _UPPER = np.append(_EDGES[2:], np.inf)
 _MIDDLE = np.concatenate([[0.5, 0.5], 1.5 * 2.0 ** np.arange(0, 18)])
 
+_LEAST_LINK = 0.5  # people; less may be nobody
 _RETURNS_PER_DOUBLING = 0.6
 _SHORTEST_WAIT = 5.0  # seconds; below it the starting law is flat
 _PRIOR_EVENTS = 1.0  # what the starting law is worth in each bin
 _PAIR_EVENTS = 2.0  # what all pairs together are worth against one pair's own counts
 _TOO_FAST, _TOO_SLOW = -100.0, float(np.log(0.01))  # nobody is faster than possible; some people stop on the way
+
+
+@dataclass(frozen=True, slots=True)
+class CameraLink:
+    """What was learned of the way from one camera to another.
+
+    Attributes:
+        people: who came that way so far, doubtful ones counted by their probability.
+        seconds: that half of them were unseen in between; 0 where both cameras saw them at once.
+    """
+
+    origin: str
+    destination: str
+    people: float
+    seconds: float
 
 
 class ReturnTimes:
@@ -63,6 +80,18 @@ class ReturnTimes:
         """Let time pass; the rate of new people is counted over it."""
         self._began = now if self._began is None else min(self._began, now)
         self._now = max(self._now, now)
+
+    def links(self) -> list[CameraLink]:
+        """The ways between different cameras that people are known to have taken."""
+        names = list(self._index)
+        found = []
+        for origin, destination in np.argwhere(self._events.sum(axis=2) >= _LEAST_LINK):
+            if origin != destination:
+                events = self._events[origin, destination]
+                half = int(np.searchsorted(np.cumsum(events), events.sum() / 2))
+                seconds = 0.0 if half == 0 else float(_MIDDLE[half])
+                found.append(CameraLink(names[origin], names[destination], float(events.sum()), seconds))
+        return found
 
     def log_rate(
         self, origins: NDArray[np.intp], destinations: NDArray[np.intp] | int, gaps: NDArray[np.floating]

@@ -33,6 +33,7 @@ from reid_tracker.service.routing import (
 )
 from reid_tracker.service.runtime import Service
 from reid_tracker.service.site import Busy
+from reid_tracker.service.site_api import add_site
 from reid_tracker.service.viewers import add_viewers
 
 _PAGE_HEADERS = {
@@ -62,6 +63,7 @@ def build_app(service: Service, access: Access) -> FastAPI:
     _add_cameras(app, service)
     add_people(app, service)
     add_search(app, service)
+    add_site(app, service)
     _add_state(app, service)
     add_viewers(app, service, require(Role.VIEWER))
     return app

@@ -204,6 +204,39 @@ class Count(_Answer):
     people: int
 
 
+class MapCamera(_Answer):
+    """Where a camera stands on the map of the site, as shares of its width and height from the upper left.
+
+    ``placed`` says that the configuration told it; else it is laid out by how long people walk.
+    """
+
+    id: str
+    x: float
+    y: float
+    placed: bool
+
+
+class MapLink(_Answer):
+    """A way that people took from one camera to another, learned while tracking runs.
+
+    ``seconds`` is the time unseen in between of half of them; 0 where both cameras saw them at once.
+    """
+
+    origin: str
+    destination: str
+    people: float
+    seconds: float
+
+
+class SiteMap(_Answer):
+    """The map of the site; ``picture`` says whether there is one beneath, ``aspect`` is width over height."""
+
+    cameras: list[MapCamera]
+    links: list[MapLink]
+    picture: bool
+    aspect: float
+
+
 class AuditLine(_Answer):
     """Who did what about whom."""
 

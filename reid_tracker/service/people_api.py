@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -12,7 +11,7 @@ from reid_tracker.errors import InputError
 from reid_tracker.results.colours import identity_hex
 from reid_tracker.service import models
 from reid_tracker.service.pictures import decode_upload
-from reid_tracker.service.routing import Admin, CameraFilter, Count, Number, Operator, Time, Viewer, problems
+from reid_tracker.service.routing import Admin, CameraFilter, Count, Number, Operator, Time, Viewer, pictures, problems
 from reid_tracker.service.runtime import Service
 from reid_tracker.store import Match, Sighting
 
@@ -96,7 +95,7 @@ def _add_knowledge(app: FastAPI, service: Service) -> None:
 
 
 def _add_pictures(app: FastAPI, service: Service) -> None:
-    @app.get("/api/identities/{identity}/picture", responses=_pictures(404), response_class=Response, tags=["people"])
+    @app.get("/api/identities/{identity}/picture", responses=pictures(404), response_class=Response, tags=["people"])
     def picture(_person: Viewer, identity: Number) -> Response:
         """Somebody in view, cut out of the newest picture; nothing of it is stored."""
         jpeg = service.pictures.person(identity)
@@ -104,7 +103,7 @@ def _add_pictures(app: FastAPI, service: Service) -> None:
             raise HTTPException(404, f"nobody of number {identity} is in view")
         return Response(jpeg, media_type="image/jpeg")
 
-    @app.get("/api/crops/{number}", responses=_pictures(404), response_class=Response, tags=["people"])
+    @app.get("/api/crops/{number}", responses=pictures(404), response_class=Response, tags=["people"])
     def crop(_person: Viewer, number: Number) -> Response:
         """A stored picture, where ``store.crops`` keeps them."""
         jpeg = service.store.crop(number)
@@ -193,10 +192,6 @@ def _sighting(service: Service, sighting: Sighting) -> models.SightingAnswer:
         ended=sighting.ended,
         crops=[number for number, _ in service.store.crops_of(sighting.tracklet)],
     )
-
-
-def _pictures(*codes: int) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {"image/jpeg": {}}, "description": "a picture"}, **problems(*codes)}
 
 
 async def _upload(request: Request, most: int) -> bytes:

@@ -31,12 +31,16 @@ class CameraPictures:
         width: wider pictures are made smaller.
     """
 
+    WIDTHS = (320, 640)
+    """Smaller widths that viewers may ask for, pixels; few, so that viewers share what is encoded."""
+
     def __init__(self, width: int) -> None:
         self._width = width
         self._lock = threading.Lock()
         self._newest: dict[str, tuple[Image, TrackedFrame]] = {}
         self._annotators: dict[str, Annotator] = {}
-        self._encoded: dict[str, tuple[int, bytes]] = {}
+        self._drawn: dict[str, tuple[int, Image]] = {}
+        self._encoded: dict[str, dict[int, bytes]] = {}  # camera -> width -> JPEG of what is drawn
 
     def __call__(
         self, frames: Sequence[Frame], tracked: Sequence[TrackedFrame], _events: Sequence[IdentityEvent]
@@ -49,7 +53,7 @@ class CameraPictures:
     def forget(self, camera_id: str) -> None:
         """Drop a camera's picture."""
         with self._lock:
-            for kept in (self._newest, self._annotators, self._encoded):
+            for kept in (self._newest, self._annotators, self._drawn, self._encoded):
                 kept.pop(camera_id, None)
 
     def forget_person(self, identity: int) -> None:
@@ -59,18 +63,26 @@ class CameraPictures:
                 camera_id: (image, without(tracked, identity)) for camera_id, (image, tracked) in self._newest.items()
             }
 
-    def jpeg(self, camera_id: str) -> tuple[int, bytes] | None:
-        """Frame number and drawn picture of a camera; None where none has come."""
+    def jpeg(self, camera_id: str, width: int | None = None) -> tuple[int, bytes] | None:
+        """Frame number and drawn picture of a camera; None where none has come.
+
+        Args:
+            width: that the viewer shows it at, pixels; the picture is at least that wide where it can be.
+        """
         with self._lock:
             newest = self._newest.get(camera_id)
             if newest is None:
                 return None
             image, tracked = newest
-            encoded = self._encoded.get(camera_id)
-            if encoded is None or encoded[0] != tracked.index:
+            if self._drawn.get(camera_id, (None,))[0] != tracked.index:
                 drawn = self._annotators.setdefault(camera_id, Annotator()).draw(image, tracked)
-                encoded = self._encoded[camera_id] = (tracked.index, _encode(_narrowed(drawn, self._width)))
-            return encoded
+                self._drawn[camera_id] = tracked.index, _narrowed(drawn, self._width)
+                self._encoded[camera_id] = {}
+            encoded = self._encoded[camera_id]
+            step = next((each for each in self.WIDTHS if width is not None and width <= each), self._width)
+            if step not in encoded:
+                encoded[step] = _encode(_narrowed(self._drawn[camera_id][1], step))
+            return tracked.index, encoded[step]
 
     def person(self, identity: int) -> bytes | None:
         """Somebody who is in view, cut out of the newest picture that shows them largest; None where nobody is."""
@@ -91,13 +103,27 @@ def decode_upload(data: bytes) -> Image:
     Raises:
         InputError: it is no JPEG or PNG, is damaged, or has too many pixels (looked up before anything is decoded).
     """
-    width, height = _png_size(data) if data.startswith(_PNG) else _jpeg_size(data)
+    width, height = picture_size(data)
     if min(width, height) < _LEAST_SIDE or width * height > _MOST_PIXELS:
         raise InputError(f"picture: {width} x {height} pixels; expected at least 8 x 8 and at most 40 million")
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise InputError("picture: damaged; expected a JPEG or PNG file")
     return np.asarray(image, np.uint8)
+
+
+def picture_size(data: bytes) -> tuple[int, int]:
+    """Width and height of a PNG or JPEG file, from its head.
+
+    Raises:
+        InputError: it is neither, or damaged.
+    """
+    return _png_size(data) if data.startswith(_PNG) else _jpeg_size(data)
+
+
+def picture_type(data: bytes) -> str:
+    """``image/png`` or ``image/jpeg``, of a file that ``picture_size`` took."""
+    return "image/png" if data.startswith(_PNG) else "image/jpeg"
 
 
 def _png_size(data: bytes) -> tuple[int, int]:

@@ -23,6 +23,11 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
     return {code: {"model": models.Problem} for code in (400, 401, 403, 422, 503, *codes)}
 
 
+def pictures(*codes: int, kind: str = "image/jpeg") -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's description of a route that answers with a picture."""
+    return {200: {"content": {kind: {}}, "description": "a picture"}, **problems(*codes)}
+
+
 def require(role: Role) -> Callable[[Request], Person]:
     """A dependency that lets in those who have at least ``role``."""
 

@@ -22,6 +22,7 @@ from reid_tracker.results.blurring import blur_heads
 from reid_tracker.results.crops import BestCrops, Crop
 from reid_tracker.runtime.registry import checksum, find_model
 from reid_tracker.service.hub import Hub
+from reid_tracker.service.map import load_map
 from reid_tracker.service.pictures import CameraPictures
 from reid_tracker.service.site import Listener, LiveSite
 from reid_tracker.store import LookIndex, Match, Recorder, SqliteStore, Store, StoredCrop, search
@@ -52,6 +53,7 @@ class Service:
 
     def __init__(self, config: Config, pipeline_of: PipelineOf | None = None) -> None:
         self.config = config
+        self.map = load_map(config.site.map)
         self.started = time.time()
         self.announcer = Announcer(config)
         self.store: Store = SqliteStore(config.store.path or MEMORY)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -182,43 +181,3 @@ def test_what_cannot_be_served_is_said_in_a_line(arguments: list[str], words: st
     assert words in ran.stderr
     assert "s3cret" not in ran.stderr
     assert "Traceback" not in ran.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of the driver's own sockets
-def test_the_page_works_in_a_browser(address: str) -> None:
-    """Cameras move, people can be opened by keyboard, nothing breaks the page's own rules, and it fits a phone."""
-    selenium = pytest.importorskip("selenium.webdriver", reason="needs the package selenium")
-    driver = shutil.which("chromedriver")
-    if driver is None:
-        pytest.skip("needs Chromium and its driver")
-    from selenium.webdriver.chrome.service import Service as Driver
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-
-    options = selenium.ChromeOptions()
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-                 "--disable-dev-shm-usage", "--window-size=1280,900"):  # fmt: skip
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = selenium.Chrome(options=options, service=Driver(driver))
-    try:
-        browser.get(address)
-        find = browser.find_elements
-        wait_for(lambda: len(find(By.CSS_SELECTOR, "#cameras img")) == 2, 30)
-        wait_for(lambda: all(image.get_property("naturalWidth") for image in find(By.CSS_SELECTOR, "#cameras img")), 30)
-        wait_for(lambda: len(find(By.CSS_SELECTOR, "#people button")) >= 1, 30)
-        assert not browser.find_element(By.ID, "login").is_displayed()
-        find(By.CSS_SELECTOR, "#recent button")[0].send_keys(Keys.ENTER)
-        wait_for(lambda: bool(find(By.CSS_SELECTOR, "#sightings li")), 30)
-        wait_for(lambda: bool(find(By.CSS_SELECTOR, "#reasons li")), 30)
-        browser.switch_to.active_element.send_keys(Keys.ESCAPE)
-        wait_for(lambda: not browser.find_element(By.ID, "person").is_displayed(), 10)
-        browser.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride", {"width": 380, "height": 800, "deviceScaleFactor": 2, "mobile": True}
-        )
-        assert browser.execute_script("return document.documentElement.scrollWidth") <= 380
-        severe = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
-        assert [entry for entry in severe if "/picture" not in entry["message"]] == []  # who left between two requests
-    finally:
-        browser.quit()

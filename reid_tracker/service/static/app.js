@@ -47,6 +47,7 @@ const send = (path, body, method = "POST") =>
   ask(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
 const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const moment = (seconds, span) => (span <= 86400 ? clock(seconds) : new Date(seconds * 1000).toLocaleString([], { weekday: "short", hour: "2-digit", minute: "2-digit" }));
 const lasting = (seconds) => (seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`);
 
 // ---- access
@@ -73,15 +74,24 @@ function say(text, bad = false) {
 
 // ---- cameras
 
+// Each picture is asked for when the one before has been shown, a few at once over all cameras: the browser gets what it
+// can take, cameras out of sight are left out, and other requests never wait (browsers open six connections to a host).
+const PICTURES_AT_ONCE = 3;
+const LEAST_WAIT = 100; // milliseconds between two pictures of a camera
 const cards = new Map();
+const inSight = new IntersectionObserver((entries) => {
+  for (const entry of entries) for (const card of cards.values()) if (card.image === entry.target) card.visible = entry.isIntersecting;
+});
+let fetching = 0;
 
 function cameraCard(camera) {
-  const image = make("img", { alt: `Live picture of ${camera.id}`, src: `api/cameras/${encodeURIComponent(camera.id)}/video` });
+  const image = make("img", { alt: `Live picture of ${camera.id}` });
   const state = make("span", { className: "state" });
   const facts = make("span", { className: "quiet" });
   const message = make("span", { className: "message" });
   const pause = make("button", { type: "button" });
-  const card = { image, state, facts, message, pause, live: true, paused: false };
+  const card = { id: camera.id, image, state, facts, message, pause, live: true, paused: false, visible: true, busy: false, number: -1, next: 0 };
+  inSight.observe(image);
   pause.addEventListener("click", async () => {
     try { await send(`api/cameras/${encodeURIComponent(camera.id)}`, { paused: !card.paused }, "PATCH"); refreshCameras(); }
     catch (error) { message.textContent = error.message; }
@@ -97,7 +107,6 @@ async function refreshCameras() {
     if (!cards.has(camera.id)) { cards.set(camera.id, cameraCard(camera)); byId("cameras").append(cards.get(camera.id).figure); }
     const card = cards.get(camera.id);
     const live = camera.state === "live";
-    if (live && !card.live) card.image.src = `api/cameras/${encodeURIComponent(camera.id)}/video?${Date.now()}`;
     card.live = live;
     card.paused = camera.state === "paused";
     card.state.textContent = camera.state;
@@ -111,13 +120,130 @@ async function refreshCameras() {
   }
 }
 
+async function fetchPicture(card) {
+  card.busy = true;
+  fetching += 1;
+  try {
+    const width = Math.ceil(card.image.clientWidth * Math.min(devicePixelRatio, 2)) || 320;
+    const answer = await fetch(`api/cameras/${encodeURIComponent(card.id)}/picture?width=${width}&after=${card.number}`, { credentials: "same-origin" });
+    if (answer.status === 200) {
+      const shown = card.image.src;
+      card.image.src = URL.createObjectURL(await answer.blob());
+      card.number = Number(answer.headers.get("Picture-Number"));
+      await card.image.decode().catch(() => undefined); // a damaged picture: the next one comes at once
+      if (shown) URL.revokeObjectURL(shown);
+    }
+  } catch { card.next = Date.now() + 1000; /* the service is away: the page says so, and tries again */ }
+  card.next = Math.max(card.next, Date.now() + LEAST_WAIT);
+  card.busy = false;
+  fetching -= 1;
+}
+
+function fetchPictures() {
+  if (!document.hidden) {
+    const due = [...cards.values()].filter((card) => card.live && card.visible && !card.busy && card.next <= Date.now());
+    due.sort((one, other) => one.next - other.next);
+    for (const card of due.slice(0, PICTURES_AT_ONCE - fetching)) fetchPicture(card);
+  }
+  setTimeout(fetchPictures, 30);
+}
+
+// ---- map of the site
+
+let site = { cameras: [], links: [], picture: false, aspect: 2.2 };
+const widthOf = (chart) => Math.max(240, chart.clientWidth || 600); // drawn as wide as it is shown, so that text stays readable
+
+function mapGround(chart) {
+  const width = widthOf(chart), height = width / site.aspect;
+  chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  chart.replaceChildren();
+  if (site.picture) chart.append(draw("image", { href: "api/site/map", width, height }));
+  const arrow = draw("marker", { id: `${chart.id}-arrow`, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 5, markerHeight: 5, orient: "auto" });
+  arrow.append(draw("path", { d: "M0 0 8 4 0 8z", fill: "context-stroke" }));
+  chart.append(arrow);
+  return new Map(site.cameras.map((camera) => [camera.id, { x: camera.x * width, y: camera.y * height }]));
+}
+
+// A way between two cameras that bends to its left, so that there and back are two lines.
+function mapWay(chart, from, to, attributes, title) {
+  const dx = to.x - from.x, dy = to.y - from.y, length = Math.hypot(dx, dy) || 1, gap = Math.min(15, length / 3);
+  const start = { x: from.x + dx / length * gap, y: from.y + dy / length * gap }, end = { x: to.x - dx / length * gap, y: to.y - dy / length * gap };
+  const middle = { x: (from.x + to.x) / 2 + dy * 0.15, y: (from.y + to.y) / 2 - dx * 0.15 };
+  const way = draw("path", { d: `M${start.x} ${start.y}Q${middle.x} ${middle.y} ${end.x} ${end.y}`, fill: "none", "marker-end": `url(#${chart.id}-arrow)`, ...attributes });
+  if (title) way.append(draw("title", {}, title));
+  chart.append(way);
+  return { x: (start.x + 2 * middle.x + end.x) / 4, y: (start.y + 2 * middle.y + end.y) / 4 };
+}
+
+function mapCamera(chart, id, place, colour, inside) {
+  chart.append(draw("circle", { cx: place.x, cy: place.y, r: 12, fill: colour, class: "camera" }));
+  if (inside) chart.append(draw("text", { x: place.x, y: place.y + 4, "text-anchor": "middle", class: "inside" }, inside));
+  const below = place.y + 28 < chart.viewBox.baseVal.height;
+  chart.append(draw("text", { x: place.x, y: below ? place.y + 26 : place.y - 18, "text-anchor": "middle", class: "name" }, id));
+}
+
+const linkWords = (link) => `${link.origin} to ${link.destination}: ${Math.max(1, Math.round(link.people))} times, ` +
+  (link.seconds ? `half of them within ${lasting(link.seconds)}` : "mostly seen by both at once");
+
+async function refreshSite() {
+  site = await ask("api/site");
+  const chart = byId("site"), places = mapGround(chart);
+  const most = Math.max(1, ...site.links.map((link) => link.people));
+  for (const link of site.links) {
+    mapWay(chart, places.get(link.origin), places.get(link.destination), { class: "way", "stroke-width": 1 + 4 * link.people / most }, linkWords(link));
+  }
+  for (const camera of site.cameras) mapCamera(chart, camera.id, places.get(camera.id), "var(--accent)", String(present.get(camera.id) || ""));
+  byId("ways").replaceChildren(...[...site.links].sort((one, other) => other.people - one.people).slice(0, 8).map((link) => make("li", { textContent: linkWords(link) })));
+  byId("site-note").textContent = site.cameras.some((camera) => !camera.placed)
+    ? "Laid out by how long people walk between the cameras; a camera's place in the configuration puts it where it is." : "";
+}
+
+// Where a person was, in order: passages in one camera that follow each other are one stop.
+function stopsOf(history) {
+  const stops = [];
+  for (const sighting of history.sightings) {
+    const last = stops[stops.length - 1];
+    if (last && last.camera === sighting.camera) last.ended = Math.max(last.ended, sighting.ended);
+    else stops.push({ camera: sighting.camera, started: sighting.started, ended: sighting.ended });
+  }
+  return stops;
+}
+
+function drawPath(history) {
+  const chart = byId("path"), places = mapGround(chart), stops = stopsOf(history);
+  const between = new Map(); // "a\nb" -> numbers of the steps that went there
+  stops.slice(1).forEach((stop, place) => {
+    const key = `${stops[place].camera}\n${stop.camera}`;
+    between.set(key, [...(between.get(key) || []), place + 1]);
+  });
+  const labels = [];
+  for (const [key, steps] of between) {
+    const [from, to] = key.split("\n").map((camera) => places.get(camera));
+    if (!from || !to) continue; // a camera that was removed has no place
+    const middle = mapWay(chart, from, to, { stroke: history.colour, "stroke-width": 3 }, key.replace("\n", " to "));
+    labels.push({ ...middle, text: steps.length > 4 ? `${steps.slice(0, 3).join(", ")} … ${steps[steps.length - 1]}` : steps.join(", ") });
+  }
+  const visited = new Set(stops.map((stop) => stop.camera));
+  for (const camera of site.cameras) mapCamera(chart, camera.id, places.get(camera.id), visited.has(camera.id) ? history.colour : "var(--quiet)");
+  for (const label of labels) chart.append(draw("text", { x: label.x, y: label.y, "text-anchor": "middle", class: "step" }, label.text));
+  byId("steps").replaceChildren(...stops.slice(-12).map((stop, place, shown) => {
+    const number = stops.length - shown.length + place, before = stops[number - 1];
+    const gap = before ? stop.started - before.ended : 0;
+    const how = before ? (gap < 0 ? ", seen by both at once" : `, ${lasting(gap)} later`) : "";
+    return make("li", { textContent: `${number ? `${number}. ` : ""}${stop.camera}, ${clock(stop.started)}${how}` });
+  }));
+}
+
 // ---- people
 
+const present = new Map(); // camera -> people in view now
 const strip = new Map();
 
 async function refreshPeople() {
   const people = await ask("api/people");
   byId("nobody").hidden = people.length > 0;
+  present.clear();
+  for (const person of people) for (const camera of new Set(person.places.map((place) => place.camera))) present.set(camera, (present.get(camera) || 0) + 1);
   for (const [identity, entry] of strip) if (!people.some((person) => person.identity === identity)) { entry.item.remove(); strip.delete(identity); }
   for (const person of people) {
     colours.set(person.identity, person.colour);
@@ -146,28 +272,32 @@ function personButton(identity, left, right) {
 }
 
 async function refreshRecent() {
-  const [people, counts] = await Promise.all([ask("api/identities?limit=12"), ask("api/counts?hours=1")]);
+  const [people, counts] = await Promise.all([ask("api/identities?limit=12"), ask(`api/counts?hours=${countedHours()}`)]);
   for (const person of people) colours.set(person.identity, person.colour);
   byId("recent").replaceChildren(...people.map((person) =>
     make("li", {}, personButton(person.identity, `${person.identity} · ${person.cameras.join(", ")}`, clock(person.last_seen)))));
   drawCounts(counts);
 }
 
+const countedHours = () => Number(byId("hours").value);
+byId("hours").addEventListener("change", () => refreshRecent().catch((error) => say(error.message, true)));
+
 function drawCounts(counts) {
-  const chart = byId("counts");
+  const chart = byId("counts"), span = countedHours() * 3600, right = widthOf(chart) - 5;
+  chart.setAttribute("viewBox", `0 0 ${right + 5} 150`);
   const cameras = [...new Set(counts.map((row) => row.camera))].sort();
   const most = Math.max(4, ...counts.map((row) => row.people));
-  const end = Date.now() / 1000, start = end - 3600;
-  const x = (time) => 25 + ((Math.max(time, start) - start) / 3600) * 570;
+  const end = Date.now() / 1000, start = end - span;
+  const x = (time) => 25 + ((Math.max(time, start) - start) / span) * (right - 25);
   const y = (people) => 125 - (people / most) * 110;
   chart.replaceChildren(
-    draw("line", { x1: 25, y1: 125, x2: 595, y2: 125, stroke: "currentColor", "stroke-opacity": 0.3 }),
+    draw("line", { x1: 25, y1: 125, x2: right, y2: 125, stroke: "currentColor", "stroke-opacity": 0.3 }),
     draw("text", { x: 2, y: 22 }, String(most)), draw("text", { x: 2, y: 128 }, "0"),
-    draw("text", { x: 25, y: 143 }, clock(start)), draw("text", { x: 598, y: 143, "text-anchor": "end" }, clock(end)));
-  const width = Math.max(2, 570 / 60 / Math.max(1, cameras.length) - 1);
+    draw("text", { x: 25, y: 143 }, moment(start, span)), draw("text", { x: right, y: 143, "text-anchor": "end" }, moment(end, span)));
+  const width = Math.max(1, (right - 25) / 60 / Math.max(1, cameras.length) - 0.5);
   for (const row of counts) {
     const place = cameras.indexOf(row.camera);
-    const bar = draw("rect", { x: x(row.time) + place * (width + 1), y: y(row.people), width, height: 125 - y(row.people), fill: LINE_COLOURS[place % LINE_COLOURS.length] });
+    const bar = draw("rect", { x: x(row.time) + place * (width + 0.5), y: y(row.people), width, height: 125 - y(row.people), fill: LINE_COLOURS[place % LINE_COLOURS.length] });
     bar.append(draw("title", {}, `${row.camera}, ${clock(row.time)}: ${row.people}`));
     chart.append(bar);
   }
@@ -241,6 +371,7 @@ async function showPerson() {
       ...sighting.crops.map((crop) => make("img", { alt: `In ${sighting.camera}`, src: `api/crops/${crop}` })));
   }));
   drawTimeline(history);
+  drawPath(history);
   byId("reasons").replaceChildren(...history.events.map((event) => make("li", { textContent: inWords(event) })));
 }
 
@@ -250,8 +381,9 @@ function drawTimeline(history) {
   const start = Math.min(...history.sightings.map((sighting) => sighting.started));
   const end = Math.max(start + 1, ...history.sightings.map((sighting) => sighting.ended));
   const height = 24 * cameras.length + 22;
-  chart.setAttribute("viewBox", `0 0 600 ${height}`);
-  const x = (time) => 90 + ((time - start) / (end - start)) * 500;
+  const right = widthOf(chart) - 2;
+  chart.setAttribute("viewBox", `0 0 ${right + 2} ${height}`);
+  const x = (time) => 90 + ((time - start) / (end - start)) * (right - 98);
   chart.replaceChildren();
   if (!cameras.length) return;
   const path = history.sightings.flatMap((sighting) => {
@@ -266,7 +398,7 @@ function drawTimeline(history) {
     bar.append(draw("title", {}, `${sighting.camera} ${clock(sighting.started)}`));
     chart.append(bar);
   }
-  chart.append(draw("text", { x: 90, y: height - 4 }, clock(start)), draw("text", { x: 598, y: height - 4, "text-anchor": "end" }, clock(end)));
+  chart.append(draw("text", { x: 90, y: height - 4 }, clock(start)), draw("text", { x: right, y: height - 4, "text-anchor": "end" }, clock(end)));
 }
 
 async function correct(body, done) {
@@ -347,6 +479,8 @@ async function start() {
   repeat(refreshPeople, 1);
   repeat(refreshRecent, 5);
   repeat(refreshTotals, 2);
+  repeat(refreshSite, 5);
+  fetchPictures();
   listen();
 }
 

@@ -1,0 +1,71 @@
+"""Routes about the place: the map of the site, its learned ways, and the newest picture of a camera."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import FastAPI, HTTPException, Query, Response
+
+from reid_tracker.service import models
+from reid_tracker.service.map import SCHEMATIC_ASPECT, places
+from reid_tracker.service.routing import CameraName, Viewer, pictures, problems
+from reid_tracker.service.runtime import Service
+
+NUMBER_HEADER = "Picture-Number"
+
+
+def add_site(app: FastAPI, service: Service) -> None:
+    """Add the map and the cameras' newest pictures."""
+
+    @app.get("/api/site", responses=problems(), tags=["state"])
+    def site(_person: Viewer) -> models.SiteMap:
+        """Where the cameras stand, and how people went from one to another since the service started."""
+        cameras = service.cameras.cameras
+        shown = {camera.id for camera in cameras}
+        learned = service.site.call(lambda: service.site.associator.topology.links())
+        links = [link for link in learned if {link.origin, link.destination} <= shown]
+        found = places(cameras, links)
+        return models.SiteMap(
+            cameras=[
+                models.MapCamera(id=camera.id, x=found[camera.id][0], y=found[camera.id][1], placed=bool(camera.place))
+                for camera in cameras
+            ],
+            links=[
+                models.MapLink(
+                    origin=link.origin, destination=link.destination, people=link.people, seconds=link.seconds
+                )
+                for link in links
+            ],
+            picture=service.map is not None,
+            aspect=service.map.aspect if service.map else SCHEMATIC_ASPECT,
+        )
+
+    @app.get("/api/site/map", responses=pictures(404, kind="image/*"), response_class=Response, tags=["state"])
+    def site_map(_person: Viewer) -> Response:
+        """The picture of the site, where the configuration names one."""
+        if service.map is None:
+            raise HTTPException(404, "the configuration names no map (site.map)")
+        return Response(service.map.data, media_type=service.map.media_type)
+
+    @app.get(
+        "/api/cameras/{camera_id}/picture",
+        responses={204: {"description": "no newer picture"}, **pictures(404)},
+        response_class=Response,
+        tags=["cameras"],
+    )
+    def picture(
+        _person: Viewer,
+        camera_id: CameraName,
+        width: Annotated[int | None, Query(ge=1, le=10_000)] = None,
+        after: Annotated[int, Query(ge=-1, le=2**53)] = -1,
+    ) -> Response:
+        """The newest drawn picture of a camera, at least ``width`` pixels wide where it can be.
+
+        Answered with 204 while there is none but ``after``, the ``Picture-Number`` of an earlier answer.
+        """
+        if camera_id not in service.cameras.report():
+            raise HTTPException(404, f"no camera is called {camera_id!r}")
+        newest = service.pictures.jpeg(camera_id, width)
+        if newest is None or newest[0] == after:
+            return Response(status_code=204)
+        return Response(newest[1], media_type="image/jpeg", headers={NUMBER_HEADER: str(newest[0])})

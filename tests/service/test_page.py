@@ -1,0 +1,131 @@
+"""The page in a real browser: headless Chromium over a running service."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from reid_tracker.config import CameraConfig
+from reid_tracker.service.access import Access
+from reid_tracker.service.runtime import Service
+from tests.service.conftest import listening, site_config, wait_for
+from tests.service.site import colour_pipeline, picture
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # of the driver's own sockets
+]
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    """A browser that nobody sees; fails where the page broke its own rules or raised an error."""
+    selenium = pytest.importorskip("selenium.webdriver", reason="needs the package selenium")
+    driver = shutil.which("chromedriver")
+    if driver is None:
+        pytest.skip("needs Chromium and its driver")
+    from selenium.webdriver.chrome.service import Service as Driver
+
+    options = selenium.ChromeOptions()
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+                 "--disable-dev-shm-usage", "--window-size=1280,900"):  # fmt: skip
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    opened = selenium.Chrome(options=options, service=Driver(driver))
+    try:
+        yield opened
+        severe = [entry for entry in opened.get_log("browser") if entry["level"] == "SEVERE"]
+        assert [entry for entry in severe if "/picture" not in entry["message"]] == []  # who left between two requests
+    finally:
+        opened.quit()
+
+
+@pytest.fixture
+def find(browser: Any) -> Callable[[str], list[Any]]:
+    """The elements that a CSS selector names."""
+    return lambda selector: browser.find_elements("css selector", selector)
+
+
+def test_people_are_reached_by_keyboard_and_told_of(
+    browser: Any, find: Callable[[str], list[Any]], address: str
+) -> None:
+    """Tab to somebody, open, read where, when, which way and why, close; and it fits a phone."""
+    from selenium.webdriver.common.keys import Keys
+
+    browser.get(address)
+    wait_for(lambda: len(find("#cameras img")) == 2, 30)
+    wait_for(lambda: all(image.get_property("naturalWidth") for image in find("#cameras img")), 30)
+    wait_for(lambda: len(find("#people button")) >= 1, 30)
+    wait_for(lambda: len(find("#recent button")) >= 3, 30)
+    assert not find("#login")[0].is_displayed()
+
+    def focused() -> str:
+        return str(browser.execute_script("return document.activeElement.className"))
+
+    for _ in range(12):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        if focused() == "person":
+            break
+    assert focused() == "person"
+    browser.switch_to.active_element.send_keys(Keys.ENTER)
+    wait_for(lambda: bool(find("#sightings li")), 30)
+    wait_for(lambda: bool(find("#reasons li")), 30)
+    wait_for(lambda: bool(find("#path .camera")), 30)
+    assert len(find("#steps li")) >= 1
+    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    wait_for(lambda: not find("#person")[0].is_displayed(), 10)
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 380, "height": 800, "deviceScaleFactor": 2, "mobile": True}
+    )
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 380
+
+
+def test_dark_and_light_follow_the_visitor(browser: Any, address: str) -> None:
+    browser.get(address)
+
+    def brightness(scheme: str) -> tuple[int, int]:
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+        style = "getComputedStyle(document.body)"
+        ground, text = browser.execute_script(f"return [{style}.backgroundColor, {style}.color]")
+        return sum(map(int, ground[4:-1].split(","))), sum(map(int, text[4:-1].split(",")))
+
+    light, dark = brightness("light"), brightness("dark")
+    assert light[0] > 600 > light[1] + 300
+    assert dark[1] > 600 > dark[0] + 300
+
+
+def test_many_cameras_leave_the_page_alive(
+    browser: Any, find: Callable[[str], list[Any]], scenes: Path, tmp_path: Path
+) -> None:
+    """Nine cameras: more than a browser opens connections to one host; a map with two of them placed on it."""
+    cv2.imwrite(str(tmp_path / "map.png"), picture(("blue", 10)))
+    places = {"door": (0.2, 0.5), "hall": (0.8, 0.5)}
+    sources = {name: str(scenes / f"{name}.avi") for name in places}
+    sources |= {f"more{number}": str(scenes / "hall.avi") for number in range(7)}
+    cameras = [CameraConfig(id=name, source=source, place=places.get(name)) for name, source in sources.items()]
+    values = {"cameras": [camera.model_dump() for camera in cameras], "site.map": str(tmp_path / "map.png")}
+    with Service(site_config(scenes, **values), colour_pipeline) as service, listening(service, Access({})) as address:
+        browser.get(address)
+        wait_for(lambda: len(find("#cameras img")) == 9, 30)
+        wait_for(lambda: len(find("#site .camera")) == 9, 30)
+        wait_for(lambda: len(find("#site image")) == 1, 30)
+
+        def shown() -> list[str]:
+            script = "return [...document.querySelectorAll('#cameras img')].map((image) => image.src)"
+            return list(browser.execute_script(script))
+
+        wait_for(lambda: all(shown()[:3]), 30)  # those in sight
+        before = shown()[:3]
+        wait_for(lambda: all(now != then for now, then in zip(shown(), before, strict=False)), 30)
+        moved = find("#site .camera")[0].get_attribute("cx"), find("#site .camera")[1].get_attribute("cx")
+        assert float(moved[1]) == pytest.approx(4 * float(moved[0]), rel=0.01)  # at 0.2 and 0.8
+        answered = "const done = arguments[0]; ask('api/health').then((health) => done(health.status))"
+        browser.set_script_timeout(10)
+        assert browser.execute_async_script(answered) == "ok"
+        browser.get("about:blank")  # leaves before the service does
