@@ -18,6 +18,8 @@ from reid_tracker.errors import ConfigError, OutputError
 
 Parameters = ParamSpec("Parameters")
 
+_RECIPES = Path(__file__).parent / "training" / "recipes"
+
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -206,6 +208,41 @@ def export_model(
     out.print(f"{output / 'model.onnx'}: use it with --embedder {output / 'model.onnx'}", markup=False)
 
 
+def adapt(
+    tracks: Annotated[Path, typer.Option("--tracks", help="Output folder of a run with --save-crops.")],
+    output: Annotated[Path, typer.Option("--out", help="Folder for the adapted model, if it is better.")],
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Training state of the present embedder; default: the shipped one's, in a checkout."),
+    ] = None,
+    recipe: Annotated[Path | None, typer.Option(help="How to learn (TOML); default: recipes/adapt.toml.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Times that the site's crops are asked anew.")] = 2,
+    pictures: Annotated[int, typer.Option(min=0, help="Crops seen in each round; 0: as the recipe says.")] = 0,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder for decoded crops; default: OUT/cache. Keep it out of any repository.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or auto; overrides the recipe.")] = None,
+    precision: Annotated[str | None, typer.Option(help="fp32, bf16 or fp16; overrides the recipe.")] = None,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves the choice to torch.")] = 0,
+) -> None:
+    """Improve the embedder on a site's own recordings, without labels; what is no better on held-out people is refused.
+
+    Example: `reid-tracker track --camera door=door.mp4 --camera hall=hall.mp4 --out out/ --save-crops`,
+    then `reid-tracker adapt --tracks out/ --out mine/` and `reid-tracker track --embedder mine/model.onnx ...`
+    """
+    from reid_tracker.training.adapting import adapt_run, shipped_state
+    from reid_tracker.training.recipe import read_recipe, with_compute
+
+    _use_threads(threads)
+    wanted = with_compute(read_recipe(recipe or _RECIPES / "adapt.toml"), device, precision)
+    if pictures:
+        stage = wanted.stages[0].model_copy(update={"pictures": pictures})
+        wanted = wanted.model_copy(update={"stages": (stage,)})
+    adapted = adapt_run(tracks, output, state or shipped_state(), wanted, rounds, cache or output / "cache", err.print)
+    out.print(f"agreement on held-out people {adapted.before:.4f} -> {adapted.after:.4f}")
+    out.print(f"{output / 'model.onnx'}: use it with --embedder {output / 'model.onnx'}", markup=False)
+
+
 def _use_threads(threads: int) -> None:
     if threads:
         import torch
@@ -261,3 +298,4 @@ def register(app: typer.Typer) -> None:
     app.command("train")(_needing_torch(train))
     app.command("evaluate-reid")(evaluate_reid)
     app.command("export-model")(_needing_torch(export_model))
+    app.command("adapt")(_needing_torch(adapt))

@@ -110,3 +110,57 @@ def test_without_torch_one_line_says_what_to_install(data, tmp_path, monkeypatch
     )
     with pytest.raises(ReidTrackerError, match="pip install"):
         run("train", "--recipe", data / "mine.toml", "--data", data, "--out", tmp_path)
+
+
+@pytest.mark.slow
+def test_adapt_exports_what_is_better_and_refuses_what_is_not(tmp_path, monkeypatch):
+    pytest.importorskip("onnx", reason="export needs onnx")
+    from reid_tracker.training import adapting
+    from reid_tracker.training.adapt import Adapted
+
+    crops = tmp_path / "out" / "crops"
+    crops.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    rows = ["file,identity,tracklet,camera,frame,time,quality"]
+    for person in range(24):
+        shirt = rng.integers(0, 256, 3)
+        for camera in (1, 2):
+            for second in range(2):
+                name = f"{person:04d}_c{camera}s1_{second:06d}_{2 * person + camera:02d}.jpg"
+                picture = np.clip(shirt + rng.integers(-20, 20, (64, 32, 3)), 0, 255).astype(np.uint8)
+                cv2.imwrite(str(crops / name), picture)
+                moment = 60.0 * (person // 4) + 600 * camera + second
+                rows.append(f"{name},{person},{2 * person + camera},cam{camera},{second},{moment},0.5")
+    (crops / "crops.csv").write_text("\n".join(rows) + "\n")
+    judged = adapting.adapt_to_site
+
+    def verdict(better: bool):
+        """The real training, and a judge who is told what to say: which way it falls depends on luck."""
+
+        def adapt(*arguments):
+            return Adapted(judged(*arguments).state, 0.5, 0.6 if better else 0.4)
+
+        return adapt
+
+    command = [
+        "adapt",
+        "--tracks",
+        tmp_path / "out",
+        "--rounds",
+        "1",
+        "--pictures",
+        "48",
+        "--cache",
+        tmp_path / "cache",
+    ]
+    monkeypatch.setattr(adapting, "adapt_to_site", verdict(False))
+    with pytest.raises(ModelError, match="the present embedder stays"):
+        run(*command, "--out", tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()
+    monkeypatch.setattr(adapting, "adapt_to_site", verdict(True))
+    assert "0.5000 -> 0.6000" in run(*command, "--out", tmp_path / "mine")
+    papers = json.loads((tmp_path / "mine" / "model.json").read_text())
+    assert "adapted without labels" in papers["training_data"]
+    assert "research" in papers["terms"]
+    with pytest.raises(InputError, match="--save-crops"):
+        run("adapt", "--tracks", tmp_path, "--out", tmp_path / "mine")
