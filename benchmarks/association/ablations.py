@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.association.cases import Case
 from benchmarks.association.ours import Variant
 from reid_tracker.association import CrossCameraAssociator, associator
 from reid_tracker.config import AssociationConfig
@@ -33,17 +31,14 @@ def of_one_quality(looks: Appearance) -> Appearance:
     return Appearance(looks.global_, looks.stripes, np.ones_like(looks.quality), looks.valid)
 
 
-def _blind_to_space_and_time(case: Case) -> Case:
-    return replace(case, cameras=tuple(replace_camera(camera) for camera in case.cameras))
+def _see_no_ground(subject: CrossCameraAssociator) -> None:
+    """Where people stand says nothing, whether homographies were given or learned."""
+    _replace_method(subject.ground, "evidence", lambda *_: 0.0)
 
 
-def replace_camera(camera: Any) -> Any:
-    """A configured camera without what is known of its place."""
-    return camera.model_copy(update={"homography": None, "neighbours": {}})
-
-
-def _forget_time(subject: CrossCameraAssociator) -> None:
+def _forget_space_and_time(subject: CrossCameraAssociator) -> None:
     """Everybody known is as likely to turn up as somebody new, whenever and wherever they were last seen."""
+    _see_no_ground(subject)
     topology = subject.topology
 
     def constant(*asked: Any) -> NDArray[np.float64]:
@@ -86,7 +81,8 @@ def _one_after_the_other() -> Iterator[None]:
 ABLATIONS = (
     Variant("no aligned distance", prepare=lambda case: case.with_looks(without_stripes)),
     Variant("no quality", prepare=lambda case: case.with_looks(of_one_quality)),
-    Variant("no space and time", prepare=_blind_to_space_and_time, adjust=_forget_time),
+    Variant("no ground plane", adjust=_see_no_ground),
+    Variant("no space and time", adjust=_forget_space_and_time),
     Variant("no joint decision", during=_one_after_the_other),
     Variant(
         "no late correction",

@@ -3,7 +3,8 @@
     REID_DATA=/data python -m benchmarks.association.all [--quick] [--only CASE ...] [--reference FILE.xml]
         [--cache FOLDER] [--json benchmarks/results/association_all.json]
 
-Cases (README.md says what each is made of): market, market-hard, cuhk01, wildtrack, pose2sim, epfl, pets, site.
+Cases (README.md says what each is made of): market, market-hard, cuhk01, wildtrack, pose2sim, epfl, pets, site; and
+growth, the cost of larger and larger sites.
 Methods: always new; nearest mean and offline average linkage, each with the threshold that is best on this very case
 in hindsight (*); ours with ids as emitted two seconds after each box (online), two seconds after a passage's last box,
 and as known at the end (final); and perfect linking of the same tracklets. Then what the best of some shifts of our
@@ -25,8 +26,9 @@ from typing import Any
 
 from benchmarks.association import pets_case, replays, site, views, wildtrack
 from benchmarks.association.cases import Case
-from benchmarks.association.contest import AT_END, FINAL, ONLINE, SHIFTS, Depth, compete
+from benchmarks.association.contest import AT_END, FINAL, ONLINE, SHIFTS, Depth, compete, cost
 from benchmarks.association.material import Material
+from benchmarks.association.ours import associate
 from benchmarks.tracking.common import RESULTS, shared_data
 from reid_tracker.errors import ReidTrackerError
 
@@ -42,6 +44,9 @@ CASES: dict[str, Cases] = {
     "pets": pets_case.pets,
     "site": site.site,
 }
+
+
+GROWTH = "growth"
 
 
 def print_report(name: str, report: dict[str, Any]) -> None:
@@ -65,6 +70,24 @@ def print_report(name: str, report: dict[str, Any]) -> None:
     )
 
 
+def growth(quick: bool) -> dict[str, dict[str, float]]:
+    """Cost of larger and larger sites, printed as it comes."""
+    print(
+        "\nsites with made-up looks\n                         ms a step  ms per open tracklet  MB  kB per person known"
+    )
+    rows = {}
+    for plan, case in site.growth(quick):
+        row = cost(case, associate(case, weigh=True))
+        row["kB per person"] = 1000 * row["state MB"] / plan.population
+        rows[case.name] = row
+        print(
+            f"{case.name:24} {row['step ms mean']:9.1f}  {row['ms per open tracklet']:20.3f}  "
+            f"{row['state MB']:6.1f}  {row['kB per person']:6.1f}",
+            flush=True,
+        )
+    return rows
+
+
 def _parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=os.environ.get("REID_DATA"), help="folder of the sets of people")
@@ -73,7 +96,7 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "reid_tracker_looks")
     parser.add_argument("--json", type=Path, default=RESULTS / "association_all.json")
     parser.add_argument("--quick", action="store_true", help="every fourth person, shorter scenes, fewer thresholds")
-    parser.add_argument("--only", nargs="*", choices=list(CASES), default=list(CASES), metavar="CASE")
+    parser.add_argument("--only", nargs="*", choices=[*CASES, GROWTH], default=[*CASES, GROWTH], metavar="CASE")
     parser.add_argument("--no-ablations", action="store_true")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of the embedder")
     arguments = parser.parse_args()
@@ -88,9 +111,12 @@ def main() -> None:
     quick, tracking = arguments.quick, shared_data()
     depth = Depth(not arguments.no_ablations, SHIFTS[1:3] if quick else SHIFTS)
     kept: dict[str, Any] = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
+    if GROWTH in arguments.only:
+        kept[GROWTH] = growth(quick) | {"quick": quick}
+        _write(arguments.json, kept)
     for embedder in filter(None, (arguments.embedder, arguments.reference)):
         material = Material.open(embedder, Path(arguments.data), tracking, arguments.cache, arguments.threads, quick)
-        for group in arguments.only:
+        for group in filter(CASES.get, arguments.only):
             try:
                 for case in CASES[group](material, quick):
                     began = time.perf_counter()
