@@ -9,6 +9,7 @@ from reid_tracker.config import CameraConfig, LiveConfig
 from reid_tracker.errors import ConfigError
 from reid_tracker.live.address import Address
 from reid_tracker.live.capture import Capture
+from reid_tracker.live.decoding import Decoding
 from reid_tracker.live.health import HealthReport
 from reid_tracker.live.reader import CameraReader
 from reid_tracker.live.replay import open_replay
@@ -39,6 +40,7 @@ class LiveCameras:
         clock: Clock | None = None,
     ) -> None:
         self.config = config or LiveConfig()
+        self.decoding = Decoding(self.config.decode)
         self._clock = clock or SystemClock()
         self._reader_of = reader_of or self._reader
         self._changed = threading.Condition()
@@ -64,11 +66,13 @@ class LiveCameras:
             return tuple(self._configs.values())
 
     def add(self, camera: CameraConfig) -> None:
-        """Begin to read a camera.
+        """Begin to read a camera. The first network stream waits for the trial of hardware, where that is asked for.
 
         Raises:
             ConfigError: there is one of that name.
         """
+        if Address(camera.source).is_stream:
+            self.decoding.report()  # here, because a reader that takes seconds to open is taken to be stuck
         with self._lock:
             if camera.id in self._readers:
                 raise ConfigError(f"two cameras are called {camera.id!r}; give each its own id")
@@ -161,7 +165,7 @@ class LiveCameras:
 
         def open_camera() -> Capture:
             if address.is_stream:
-                return open_stream(address, self.config)
+                return open_stream(address, self.config, self.decoding)
             return open_replay(address.reveal(), camera.id, self._closing, self._clock)
 
         return CameraReader(

@@ -17,6 +17,7 @@ import numpy as np
 from reid_tracker.errors import ConfigError
 from reid_tracker.live.address import Address, without_secrets
 from reid_tracker.live.capture import Capture, CaptureError, Fault, Picture, Reading
+from reid_tracker.live.decoding import Decoding, accelerator
 from reid_tracker.types import Image
 
 if TYPE_CHECKING:
@@ -28,8 +29,11 @@ _PRODUCER_TIME = "prft"  # AVProducerReferenceTime: int64 microseconds since 197
 _ROWS_BETWEEN = 8  # every eighth row of the picture goes into its fingerprint
 
 
-def open_stream(address: Address, config: LiveConfig) -> Capture:
+def open_stream(address: Address, config: LiveConfig, decoding: Decoding | None = None) -> Capture:
     """Connect to a stream and find its video.
+
+    Args:
+        decoding: where it is decoded; on the CPU where not given. A device that cannot be used is given up.
 
     Raises:
         CaptureError: it cannot be opened; says why, without the address.
@@ -40,9 +44,19 @@ def open_stream(address: Address, config: LiveConfig) -> Capture:
     if address.scheme in ("rtsp", "rtsps"):
         options["rtsp_transport"] = config.transport
     url = address.reveal()
+    device = decoding.report().device if decoding else ""
     began = time.monotonic()
     try:
-        container = av.open(url, options=options, timeout=(config.open_seconds, config.read_seconds))
+        container = av.open(
+            url,
+            options=options,
+            timeout=(config.open_seconds, config.read_seconds),
+            hwaccel=accelerator(device),
+        )
+    except _device_errors(device) as error:
+        assert decoding is not None
+        decoding.failed(getattr(error, "strerror", None) or str(error))
+        return open_stream(address, config)
     except (OSError, ValueError, av.error.FFmpegError) as error:
         # FFmpeg calls a server that connects and says nothing "invalid data" when its time is up.
         late = time.monotonic() - began >= config.open_seconds
@@ -50,14 +64,15 @@ def open_stream(address: Address, config: LiveConfig) -> Capture:
     if not container.streams.video:
         container.close()
         raise CaptureError(Fault.NO_VIDEO, "the stream has no video")
-    return StreamCapture(container)
+    return StreamCapture(container, device)
 
 
 class StreamCapture:
     """An open PyAV container (reid_tracker.live.capture.Capture)."""
 
-    def __init__(self, container: Any) -> None:
+    def __init__(self, container: Any, device: str = "") -> None:
         self._container = container
+        self._device = device
         self._stream = container.streams.video[0]
         self._stream.codec_context.thread_count = 1  # threads hold pictures back, and cameras are parallel enough
         self._packets: Iterator[Any] = container.demux(self._stream)
@@ -71,8 +86,9 @@ class StreamCapture:
 
     @property
     def codec(self) -> str:
-        """Name of the codec."""
-        return str(self._stream.codec_context.name)
+        """Name of the codec, and of the device where it is not decoded on the CPU."""
+        codec = self._stream.codec_context
+        return f"{codec.name} ({self._device})" if self._device and codec.is_hwaccel else str(codec.name)
 
     def read(self) -> Reading:
         """The next packet, decoded.
@@ -108,6 +124,12 @@ class StreamCapture:
         media = None if frame.pts is None else float(frame.pts * frame.time_base)
         producer = None if media is None or self._offset is None else media + self._offset
         return Picture(media, producer, (frame.width, frame.height), _fingerprint(frame), lambda: _pixels(frame))
+
+
+def _device_errors(device: str) -> tuple[type[BaseException], ...]:
+    """What opening raises where the device is at fault, not the network; nothing where there is no device."""
+    av = _pyav()
+    return (PermissionError, MemoryError, RuntimeError, av.error.ExternalError) if device else ()
 
 
 def _pixels(frame: Any) -> Image:

@@ -1,0 +1,145 @@
+"""Where streams are decoded: on hardware that passed a trial, else on the CPU, and why.
+
+A device that FFmpeg lists need not be there, and a driver may hang or crash. The trial therefore runs in a process of
+its own: a few pictures are encoded, decoded on the device, and compared with what the CPU makes of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+PREFERRED = ("cuda", "videotoolbox", "vaapi", "qsv", "d3d11va")
+"""FFmpeg's names of devices that decode, in the order in which they are tried."""
+
+_TRIAL_SECONDS = 20.0  # to load the libraries and wake the device; a driver that hangs is given up
+_TRIAL = """
+import io, sys, av, numpy as np
+from av.codec.hwaccel import HWAccel
+file = io.BytesIO()
+with av.open(file, "w", format="mp4") as out:
+    stream = out.add_stream("h264", rate=10)
+    stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+    for number in range(10):
+        image = np.full((240, 320, 3), 60, np.uint8)
+        image[40:200, 20 * number:20 * number + 80] = (40, 160, 220)
+        for packet in stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")):
+            out.mux(packet)
+    for packet in stream.encode():
+        out.mux(packet)
+def pictures(accelerator):
+    with av.open(io.BytesIO(file.getvalue()), hwaccel=accelerator) as opened:
+        return np.stack([frame.to_ndarray(format="bgr24") for frame in opened.decode(video=0)]).astype(int)
+try:
+    found = pictures(HWAccel(sys.argv[1], allow_software_fallback=False))
+except Exception as error:
+    sys.exit(getattr(error, "strerror", None) or str(error))
+wanted = pictures(None)
+if found.shape != wanted.shape or np.abs(found - wanted).mean() > 3:
+    sys.exit("its pictures are not those of the CPU")
+"""
+
+_log = logging.getLogger(__name__)
+
+Trial = Callable[[str], str]
+"""Given the name of a device: why it cannot decode, empty where it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodingReport:
+    """Where streams are decoded: ``device`` is FFmpeg's name of it, empty for the CPU; ``reason`` says why."""
+
+    device: str
+    reason: str
+
+
+class Decoding:
+    """Chooses once, when first asked. Thread-safe.
+
+    Args:
+        mode: as ``live.decode``; ``cpu`` tries nothing.
+        devices: to try, in this order; by default those of PREFERRED that PyAV knows.
+        trial: tries one.
+    """
+
+    def __init__(
+        self,
+        mode: Literal["auto", "cpu", "hardware"],
+        devices: Sequence[str] | None = None,
+        trial: Trial | None = None,
+    ) -> None:
+        self._mode = mode
+        self._devices = devices
+        self._trial = trial or try_device
+        self._lock = threading.Lock()
+        self._report: DecodingReport | None = DecodingReport("", "as configured") if mode == "cpu" else None
+
+    def report(self) -> DecodingReport:
+        """Where, and why; the first call tries the devices, which takes seconds where there are any."""
+        with self._lock:
+            if self._report is None:
+                self._report = self._chosen()
+                unwanted = self._mode == "hardware" and not self._report.device
+                _log.log(logging.WARNING if unwanted else logging.INFO, "%s", _in_words(self._report))
+            return self._report
+
+    def describe(self) -> str:
+        """The same in a line."""
+        return _in_words(self.report())
+
+    def failed(self, reason: str) -> None:
+        """The device could not be used after all: streams that open from now on are decoded on the CPU."""
+        with self._lock:
+            device = self._report.device if self._report else ""
+            if device:
+                self._report = DecodingReport("", f"{device} failed after its trial: {reason}")
+                _log.warning("%s", _in_words(self._report))
+
+    def _chosen(self) -> DecodingReport:
+        reasons = []
+        devices = _known_devices() if self._devices is None else self._devices
+        for device in devices:
+            reason = self._trial(device)
+            if not reason:
+                return DecodingReport(device, "passed a trial")
+            reasons.append(f"{device}: {reason}")
+        return DecodingReport("", "; ".join(reasons) or "PyAV knows no device that decodes")
+
+
+def try_device(device: str) -> str:
+    """Why a device cannot decode, empty where its pictures are those of the CPU. Takes a second or more."""
+    try:
+        ran = subprocess.run(
+            [sys.executable, "-c", _TRIAL, device], capture_output=True, text=True, timeout=_TRIAL_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"no picture within {_TRIAL_SECONDS:.0f} s"
+    if ran.returncode < 0:
+        return f"its driver crashed (signal {-ran.returncode})"
+    lines = ran.stderr.strip().splitlines()
+    return "" if ran.returncode == 0 else (lines[-1] if lines else "it failed")
+
+
+def accelerator(device: str) -> Any:
+    """What ``av.open`` takes to decode on a device; None for the CPU."""
+    if not device:
+        return None
+    from av.codec.hwaccel import HWAccel
+
+    return HWAccel(device)
+
+
+def _known_devices() -> list[str]:
+    from av.codec.hwaccel import hwdevices_available
+
+    known = hwdevices_available()
+    return [device for device in PREFERRED if device in known]
+
+
+def _in_words(report: DecodingReport) -> str:
+    return f"decoding on {report.device or 'the CPU'} ({report.reason})"
