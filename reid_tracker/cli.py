@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from reid_tracker import __version__, cli_association, cli_engines, cli_serve, cli_training
+from reid_tracker import __version__, cli_association, cli_cluster, cli_engines, cli_serve, cli_training
 from reid_tracker.config import CameraConfig, Config, load_config
 from reid_tracker.errors import ConfigError, ReidTrackerError
 
@@ -95,6 +95,7 @@ def track(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the results of an earlier run in --out.")
     ] = False,
+    cluster: cli_cluster.ClusterOption = None,
 ) -> None:
     """Follow people through recorded videos.
 
@@ -119,7 +120,7 @@ def track(
     detection_files = {
         name: Path(file) for name, file in (_assignment(text, "--detections") for text in detections or [])
     }
-    _track(settings, output, overwrite, detection_files)
+    _track(settings, output, overwrite, detection_files, cluster)
 
 
 @app.command()
@@ -205,7 +206,9 @@ def _root(
         raise typer.Exit
 
 
-def _track(settings: Config, output: Path, overwrite: bool, detection_files: dict[str, Path]) -> None:
+def _track(
+    settings: Config, output: Path, overwrite: bool, detection_files: dict[str, Path], cluster: str | None = None
+) -> None:
     from reid_tracker.recording import track_recording
 
     if "model" not in settings.embedding.model_fields_set:
@@ -217,12 +220,15 @@ def _track(settings: Config, output: Path, overwrite: bool, detection_files: dic
         )
     cli_engines.prepare(settings)
     with _stop_on_interrupt() as stop, _progress() as advance:
-        summary = track_recording(
+        follow = track_recording if cluster is None else cli_cluster.on(cluster)
+        summary = follow(
             settings, output, overwrite=overwrite, detection_files=detection_files, stop=stop, progress=advance
         )
     out.print(summary.to_text(), markup=False)
     if summary.interrupted:
         raise typer.Exit(INTERRUPTED)
+    if summary.failures:
+        raise typer.Exit(FAILURE)
 
 
 def _settings(path: Path | None, cameras: list[str], start_times: list[str], values: dict[str, Any]) -> Config:

@@ -106,11 +106,7 @@ class Pipeline:
             if stop():
                 break
         events, ended = self.finish()
-        if held:
-            *before, last = held
-            last = replace(last, events=last.events + events, finished=last.finished + ended)
-            held = [*before, last]
-        yield from held
+        yield from with_ending(held, events, ended)
 
     def _tell(self, events: Iterable[IdentityEvent]) -> None:
         for event in events:
@@ -121,3 +117,13 @@ class Pipeline:
         if camera_id not in self.trackers:
             self.trackers[camera_id] = self.new_tracker(camera_id)
         return self.trackers[camera_id]
+
+
+def with_ending(
+    last: Sequence[TrackedFrame], events: Sequence[IdentityEvent], ended: Sequence[Tracklet]
+) -> list[TrackedFrame]:
+    """The last moment's frames, with what was decided at the end of the run on the very last of them."""
+    if not last:
+        return []
+    *before, frame = last
+    return [*before, replace(frame, events=(*frame.events, *events), finished=(*frame.finished, *ended))]

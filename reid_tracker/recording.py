@@ -26,6 +26,7 @@ class RunSummary:
         frames: camera-frames processed.
         seconds: it took.
         problems: a line for whatever went wrong with a camera and did not end the run.
+        failures: a line for every file or part of a recording that was left out (on a cluster: the rest goes on).
     """
 
     folder: Path
@@ -38,6 +39,7 @@ class RunSummary:
     problems: tuple[str, ...]
     interrupted: bool
     files: tuple[str, ...]
+    failures: tuple[str, ...] = ()
 
     def to_text(self) -> str:
         """A few lines for whoever waited for it."""
@@ -51,6 +53,7 @@ class RunSummary:
                 "times: no start times given, so the cameras were taken to begin together (time_base: relative)"
             )
         lines += self.problems
+        lines += [f"failed: {failure}" for failure in self.failures]
         if self.interrupted:
             lines.append("interrupted: the results end where the run was stopped")
         lines.append(f"results: {self.folder}")
@@ -96,7 +99,7 @@ def track_recording(
         pipeline = build_pipeline(config, detection_files)  # takes seconds: a camera that cannot be read is told before
         facts = RunFacts(
             time_base,
-            tuple(_camera_facts(source, camera) for source, camera in zip(sources, config.cameras, strict=True)),
+            tuple(camera_facts(source, camera) for source, camera in zip(sources, config.cameras, strict=True)),
             model_facts(config, pipeline),
         )
         recordings = [source for source in sources if isinstance(source, VideoSource | ImageSource)]
@@ -112,18 +115,32 @@ def track_recording(
         problems = tuple(line for source in sources for line in _problem_lines(source))  # before they are read again
         if stopped:
             folder.mark_interrupted()
+    return summary_of(folder, len(sources), done, time.monotonic() - started, problems, stopped)
+
+
+def summary_of(
+    folder: RunFolder,
+    cameras: int,
+    frames: int,
+    seconds: float,
+    problems: tuple[str, ...],
+    interrupted: bool = False,
+    failures: tuple[str, ...] = (),
+) -> RunSummary:
+    """What a run came to whose results are in ``folder``, closed."""
     people = folder.summary.people()
     return RunSummary(
-        folder=out,
-        cameras=len(sources),
+        folder=folder.path,
+        cameras=cameras,
         people=len(people),
         shared=sum(len(person.cameras) > 1 for person in people),
-        frames=done,
-        seconds=time.monotonic() - started,
-        time_base=facts.time_base,
+        frames=frames,
+        seconds=seconds,
+        time_base=folder.facts.time_base,
         problems=problems,
-        interrupted=stopped,
-        files=tuple(name for name in _WORTH_OPENING if (out / name).exists()),
+        interrupted=interrupted,
+        files=tuple(name for name in _WORTH_OPENING if (folder.path / name).exists()),
+        failures=failures,
     )
 
 
@@ -144,7 +161,7 @@ def demo_config() -> Config:
 _WORTH_OPENING = ("report.html", "identities.json", "tracks.jsonl", "video", "crops")
 
 
-def _camera_facts(source: Source, camera: CameraConfig) -> CameraFacts:
+def camera_facts(source: Source, camera: CameraConfig) -> CameraFacts:
     """What a source says of itself beforehand; one from another package need not say anything."""
     return CameraFacts(
         id=camera.id,

@@ -101,9 +101,9 @@ def write_atomically(path: Path, parts: Iterable[str | bytes]) -> None:
     """
     beside = path.with_name(part_name(path.name))
     try:
-        with beside.open("w", encoding="utf-8") as file:
+        with beside.open("wb") as file:
             for part in parts:
-                file.write(part)
+                file.write(part.encode() if isinstance(part, str) else part)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)

@@ -82,6 +82,14 @@ class PacketCensus:
             return len(self)
         return self._untimed + sum(time > self._last_claimed + self._nearest for time in self._pending)
 
+    def extent(self) -> tuple[int, float]:
+        """Pictures in the file, and seconds from the first one to the last. Ends the census."""
+        while self._read_one():
+            pass
+        seconds = (max(self._pending) - min(self._pending)) / 1e6 if self._pending else 0.0
+        count = len(self)
+        return count, seconds or max(0, count - 1) * self._period / 1e6  # a raw stream has no times
+
     def close(self) -> None:
         """Release the file; what was read ahead stays known."""
         if self._capture is not None:

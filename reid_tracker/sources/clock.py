@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 from reid_tracker.errors import ConfigError
 from reid_tracker.parts import Source
@@ -65,12 +65,39 @@ def moments(cameras: Iterable[Source]) -> Iterator[list[Frame]]:
         if names.count(name) > 1:
             raise ConfigError(f"two cameras are called {name!r}; give each its own id")
     relative = common_time_base(sources) == "relative"
-    shifts = [-(getattr(source, "start_time", None) or 0.0) if relative else 0.0 for source in sources]
-    return _advance(sources, shifts)
+    return _advance(sources, [shift_of(source) if relative else 0.0 for source in sources])
+
+
+class _Timed(Protocol):
+    @property
+    def time(self) -> float: ...
+
+
+_Moment = TypeVar("_Moment", bound=_Timed)
+
+
+def first_moment(heads: Sequence[_Moment | None], window: float) -> tuple[list[_Moment], list[_Moment | None]]:
+    """Of each camera's next frame (None: it has none now), those of the earliest moment, and the heads without them."""
+    waiting = [frame for frame in heads if frame is not None]
+    if not waiting:
+        return [], list(heads)
+    until = min(frame.time for frame in waiting) + window
+    moment = [frame for frame in waiting if frame.time < until]
+    return moment, [None if frame is None or frame.time < until else frame for frame in heads]
+
+
+def moment_window(sources: Sequence[Source]) -> float:
+    """Seconds within which frames of different cameras are of one moment."""
+    return _WINDOW_SHARE / max((getattr(source, "fps", None) or _DEFAULT_RATE for source in sources), default=1.0)
+
+
+def shift_of(source: Source) -> float:
+    """Seconds to add to a recording's times so that it begins at 0, as all do where the time base is relative."""
+    return -(getattr(source, "start_time", None) or 0.0)
 
 
 def _advance(sources: Sequence[Source], shifts: Sequence[float]) -> Iterator[list[Frame]]:
-    window = _WINDOW_SHARE / max((getattr(source, "fps", None) or _DEFAULT_RATE for source in sources), default=1.0)
+    window = moment_window(sources)
     changed = threading.Condition()
     readers: list[Prefetch] = []
     try:
@@ -82,11 +109,9 @@ def _advance(sources: Sequence[Source], shifts: Sequence[float]) -> Iterator[lis
             for number, reader in enumerate(readers):
                 if heads[number] is None and (reader.ready or not reader.live):
                     heads[number] = _shifted(reader.next(), shifts[number])
-            waiting = [frame for frame in heads if frame is not None]
-            if waiting:
-                until = min(frame.time for frame in waiting) + window
-                yield [frame for frame in waiting if frame.time < until]
-                heads = [None if frame is None or frame.time < until else frame for frame in heads]
+            moment, heads = first_moment(heads, window)
+            if moment:
+                yield moment
             elif all(reader.over for reader in readers):
                 return
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -12,13 +13,28 @@ from reid_tracker.errors import SourceError
 from reid_tracker.sources.names import natural_key, time_in_name
 from reid_tracker.sources.problems import Problem, Problems
 from reid_tracker.sources.rereadable import Rereadable
-from reid_tracker.sources.video_file import DEFAULT_RATE, VideoHeader, read_frames, read_header
+from reid_tracker.sources.video_file import DEFAULT_RATE, Extent, VideoHeader, read_frames, read_header
 from reid_tracker.types import Frame
 
 _log = logging.getLogger(__name__)
 
 # Names tell whole seconds and recorders take a moment to begin a file: nearer than this, a segment simply goes on.
 _SEGMENT_SLACK_SECONDS = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a recording a file begins.
+
+    Attributes:
+        file: its number, from 0.
+        index: of its first frame in the recording.
+        seconds: from the recording's first frame to the file's.
+    """
+
+    file: int = 0
+    index: int = 0
+    seconds: float = 0.0
 
 
 class VideoSource(Rereadable):
@@ -74,10 +90,33 @@ class VideoSource(Rereadable):
             total += count
         return total
 
-    def _read(self) -> Generator[Frame, None, None]:
-        index, elapsed = 0, 0.0
-        for number, file in enumerate(self._files):
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The recording's files, in order."""
+        return tuple(self._files)
+
+    def places(self, extents: Sequence[Extent | None]) -> list[Place]:
+        """Where each file begins in the recording, and as a last entry where the recording ends.
+
+        Args:
+            extents: of each file, in order (`video_file.measure`); None where it cannot be read.
+        """
+        index, elapsed, places = 0, 0.0, []
+        for number, extent in enumerate(extents):
             begin = self._begin_of(number, elapsed)
+            places.append(Place(number, index, begin))
+            if extent is not None and extent.frames:
+                index += extent.frames
+                elapsed = begin + extent.seconds + 1 / (self.fps or DEFAULT_RATE)
+        return [*places, Place(len(places), index, elapsed)]
+
+    def _read(self) -> Generator[Frame, None, None]:
+        return self._read_from(Place())
+
+    def _read_from(self, place: Place) -> Generator[Frame, None, None]:
+        index, elapsed = place.index, place.seconds
+        for number, file in list(enumerate(self._files))[place.file :]:
+            begin = place.seconds if number == place.file else self._begin_of(number, elapsed)
             last: tuple[int, float] | None = None
             try:
                 for decoded in read_frames(file, self.problems):
@@ -117,6 +156,39 @@ class VideoSource(Rereadable):
                 failures.append(failure)
         others = f" (and none of the {len(failures) - 1} other files)" if len(failures) > 1 else ""
         raise SourceError(f"camera {self.camera_id!r}: {failures[0]}{others}") from failures[0]
+
+
+class VideoPart(VideoSource):
+    """A stretch of a recording, with the indices and times that its frames have in the whole of it.
+
+    Reading begins with a file, so what lies before the stretch in that file is decoded and passed over.
+
+    Args:
+        files, camera_id, start_time: of the whole recording (see VideoSource).
+        place: of the file to begin with, at or before ``begin``.
+        begin, end: the stretch, in seconds since the recording's first frame; ``end`` is not part of it.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[Path],
+        camera_id: str,
+        start_time: float | None = None,
+        place: Place | None = None,
+        begin: float = 0.0,
+        end: float = float("inf"),
+    ) -> None:
+        super().__init__(files, camera_id, start_time)
+        self._place = place or Place()
+        self._begin, self._end = begin, end
+
+    def _read(self) -> Generator[Frame, None, None]:
+        first = self.start_time or 0.0
+        for frame in self._read_from(self._place):
+            if frame.time - first >= self._end:
+                return
+            if frame.time - first >= self._begin:
+                yield frame
 
 
 def _in_order(files: Sequence[Path]) -> tuple[list[Path], list[float]]:

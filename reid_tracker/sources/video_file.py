@@ -70,6 +70,33 @@ def read_header(path: Path) -> VideoHeader:
         capture.release()
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much a video file holds.
+
+    Attributes:
+        frames: pictures, damaged ones too.
+        seconds: from the first picture to the last.
+    """
+
+    frames: int
+    seconds: float
+
+
+def measure(path: Path) -> Extent:
+    """Count a video file's pictures without decoding them; reads the whole file.
+
+    Raises:
+        SourceError: the file is missing, empty, not readable or no video.
+    """
+    header = read_header(path)
+    census = PacketCensus(path, 1 / (header.fps or DEFAULT_RATE))
+    try:
+        return Extent(*census.extent())
+    finally:
+        census.close()
+
+
 def read_frames(path: Path, problems: Problems) -> Iterator[DecodedFrame]:
     """The pictures of a video file, in order of time.
 

@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline": SPINE | {"build", "sources"},
 }
 # these stand on top: they may know everything, and nothing below may know them
-TOP = {"build", "recording", "compilation", "service", "cli", "cli_engines", "__init__", "__main__"}
+TOP = {"build", "recording", "compilation", "cluster", "service", "cli", "cli_engines", "__init__", "__main__"}
 NETWORKS = {"torch", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "triton", "ultralytics", "onnx"}
 # third-party packages that a room must do without
 MAY_NOT_USE: dict[str, set[str]] = {
@@ -128,13 +128,15 @@ def test_the_rules_catch_what_they_should(file: str, code: str, offence: str | N
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [
-        (PACKAGE, {*NETWORKS, "cv2", "scipy", "pydantic", "lap", "rich"}),
+        (PACKAGE, {*NETWORKS, "cv2", "scipy", "pydantic", "lap", "rich", "ray"}),
         (f"{PACKAGE}.tracking", {*NETWORKS, "cv2"}),
         (f"{PACKAGE}.association", {*NETWORKS, "cv2"}),
         (f"{PACKAGE}.distance", {*NETWORKS, "cv2"}),
         (f"{PACKAGE}.evaluation", {*NETWORKS, "trackeval", "matplotlib"}),
         (f"{PACKAGE}.pipeline", {*NETWORKS, "cv2"}),
-        (f"{PACKAGE}.cli", {*NETWORKS, "cv2", "trackeval"}),
+        (f"{PACKAGE}.cli", {*NETWORKS, "cv2", "trackeval", "ray"}),
+        (f"{PACKAGE}.recording", {"ray"}),
+        (f"{PACKAGE}.cluster.archive", {"ray"}),
     ],
 )
 def test_importing_pulls_in_nothing_heavy(module: str, forbidden: set[str], repository: Path) -> None:
