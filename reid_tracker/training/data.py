@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -25,6 +26,8 @@ from reid_tracker.training.partial import PartialBody
 from reid_tracker.types import BoolArray, Image
 
 logger = logging.getLogger(__name__)
+
+Number = TypeVar("Number", np.float16, np.float32)
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 JUNK_PERSON = -1
@@ -195,6 +198,7 @@ class TrainingSet:
         sources: (N,) int64 index of the set that a picture is from.
         rows: (N,) int64 row of the picture in its set's pixels.
         teacher: (N, D) float32 unit vectors of a stronger embedder, NaN where it was not asked; None if never.
+        teacher_stripes: (N, S, d) float16 stripes of it likewise.
     """
 
     pixels: tuple[Image, ...]
@@ -202,6 +206,7 @@ class TrainingSet:
     sources: NDArray[np.int64]
     rows: NDArray[np.int64]
     teacher: NDArray[np.float32] | None = None
+    teacher_stripes: NDArray[np.float16] | None = None
 
     @property
     def classes(self) -> int:
@@ -222,26 +227,35 @@ def join_people(
     sets: list[PeopleSet],
     decoded: list[tuple[Image, BoolArray]],
     teacher: list[NDArray[np.float32] | None] | None = None,
+    stripes: list[NDArray[np.float16] | None] | None = None,
 ) -> TrainingSet:
     """Join sets so that person 5 of one is not person 5 of another; junk, distractors and broken pictures stay out."""
-    labels, sources, rows, vectors = [], [], [], []
+    labels, sources, rows = [], [], []
     classes = 0
-    asked = [] if teacher is None else [known for known in teacher if known is not None]
     for number, (people, (_, readable)) in enumerate(zip(sets, decoded, strict=True)):
         keep = np.flatnonzero(readable & (people.persons > DISTRACTOR_PERSON))
         found, local = np.unique(people.persons[keep], return_inverse=True)
         labels.append(local + classes)
         sources.append(np.full(len(keep), number, dtype=np.int64))
         rows.append(keep)
-        if teacher is not None and asked:
-            known = teacher[number]
-            unknown = np.full((len(keep), asked[0].shape[1]), np.nan, dtype=np.float32)
-            vectors.append(unknown if known is None else known[keep])
         classes += len(found)
     return TrainingSet(
         pixels=tuple(pixels for pixels, _ in decoded),
         labels=np.concatenate(labels),
         sources=np.concatenate(sources),
         rows=np.concatenate(rows),
-        teacher=np.concatenate(vectors) if vectors else None,
+        teacher=_joined(teacher, rows),
+        teacher_stripes=_joined(stripes, rows),
     )
+
+
+def _joined(answers: Sequence[NDArray[Number] | None] | None, rows: list[NDArray[np.int64]]) -> NDArray[Number] | None:
+    """A teacher's answers at the rows that are kept of each set, NaN where it was not asked about a set."""
+    known: list[NDArray[Number]] = [one for one in answers or () if one is not None]
+    if answers is None or not known:
+        return None
+    parts = [
+        np.full((len(kept), *known[0].shape[1:]), np.nan, known[0].dtype) if one is None else np.asarray(one[kept])
+        for one, kept in zip(answers, rows, strict=True)
+    ]
+    return np.concatenate(parts)

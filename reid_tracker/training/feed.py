@@ -41,11 +41,13 @@ class Batch:
         pixels: (B, h, w, 3) uint8 BGR.
         labels: (B,) int64.
         teacher: (B, D) float32, NaN where the teacher was not asked; None if never.
+        teacher_stripes: (B, S, d) float32 likewise.
     """
 
     pixels: Tensor
     labels: Tensor
     teacher: Tensor | None
+    teacher_stripes: Tensor | None = None
 
 
 class Feed:
@@ -79,4 +81,6 @@ class Feed:
         else:
             pixels = self._pixels[rows.to(self._device)]
         teacher = None if self._teacher is None else self._teacher[rows].to(self._device)
-        return Batch(pixels, self._labels[rows].to(self._device), teacher)
+        told = self._data.teacher_stripes
+        stripes = None if told is None else torch.from_numpy(told[picks].astype(np.float32)).to(self._device)
+        return Batch(pixels, self._labels[rows].to(self._device), teacher, stripes)

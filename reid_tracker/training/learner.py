@@ -18,6 +18,7 @@ from reid_tracker.training.losses import (
     distillation,
     identity_loss,
     rank_distillation,
+    stripe_distillation,
     trihard,
 )
 from reid_tracker.training.network import AlignedReIDNet, Features, IdentityHead, set_last_stride
@@ -104,6 +105,9 @@ class Learner:
             losses["circle"] = weights.circle * circle
         if batch.teacher is not None and bank is not None:
             losses |= _teacher_losses(weights, features, batch.teacher, bank)
+        if batch.teacher_stripes is not None:
+            stripes = stripe_distillation(features.stripes, batch.teacher_stripes)
+            losses["teacher_stripes"] = weights.teacher_stripes * stripes
         return losses
 
     def learn(self, total: Tensor, part_of_full_rate: float) -> None:

@@ -241,6 +241,22 @@ def aligned_distillation(stripes: Tensor, teacher: Tensor) -> Tensor:
     return 1 - functional.cosine_similarity(found - found.mean(), wanted - wanted.mean(), dim=0)
 
 
+def stripe_distillation(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean of 1 - cosine of stripes and the teacher's at the same height.
+
+    Args:
+        student: (B, S, d) unit vectors.
+        teacher: (B, S, d) unit vectors of the same pictures, NaN where the teacher was not asked.
+
+    Returns:
+        In 0..2; 0 where it was asked about none.
+    """
+    taught = torch.isfinite(teacher).flatten(1).all(dim=1)
+    if not bool(taught.any()):
+        return student.sum() * 0.0
+    return 1 - (student[taught] * teacher[taught]).sum(dim=-1).mean()
+
+
 def identity_loss(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
     """Softmax cross entropy over the persons of the training set, labels smoothed."""
     return functional.cross_entropy(logits.float(), labels, label_smoothing=smoothing)

@@ -74,6 +74,7 @@ class LossRecipe(_Part):
     teacher_ranks: float = Field(0.0, ge=0, description="whom of all the training pictures a picture is most like")
     ranks_temperature: float = Field(0.07, gt=0, description="of teacher_ranks: small looks at the nearest alone")
     teacher_aligned: float = Field(0.0, ge=0, description="1 - correlation of aligned with the teacher's distances")
+    teacher_stripes: float = Field(0.0, ge=0, description="1 - cosine to the teacher's stripes, where it has some")
     mutual_identity: float = Field(0.01, ge=0, description="Kullback-Leibler from the partner's classification")
     mutual_metric: float = Field(0.001, ge=0, description="squared difference from the partner's global distances")
 
@@ -127,8 +128,8 @@ class Recipe(_Part):
     def uses_teacher(self) -> bool:
         """Whether a loss needs a teacher's vectors."""
         loss = self.loss
-        weighed = any((loss.teacher_direct, loss.teacher_pairs, loss.teacher_ranks, loss.teacher_aligned))
-        return weighed and any(stage.teacher for stage in self.stages)
+        of_vectors = (loss.teacher_direct, loss.teacher_pairs, loss.teacher_ranks, loss.teacher_aligned)
+        return any((*of_vectors, loss.teacher_stripes)) and any(stage.teacher for stage in self.stages)
 
     def stage_at(self, seen: int) -> StageRecipe | None:
         """The stage that the picture number ``seen`` belongs to; None past the end."""

@@ -13,8 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reid_tracker.config import EmbeddingConfig, RuntimeConfig
+from reid_tracker.embedding.embedder import open_embedder
 from reid_tracker.errors import ModelError
 from reid_tracker.training.data import PeopleSet, decode_people
+from reid_tracker.types import FloatArray
 
 logger = logging.getLogger(__name__)
 
@@ -24,20 +27,69 @@ BATCH = 16
 def teacher_vectors(
     model_file: Path, people: PeopleSet, size_hw: tuple[int, int], cache_dir: Path
 ) -> NDArray[np.float32]:
-    """Unit vectors (N, D) of an OpenVINO IR or ONNX teacher that takes BGR 0..255 in NCHW.
+    """Unit vectors (N, D) of a teacher.
 
     Rows of pictures that do not decode are the teacher's answer to black: ``join_people`` leaves them out.
+
+    Args:
+        model_file: an embedder of this package (its manifest beside it says what it takes), or an OpenVINO IR or ONNX
+            file that takes BGR 0..255 in NCHW.
+        people: whom it is asked about.
+        size_hw: of the pictures that a bare file is shown.
+        cache_dir: for decoded pictures and answers.
+
+    Raises:
+        ModelError: no such file.
     """
+    kept = _kept(model_file, people, cache_dir, "teacher")
+    if not kept.exists():
+        if _is_own(model_file):
+            _keep_own_answers(model_file, people, cache_dir)
+        else:
+            pixels, _ = decode_people(people, size_hw, cache_dir)
+            np.save(kept, _ask(model_file, pixels, size_hw))
+    return np.asarray(np.load(kept), dtype=np.float32)
+
+
+def teacher_stripes(model_file: Path, people: PeopleSet, cache_dir: Path) -> NDArray[np.float16]:
+    """Stripes (N, S, d) of a teacher that has them: an embedder of this package.
+
+    Raises:
+        ModelError: no such file, or it is of another kind.
+    """
+    kept = _kept(model_file, people, cache_dir, "teacher-stripes")
+    if not kept.exists():
+        if not _is_own(model_file):
+            raise ModelError(f"{model_file}: no manifest beside it; stripes come from embedders of this package only")
+        _keep_own_answers(model_file, people, cache_dir)
+    stripes: NDArray[np.float16] = np.load(kept, mmap_mode="r")
+    if not stripes.shape[1]:
+        raise ModelError(f"{model_file}: has no stripes to teach; set loss.teacher_stripes to 0")
+    return stripes
+
+
+def _is_own(model_file: Path) -> bool:
+    return model_file.with_suffix(".json").is_file()
+
+
+def _kept(model_file: Path, people: PeopleSet, cache_dir: Path, kind: str) -> Path:
     if not model_file.is_file():
         raise ModelError(f"{model_file}: no such teacher model")
     key = hashlib.sha256("\n".join(f"{path}\0{path.stat().st_size}" for path in people.paths).encode())
     key.update(model_file.read_bytes())
-    kept = cache_dir / f"{people.name}-teacher-{model_file.stem}-{key.hexdigest()[:16]}.npy"
-    if not kept.exists():
-        pixels, _ = decode_people(people, size_hw, cache_dir)
-        vectors = _ask(model_file, pixels, size_hw)
-        np.save(kept, vectors)
-    return np.asarray(np.load(kept), dtype=np.float32)
+    return cache_dir / f"{people.name}-{kind}-{model_file.stem}-{key.hexdigest()[:16]}.npy"
+
+
+def _keep_own_answers(model_file: Path, people: PeopleSet, cache_dir: Path) -> None:
+    embedder = open_embedder(EmbeddingConfig(model=str(model_file), batch=BATCH), RuntimeConfig())
+    pixels, _ = decode_people(people, embedder.size_hw, cache_dir)
+    answers: list[tuple[FloatArray, NDArray[np.float16]]] = []
+    for start in range(0, len(pixels), 100 * BATCH):
+        logger.info("teacher %s: %d of %d pictures", model_file, start, len(pixels))
+        global_, stripes = embedder.embed(pixels[start : start + 100 * BATCH])
+        answers.append((global_, stripes.astype(np.float16)))
+    for kind, parts in zip(("teacher", "teacher-stripes"), zip(*answers, strict=True), strict=True):
+        np.save(_kept(model_file, people, cache_dir, kind), np.concatenate(parts))
 
 
 def _ask(model_file: Path, pixels: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.float32]:

@@ -32,7 +32,7 @@ from reid_tracker.training.data import (
 from reid_tracker.training.learner import Starter
 from reid_tracker.training.pack import Pack
 from reid_tracker.training.recipe import Recipe, StageRecipe
-from reid_tracker.training.teacher import teacher_vectors
+from reid_tracker.training.teacher import teacher_stripes, teacher_vectors
 from reid_tracker.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -111,11 +111,14 @@ def load_stage(recipe: Recipe, places: Places, sets: list[PeopleSet], stage: Sta
     if places.pack is not None:
         pack = Pack(places.pack)
         told = [pack.teacher(one.name) if one.teacher else None for one in recipe.sets] if asks else None
+        if asks and recipe.loss.teacher_stripes:
+            raise ConfigError("a pack holds no stripes of a teacher: set loss.teacher_stripes to 0, or use --teacher")
         if told is not None and all(one is None for one in told):
             raise ConfigError(f"the recipe learns from a teacher, and {places.pack} has no answers of one")
         return join_people(sets, [pack.decode(one.name, stage.size_hw) for one in sets], told)
     vectors = ask_teacher(recipe, places, sets) if asks else None
-    return join_people(sets, [decode_people(one, stage.size_hw, places.cache) for one in sets], vectors)
+    stripes = ask_stripes(recipe, places, sets) if asks and recipe.loss.teacher_stripes else None
+    return join_people(sets, [decode_people(one, stage.size_hw, places.cache) for one in sets], vectors, stripes)
 
 
 def ask_teacher(recipe: Recipe, places: Places, sets: list[PeopleSet]) -> list[NDArray[np.float32] | None]:
@@ -124,12 +127,31 @@ def ask_teacher(recipe: Recipe, places: Places, sets: list[PeopleSet]) -> list[N
     Raises:
         ConfigError: no teacher is named.
     """
-    if places.teacher is None:
-        raise ConfigError("the recipe learns from a teacher: name it with --teacher, or set its weights to 0")
+    teacher = _teacher_of(places)
     return [
-        teacher_vectors(places.teacher, people, recipe.teacher_size_hw, places.cache) if wanted.teacher else None
+        teacher_vectors(teacher, people, recipe.teacher_size_hw, places.cache) if wanted.teacher else None
         for wanted, people in zip(recipe.sets, sets, strict=True)
     ]
+
+
+def ask_stripes(recipe: Recipe, places: Places, sets: list[PeopleSet]) -> list[NDArray[np.float16] | None]:
+    """The teacher's stripes for each set that the recipe asks it about.
+
+    Raises:
+        ConfigError: no teacher is named.
+        ModelError: it has no stripes.
+    """
+    teacher = _teacher_of(places)
+    return [
+        teacher_stripes(teacher, people, places.cache) if wanted.teacher else None
+        for wanted, people in zip(recipe.sets, sets, strict=True)
+    ]
+
+
+def _teacher_of(places: Places) -> Path:
+    if places.teacher is None:
+        raise ConfigError("the recipe learns from a teacher: name it with --teacher, or set its weights to 0")
+    return places.teacher
 
 
 def starter_of(recipe: Recipe, places: Places) -> Starter | None:

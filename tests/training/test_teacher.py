@@ -1,11 +1,13 @@
 """The teacher's answers: one for each picture, of unit length, in order, asked once."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from reid_tracker.errors import ModelError
-from reid_tracker.training.data import read_people
+from reid_tracker.training.data import _joined, read_people
 
 onnx = pytest.importorskip("onnx", reason="the test builds a tiny teacher")
 pytest.importorskip("openvino", reason="the teacher runs on OpenVINO")
@@ -46,3 +48,30 @@ def test_missing_teacher_is_named(tmp_path):
     cv2.imwrite(str(folder / "0001_c1_0.png"), np.zeros((16, 8, 3), np.uint8))
     with pytest.raises(ModelError, match=r"gone\.xml"):
         teacher.teacher_vectors(tmp_path / "gone.xml", read_people(folder), (16, 8), tmp_path)
+
+
+def test_an_embedder_of_this_package_teaches_its_stripes_too(tmp_path, mean_colour):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for number in range(3):
+        noise = np.random.default_rng(number).integers(0, 256, (64, 32, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / f"0001_c1_{number}.png"), noise)
+    people = read_people(folder)
+    shipped = Path(__file__).parents[2] / "engines" / "alignedreid_small" / "model.onnx"
+    vectors = teacher.teacher_vectors(shipped, people, (16, 8), tmp_path)
+    stripes = teacher.teacher_stripes(shipped, people, tmp_path)
+    assert (vectors.shape, stripes.shape, stripes.dtype) == ((3, 256), (3, 8, 128), np.float16)
+    np.testing.assert_allclose(np.linalg.norm(stripes.astype(np.float32), axis=2), 1, atol=1e-3)
+    with pytest.raises(ModelError, match="embedders of this package"):
+        teacher.teacher_stripes(mean_colour, people, tmp_path)
+
+
+def test_answers_of_several_sets_are_joined_with_gaps_where_none_was_asked():
+    rows = [np.array([0, 2]), np.array([1])]
+    asked = np.arange(12, dtype=np.float32).reshape(3, 4)
+    joined = _joined([asked, None], rows)
+    assert joined is not None
+    np.testing.assert_array_equal(joined[:2], asked[[0, 2]])
+    assert np.isnan(joined[2]).all()
+    assert _joined([None, None], rows) is None
+    assert _joined(None, rows) is None
