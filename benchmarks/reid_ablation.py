@@ -32,7 +32,7 @@ from reid_tracker.training.data import (
 from reid_tracker.training.export import torch_answers
 from reid_tracker.training.partial import PartialBody
 from reid_tracker.training.protocols import each_asks
-from reid_tracker.training.recipe import Recipe
+from reid_tracker.training.recipe import Recipe, with_compute
 from reid_tracker.training.reid_evaluation import score_protocol
 from reid_tracker.training.teacher import teacher_vectors
 from reid_tracker.training.train import Places, starter_of
@@ -118,6 +118,7 @@ def main() -> None:
     parser.add_argument("--start", type=Path, required=True, help="ImageNet weights of EfficientNet-lite0")
     parser.add_argument("--teacher", type=Path, required=True)
     parser.add_argument("--pictures", type=int, default=4800, help="seen by each run")
+    parser.add_argument("--precision", default="fp32", help="of the network in training")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cache", type=Path, default=Path("out/reid-cache"))
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
@@ -134,7 +135,7 @@ def main() -> None:
     for seed in range(options.seeds):  # all variants of one seed first: what is there when time is short compares
         for name, variant in VARIANTS.items():
             begun = time.monotonic()
-            recipe = recipe_of(variant, seed, options.pictures)
+            recipe = with_compute(recipe_of(variant, seed, options.pictures), None, options.precision)
             trainer = train(recipe, taught if recipe.uses_teacher else plain, options.start)
             found[name].append(score(trainer, judged, options.cache))
             print(f"seed {seed} {name:50} {_row([found[name][-1]])}  {time.monotonic() - begun:.0f} s", flush=True)
@@ -156,6 +157,7 @@ def _write(
     document = {
         "people": {"learned": len(np.unique(learned.persons)) - 1, "judged": len(np.unique(judged.persons))},
         "pictures_seen": options.pictures,
+        "precision": options.precision,
         "size_hw": SIZE,
         "mAP": found,
     }
