@@ -35,10 +35,11 @@ def serve(
     access = load_access(config.service)
     check_exposure(config.service, access)
     with Service(config, pipeline_of) as service:
-        _listen(service, access, listening)
+        listen(service, access, listening)
 
 
-def _listen(service: Service, access: Access, listening: Callable[[str], None]) -> None:
+def listen(service: Service, access: Access, listening: Callable[[str], None]) -> None:
+    """Serve until the process is asked to stop; in another thread than the main one, until the process ends."""
     config = service.config.service
     settings = uvicorn.Config(
         build_app(service, access),
@@ -49,6 +50,7 @@ def _listen(service: Service, access: Access, listening: Callable[[str], None]) 
         proxy_headers=config.behind_proxy,
         server_header=False,
         ws_max_size=_MOST_WEBSOCKET_BYTES,
+        ws_per_message_deflate=False,  # for each viewer anew, it costs more time and memory than the messages do
         timeout_graceful_shutdown=_CLOSING_SECONDS,
         log_config=None,
         access_log=False,
