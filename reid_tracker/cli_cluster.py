@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,3 +37,16 @@ def on(address: str) -> Callable[..., RunSummary]:
             return track_archive(config, out, RayTasks(ray, config.cluster), **options)
 
     return track
+
+
+def serve(config: Config, address: str, listening: Callable[[str], None]) -> None:
+    """Track live cameras on the cluster at an address until this process is asked to stop."""
+    from reid_tracker.cluster.actors import serve_on_cluster
+
+    asked = threading.Event()
+    before = {number: signal.signal(number, lambda *_: asked.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        serve_on_cluster(config, address, asked.is_set, listening)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from reid_tracker import cli_cluster
 from reid_tracker.config import CameraConfig, Config, load_config
 from reid_tracker.errors import ConfigError
 
@@ -44,6 +45,7 @@ def serve(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any setting, e.g. store.path=people.db."),
     ] = None,
+    cluster: cli_cluster.ClusterOption = None,
 ) -> None:
     """Track live cameras and serve a page, an interface and a memory of who was where.
 
@@ -62,7 +64,14 @@ def serve(
         ) from error
     for handler in logging.getLogger().handlers:
         handler.addFilter(SecretsFilter())
-    run(settings, listening=lambda address: typer.echo(f"listening on {address}"))
+
+    def listening(address: str) -> None:
+        typer.echo(f"listening on {address}")
+
+    if cluster is None:
+        run(settings, listening=listening)
+    else:
+        cli_cluster.serve(settings, cluster, listening)
 
 
 def hide_arguments(sources: list[str]) -> None:

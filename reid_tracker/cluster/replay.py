@@ -10,7 +10,7 @@ from reid_tracker.ids import IdAllocator
 from reid_tracker.parts import Associator
 from reid_tracker.pipeline import with_ending
 from reid_tracker.sources.clock import first_moment
-from reid_tracker.types import CameraTracks, TrackedFrame, Tracklet
+from reid_tracker.types import CameraTracks, TrackedFrame, Tracklet, TrackletState
 
 
 class Ending(Protocol):
@@ -41,6 +41,14 @@ class Renumbering:
         for tracklet in tracks.ended:
             del self._numbers[tracklet.id]
         return replace(tracks, tracklets=seen, lost=lost, ended=ended)
+
+    def ended(self, tracklets: Iterable[Tracklet]) -> tuple[Tracklet, ...]:
+        """Those that were told before, ended, under the run's numbers; they are not known any more."""
+        tracklets = list(tracklets)
+        ended = self.known(replace(each, state=TrackletState.ENDED, quality=0.0) for each in tracklets)
+        for tracklet in tracklets:
+            self._numbers.pop(tracklet.id, None)
+        return ended
 
     def known(self, tracklets: Iterable[Tracklet]) -> tuple[Tracklet, ...]:
         """Those that were told before, under the run's numbers."""

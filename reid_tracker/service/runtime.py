@@ -13,7 +13,7 @@ import numpy as np
 from reid_tracker.association.corrections import erase_identity, keep_apart, merge_identities, split_identity
 from reid_tracker.association.remembering import restore
 from reid_tracker.build import build_pipeline
-from reid_tracker.config import Config
+from reid_tracker.config import CameraConfig, Config
 from reid_tracker.errors import ConfigError, InputError
 from reid_tracker.live import LiveCameras
 from reid_tracker.outbound import Announcer
@@ -23,10 +23,10 @@ from reid_tracker.results.crops import BestCrops, Crop
 from reid_tracker.runtime.registry import checksum, find_model
 from reid_tracker.service.hub import Hub
 from reid_tracker.service.map import load_map
+from reid_tracker.service.memory import open_store, store_name
 from reid_tracker.service.pictures import CameraPictures
 from reid_tracker.service.site import Listener, LiveSite
-from reid_tracker.store import LookIndex, Match, Recorder, SqliteStore, Store, StoredCrop, search
-from reid_tracker.store.sqlite import MEMORY
+from reid_tracker.store import LookIndex, Match, Recorder, Store, StoredCrop, search
 from reid_tracker.types import Appearance, Frame, IdentityEvent, Image, TrackedFrame
 
 _CROP_HEIGHT = 256
@@ -56,14 +56,13 @@ class Service:
         self.map = load_map(config.site.map)
         self.started = time.time()
         self.announcer = Announcer(config)
-        self.store: Store = SqliteStore(config.store.path or MEMORY)
+        self.store: Store = open_store(config.store)
         self._check_embedder()
         numbers = self.store.numbers()
         pipeline = (pipeline_of or _configured_pipeline)(config, numbers.tracklet + 1)
         self.index = LookIndex()
         self.index.add(self.store.vectors())
-        self.cameras = LiveCameras(config.live)
-        self.site = LiveSite(self.cameras, pipeline, config.tracking.max_lost_seconds)
+        self.cameras, self.site = self._wired(pipeline)
         self._remember(numbers.identity, numbers.event)
         self.recorder = Recorder(
             self.store, self.index, config.association.looks_per_passage, config.store.retention_days * _DAY
@@ -81,8 +80,16 @@ class Service:
         for listener in draw:
             self.site.listen(listener)
 
+    def _wired(self, pipeline: Pipeline) -> tuple[LiveCameras, LiveSite]:
+        """Where pictures come from, and the loop over them."""
+        cameras = LiveCameras(self.config.live)
+        return cameras, LiveSite(cameras, pipeline, self.config.tracking.max_lost_seconds)
+
+    def _cameras_to_add(self) -> Sequence[CameraConfig]:
+        return self.config.cameras
+
     def __enter__(self) -> Service:
-        for camera in self.config.cameras:
+        for camera in self._cameras_to_add():
             self.cameras.add(camera)
         self.announcer.start()
         self.site.start()
@@ -192,8 +199,8 @@ class Service:
         kept = self.store.embedder(mine)
         if kept != mine:
             raise ConfigError(
-                f"store {self.config.store.path}: its looks are of embedder {kept}, and this run uses {mine}; looks of "
-                "two embedders do not compare: choose another store.path, or that embedder"
+                f"store {store_name(self.config.store)}: its looks are of embedder {kept}, and this run uses {mine}; "
+                "looks of two embedders do not compare: choose another store, or that embedder"
             )
 
     def _remember(self, last_identity: int, last_event: int) -> None:
@@ -204,7 +211,7 @@ class Service:
         restore(self.site.associator, passages, last_identity, last_event)
         if passages:
             people = len({passage.identity for passage in passages})
-            _log.info("%d people remembered from %s", people, self.config.store.path)
+            _log.info("%d people remembered from %s", people, store_name(self.config.store))
 
 
 class _FaceBlur:

@@ -1,0 +1,255 @@
+"""The site's side of the way from the groups: what arrived, in order and once; what is missing, in seconds."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from reid_tracker.cluster.group import Duty, GroupReport
+from reid_tracker.cluster.news import FrameNews
+from reid_tracker.cluster.placement import least_loaded
+from reid_tracker.config import CameraConfig
+from reid_tracker.errors import ConfigError
+from reid_tracker.live import CameraState, HealthReport
+
+_MOST_WAITING = 200  # moments; more than a site that keeps up ever has
+_SILENT_BEATS = 5  # heartbeats without a word from a group after which its cameras count as not answered for
+_USUAL_SECONDS = 1.0  # between two frames of a camera; more than that is told as lost
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A frame's news, with the life of the group that it comes from."""
+
+    epoch: str
+    news: FrameNews
+
+    @property
+    def camera_id(self) -> str:
+        """Of the frame."""
+        return self.news.camera_id
+
+
+@dataclass(slots=True)
+class Losses:
+    """What of a camera did not arrive.
+
+    Attributes:
+        frames: that the group tracked and could not deliver.
+        seconds: without a frame, beyond what is usual, around restarts and interruptions.
+        restarts: of the group while it had the camera.
+        repeated: frames that came a second time and were not counted again.
+    """
+
+    frames: int = 0
+    seconds: float = 0.0
+    restarts: int = 0
+    repeated: int = 0
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a camera is."""
+
+    epoch: str
+    number: int
+    time: float
+
+
+@dataclass(slots=True)
+class _Group:
+    """What the site knows of a group."""
+
+    cameras: list[CameraConfig] = field(default_factory=list)
+    report: GroupReport | None = None
+    heard: float = 0.0
+
+
+class ClusterCameras:
+    """The cameras of a site as its groups tell of them. Stands where LiveCameras stands on one machine. Thread-safe.
+
+    Args:
+        groups: name -> cameras, to begin with.
+        heartbeat_seconds: between two reports of a group.
+    """
+
+    def __init__(self, groups: Mapping[str, Sequence[CameraConfig]], heartbeat_seconds: float) -> None:
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._groups = {name: _Group(list(cameras)) for name, cameras in groups.items()}
+        self._silent_seconds = _SILENT_BEATS * heartbeat_seconds
+        self._paused: set[str] = set()
+        self._progress: dict[str, _Progress] = {}
+        self._losses: dict[str, Losses] = {}
+        self._unclear: set[str] = set()
+        self._waiting: deque[list[Arrived]] = deque()
+        self._closed = False
+
+    # towards the groups
+
+    def take(self, epoch: str, news: Sequence[FrameNews]) -> list[str]:
+        """Take one moment of a group; the cameras of which all has to be said with the next one."""
+        with self._lock:
+            if self._closed:
+                return []
+            if len(self._waiting) >= _MOST_WAITING:  # the loop is behind: what is old by now is not worth more of it
+                return [each.camera_id for each in news]
+            fresh = [Arrived(epoch, each) for each in news if self._is_next(epoch, each)]
+            if fresh:
+                self._waiting.append(fresh)
+                self._changed.notify_all()
+            return sorted(self._unclear & {each.camera_id for each in news})
+
+    def sync(self, report: GroupReport) -> Duty:
+        """Hear how a group is; what it has to do. A group that the site does not know has nothing to do."""
+        with self._lock:
+            group = self._groups.get(report.group)
+            if group is None:
+                return Duty()
+            group.report, group.heard = report, time.monotonic()
+            names = {camera.id for camera in group.cameras}
+            return Duty(tuple(group.cameras), frozenset(self._paused & names))
+
+    def ask_all(self, camera_id: str) -> None:
+        """Have everything said anew of a camera whose tracks are not known."""
+        with self._lock:
+            self._unclear.add(camera_id)
+
+    def losses(self) -> dict[str, Losses]:
+        """What did not arrive, by camera; those without a loss are left out."""
+        with self._lock:
+            return {name: replace(losses) for name, losses in self._losses.items()}
+
+    def groups(self) -> dict[str, GroupReport | None]:
+        """How each group is; None where it was not heard of."""
+        with self._lock:
+            return {name: group.report for name, group in self._groups.items()}
+
+    # towards the service: as LiveCameras
+
+    @property
+    def cameras(self) -> tuple[CameraConfig, ...]:
+        """The cameras of all groups."""
+        with self._lock:
+            return tuple(camera for group in self._groups.values() for camera in group.cameras)
+
+    def add(self, camera: CameraConfig) -> None:
+        """Give a camera to the group that has the fewest.
+
+        Raises:
+            ConfigError: there is one of that name, or no group.
+        """
+        with self._lock:
+            if self._group_of(camera.id) is not None:
+                raise ConfigError(f"two cameras are called {camera.id!r}; give each its own id")
+            if not self._groups:
+                raise ConfigError(f"camera {camera.id!r}: the cluster has no group to read it")
+            counts = {name: len(group.cameras) for name, group in self._groups.items()}
+            self._groups[least_loaded(counts)].cameras.append(camera)
+
+    def remove(self, camera_id: str) -> None:
+        """Have a camera forgotten. Raises ConfigError: there is none of that name."""
+        with self._lock:
+            group = self._known(camera_id)
+            group.cameras = [camera for camera in group.cameras if camera.id != camera_id]
+            self._paused.discard(camera_id)
+            self._progress.pop(camera_id, None)
+
+    def move(self, camera_id: str, to: str) -> None:
+        """Give a camera to another group. Raises ConfigError: no such camera or group."""
+        with self._lock:
+            if to not in self._groups:
+                raise ConfigError(f"no group is called {to!r} (groups: {', '.join(self._groups)})")
+            group = self._known(camera_id)
+            camera = next(each for each in group.cameras if each.id == camera_id)
+            group.cameras.remove(camera)
+            self._groups[to].cameras.append(camera)
+
+    def pause(self, camera_id: str) -> None:
+        """Have a camera left alone until ``resume``. Raises ConfigError: there is none of that name."""
+        with self._lock:
+            self._known(camera_id)
+            self._paused.add(camera_id)
+
+    def resume(self, camera_id: str) -> None:
+        """Have a paused camera read again. Raises ConfigError: there is none of that name."""
+        with self._lock:
+            self._known(camera_id)
+            self._paused.discard(camera_id)
+
+    def report(self) -> dict[str, HealthReport]:
+        """How each camera is, as its group said last; waiting where the group is not heard of."""
+        with self._lock:
+            now = time.monotonic()
+            return {
+                camera.id: self._health(name, group, camera.id, now)
+                for name, group in self._groups.items()
+                for camera in group.cameras
+            }
+
+    def next_moment(self, timeout: float) -> list[Arrived]:
+        """The oldest moment that waits; empty where none came within ``timeout`` seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or bool(self._waiting), timeout)
+            return self._waiting.popleft() if self._waiting else []
+
+    def close(self) -> None:
+        """Take no more; may be called twice."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _is_next(self, epoch: str, news: FrameNews) -> bool:
+        """Whether a frame is to be taken; keeps account of what lies between it and the one before."""
+        camera_id, before = news.camera_id, self._progress.get(news.camera_id)
+        if before is not None and before.epoch == epoch and news.number <= before.number:
+            self._losses.setdefault(camera_id, Losses()).repeated += 1
+            return False
+        if not news.whole and (before is None or before.epoch != epoch or news.number > before.number + 1):
+            self._unclear.add(camera_id)
+            return False  # means nothing without what came before; the gap is counted when all was said
+        if before is not None and (before.epoch != epoch or news.number > before.number + 1):
+            self._count(before, epoch, news)
+        if news.whole:
+            self._unclear.discard(camera_id)
+        self._progress[camera_id] = _Progress(epoch, news.number, news.time)
+        return True
+
+    def _count(self, before: _Progress, epoch: str, news: FrameNews) -> None:
+        losses = self._losses.setdefault(news.camera_id, Losses())
+        restarted = before.epoch != epoch
+        losses.restarts += restarted
+        losses.frames += 0 if restarted else news.number - before.number - 1
+        missing = news.time - before.time
+        if missing > _USUAL_SECONDS:
+            losses.seconds += missing
+            why = "its group was started again" if restarted else "its group could not deliver"
+            _log.warning("camera %r: %.1f s are lost: %s", news.camera_id, missing, why)
+
+    def _health(self, name: str, group: _Group, camera_id: str, now: float) -> HealthReport:
+        known = group.report.cameras.get(camera_id) if group.report else None
+        health = known or HealthReport(CameraState.CONNECTING)
+        if group.report is not None and now - group.heard > self._silent_seconds:
+            health = replace(
+                health, state=CameraState.WAITING, message=f"{name} of the cluster does not answer; it is started again"
+            )
+        return health
+
+    def _group_of(self, camera_id: str) -> _Group | None:
+        for group in self._groups.values():
+            if any(camera.id == camera_id for camera in group.cameras):
+                return group
+        return None
+
+    def _known(self, camera_id: str) -> _Group:
+        group = self._group_of(camera_id)
+        if group is None:
+            names = ", ".join(camera.id for each in self._groups.values() for camera in each.cameras) or "none"
+            raise ConfigError(f"no camera is called {camera_id!r} (cameras: {names})")
+        return group

@@ -1,0 +1,189 @@
+"""The site of a cluster: one associator for all groups, with the store and the service of one machine.
+
+It is the service of one machine (reid_tracker.service) whose pictures stay elsewhere: in the place of cameras stands
+what arrives from the groups, in the place of a camera's tracker what is known of its tracklets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from reid_tracker.association import CrossCameraAssociator
+from reid_tracker.build import build_pipeline
+from reid_tracker.cluster.arrivals import Arrived, ClusterCameras
+from reid_tracker.cluster.news import NewsReader
+from reid_tracker.cluster.replay import Renumbering
+from reid_tracker.config import CameraConfig, Config
+from reid_tracker.errors import InputError
+from reid_tracker.ids import IdAllocator
+from reid_tracker.parts import Detector, Embedder
+from reid_tracker.pipeline import Pipeline
+from reid_tracker.service.runtime import PipelineOf, Service
+from reid_tracker.service.site import LiveSite
+from reid_tracker.types import (
+    Appearance,
+    BoolArray,
+    CameraTracks,
+    Detections,
+    Frame,
+    IdentityEvent,
+    TrackedFrame,
+    Tracklet,
+)
+
+_INSTANT = 1e-3  # seconds between the end of a passage and the beginning of the next in the same camera
+
+
+class RemoteCamera:
+    """What is known of one camera's tracklets; stands where its tracker stands on one machine.
+
+    Args:
+        history_length: boxes kept per tracklet.
+        next_id: gives the site's numbers of tracklets.
+    """
+
+    def __init__(self, history_length: int, next_id: IdAllocator) -> None:
+        self._history_length = history_length
+        self._next_id = next_id
+        self._epoch = ""
+        self._reader = NewsReader(history_length)
+        self._numbered = Renumbering(next_id)
+        self._open: dict[int, Tracklet] = {}  # as the group numbers them
+        self._not_before = self._time = float("-inf")
+
+    def read(self, arrived: Arrived) -> CameraTracks:
+        """The camera's next frame, under the site's numbers.
+
+        Whoever was open and is not heard of any more (all was said anew, or the group was started again) ends here.
+
+        Raises:
+            InputError: something before it is missing; all has to be said.
+        """
+        news = arrived.news
+        if arrived.epoch != self._epoch:
+            if not news.whole:
+                raise InputError(f"camera {news.camera_id!r}: the tracks before are not known")
+            gone = self.finish()
+            self._epoch, self._reader = arrived.epoch, NewsReader(self._history_length)
+            self._numbered = Renumbering(self._next_id)
+            if news.number:  # the group lives longer than this: what it saw before is another passage
+                self._not_before = max(self._not_before, news.time)
+            return self._told(self._reader(news), gone)
+        return self._told(self._reader(news), ())
+
+    def finish(self) -> tuple[Tracklet, ...]:
+        """End what is open; who is heard of again is another passage from then on."""
+        ended = self._numbered.ended(self._open.values())
+        if self._open:
+            self._not_before = self._time + _INSTANT
+        self._open.clear()
+        return ended
+
+    def wanted(self, frame: Frame, detections: Detections) -> BoolArray:
+        """Not here: the group asks its own tracker."""
+        del frame, detections
+        raise NotImplementedError("the pictures of this camera are elsewhere")
+
+    def __call__(self, frame: Frame, detections: Detections, appearance: Appearance) -> CameraTracks:
+        """Not here either; ``read`` takes the place of it."""
+        del frame, detections, appearance
+        raise NotImplementedError("the pictures of this camera are elsewhere")
+
+    def _told(self, tracks: CameraTracks, gone: tuple[Tracklet, ...]) -> CameraTracks:
+        seen, lost, ended = (
+            tuple(map(self._clipped, filter(self._counts, each)))
+            for each in (tracks.tracklets, tracks.lost, tracks.ended)
+        )
+        self._time = tracks.time
+        here = {each.id for each in (*seen, *lost, *ended)}
+        silent = self._numbered.ended(each for number, each in self._open.items() if number not in here)
+        self._open = {each.id: each for each in (*seen, *lost)}
+        told = self._numbered(replace(tracks, tracklets=seen, lost=lost, ended=ended))
+        return replace(told, ended=(*gone, *silent, *told.ended))
+
+    def _counts(self, tracklet: Tracklet) -> bool:
+        """Not who was out of sight already when this site first heard of the group."""
+        return tracklet.updated >= self._not_before
+
+    def _clipped(self, tracklet: Tracklet) -> Tracklet:
+        return replace(tracklet, started=max(tracklet.started, self._not_before))
+
+
+class SitePipeline(Pipeline):
+    """The associator's half of the pipeline; the detector and embedder are for searching by picture alone."""
+
+    def __init__(
+        self, detector: Detector, embedder: Embedder, associator: CrossCameraAssociator, config: Config, first: int
+    ) -> None:
+        next_id = IdAllocator(first)
+        length = config.tracking.history_length
+        super().__init__(detector, embedder, lambda _camera: RemoteCamera(length, next_id), associator)
+        self.unclear: list[str] = []
+
+    def follow(self, frames: Sequence[Any]) -> list[CameraTracks]:
+        """What arrived (Arrived), as tracks; a camera whose tracks are not known is told in ``unclear``."""
+        return [self._read(arrived) for arrived in frames]
+
+    def _read(self, arrived: Arrived) -> CameraTracks:
+        camera = self._tracker_of(arrived.camera_id)
+        assert isinstance(camera, RemoteCamera)
+        try:
+            return camera.read(arrived)
+        except InputError:
+            self.unclear.append(arrived.camera_id)
+            news = arrived.news
+            return CameraTracks(news.camera_id, news.index, news.time, news.size, (), (), camera.finish())
+
+
+class ClusterLoop(LiveSite):
+    """The site's loop; who listens gets no pictures."""
+
+    def _step(self, frames: Sequence[Any]) -> None:
+        super()._step(frames)
+        assert isinstance(self.pipeline, SitePipeline)
+        for camera_id in self.pipeline.unclear:
+            self.cameras.ask_all(camera_id)  # type: ignore[attr-defined]  # ClusterCameras
+        self.pipeline.unclear.clear()
+
+    def _let_go_of_changed_pictures(self, frames: Sequence[Frame]) -> None:
+        """The group does that."""
+
+    def _tell(self, frames: Sequence[Frame], tracked: Sequence[TrackedFrame], events: Sequence[IdentityEvent]) -> None:
+        del frames
+        super()._tell((), tracked, events)
+
+
+class ClusterService(Service):
+    """The service of a site whose cameras are tracked in groups elsewhere.
+
+    Args:
+        config: the effective configuration.
+        groups: name -> its cameras.
+        pipeline_of: makes the site's pipeline, given the number of the first tracklet.
+
+    Raises:
+        ConfigError, StoreError, ModelError: as Service does.
+    """
+
+    def __init__(
+        self, config: Config, groups: Mapping[str, Sequence[CameraConfig]], pipeline_of: PipelineOf | None = None
+    ) -> None:
+        self.arrivals = ClusterCameras(groups, config.cluster.heartbeat_seconds)
+        super().__init__(config, pipeline_of or site_pipeline)
+
+    def _wired(self, pipeline: Pipeline) -> tuple[Any, LiveSite]:
+        loop = ClusterLoop(self.arrivals, pipeline, self.config.tracking.max_lost_seconds)  # type: ignore[arg-type]
+        return self.arrivals, loop
+
+    def _cameras_to_add(self) -> Sequence[CameraConfig]:
+        return ()  # the groups have them from the beginning
+
+
+def site_pipeline(config: Config, first_tracklet: int) -> SitePipeline:
+    """The configuration's pipeline for a site."""
+    whole = build_pipeline(config)
+    associator = whole.associator
+    assert isinstance(associator, CrossCameraAssociator)
+    return SitePipeline(whole.detector, whole.embedder, associator, config, first_tracklet)
