@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from reid_tracker.association import CrossCameraAssociator
+from reid_tracker.association.site_calibration import read_start
 from reid_tracker.config import Config
 from reid_tracker.detection import open_detector
 from reid_tracker.detection.mot_file import MotFileDetector
@@ -50,6 +51,7 @@ def build_pipeline(
 
         all_from_files = detection_files is not None and all(camera.id in detection_files for camera in config.cameras)
         prepare_engines(config, detector=detector is None and not all_from_files, embedder=embedder is None)
+    _check_calibration(config, embedder)
     finder = _build_detector(config, detection_files or {}, detector)
     next_tracklet = IdAllocator(first_tracklet)
 
@@ -81,6 +83,15 @@ def model_facts(config: Config, pipeline: Pipeline) -> dict[str, ModelFacts]:
         else:
             facts[part] = ModelFacts(name, runtime=runtime)
     return facts
+
+
+def _check_calibration(config: Config, embedder: Embedder | None) -> None:
+    """Distances of another embedder mean something else: refuse its calibration before anything is tracked."""
+    name = config.embedding.model
+    if not config.association.calibration or embedder is not None or name in registered_names("embedders"):
+        return
+    model = find_model(name, "embedder")
+    read_start(config.association.calibration, {"name": model.name, "sha256": checksum(model.path)})
 
 
 def _build_detector(config: Config, files: Mapping[str, Path], given: Detector | None) -> Detector:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from reid_tracker.results.report_view import Link, Person
+    from reid_tracker.review.calibrating import SiteLessons
     from reid_tracker.review.correcting import Corrected
 
 out = Console(highlight=False, soft_wrap=True)
@@ -156,7 +157,59 @@ def _say_stale(stale: tuple[str, ...]) -> None:
         )
 
 
+def calibrate(
+    tracks: TracksOption,
+    output: Annotated[
+        Path | None,
+        typer.Option("--out", help="The calibration file; by default calibration.json in the run's folder."),
+    ] = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option(help="Folder for its pictures (SVG, no people); by default calibration/ in the run's folder."),
+    ] = None,
+) -> None:
+    """Learn from a run, without labels, what distances mean on its site, and draw it.
+
+    People seen at once in one camera are two, the looks of one tracklet are one. Let later runs begin with what was
+    learned: `calibration = "calibration.json"` under `[association]` in the site's TOML.
+
+    Example: `reid-tracker calibrate --tracks out/ --out site-calibration.json`
+    """
+    from reid_tracker.results.jsonl import run_folder_of, tracks_file
+    from reid_tracker.review.calibrating import CALIBRATION_FILE, write_lessons
+    from reid_tracker.review.calibrating import calibrate as learn
+
+    folder = run_folder_of(tracks_file(tracks))
+    lessons = learn(tracks)
+    written = write_lessons(lessons, output or folder / CALIBRATION_FILE, plots or folder / "calibration")
+    _say_learned(lessons)
+    for path in written:
+        out.print(str(path), markup=False)
+
+
+def _say_learned(lessons: SiteLessons) -> None:
+    start = lessons.start
+    shares = f"person {start.person:.0%}, one passage {1 - start.person - start.look:.0%}, one look {start.look:.0%}"
+    out.print(f"{lessons.tracklets} tracklets with looks; what differs between strangers is of the {shares}")
+    table = Table("camera", "one person", "mean distance", "two people", "mean distance", box=None, pad_edge=False)
+    for one in lessons.distances:
+        row = one.to_json()
+        means = ("" if row[name] is None else f"{row[name]:.3f}" for name in ("same_distance", "different_distance"))
+        same, different = means
+        pairs = (f"{row['same_pairs']} pairs", f"{row['different_pairs']} pairs")
+        table.add_row(Text(" - ".join(one.cameras)), pairs[0], same, pairs[1], different)
+    out.print(table)
+    for name, judged in lessons.judged.items():
+        if judged.usable:
+            pairs = f"{len(judged.same)} pairs of one person, {len(judged.different)} of two"
+            errors = f"{judged.equal_error:.1%} errors where both kinds are as frequent"
+            out.print(f"{name}: {errors}, probabilities off by {judged.calibration_error:.1%} ({pairs})")
+    if lessons.doubts:
+        out.print(lessons.doubts, style="yellow", markup=False)
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
     app.command("explain")(explain)
     app.add_typer(correct_app, name="correct")
+    app.command("calibrate")(calibrate)

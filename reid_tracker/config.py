@@ -215,6 +215,9 @@ class AssociationConfig(_Table):
     passages_per_camera: int = Field(6, ge=1, description="tracklets remembered per identity and camera")
     max_identities: int = Field(10_000, ge=1, description="people remembered; the longest unseen are dropped first")
     memory_seconds: Positive = Field(86_400.0, description="seconds without a sight after which a person is dropped")
+    calibration: str = Field(
+        "", description="file of reid-tracker calibrate, what distances mean on this site to begin with; empty: learn"
+    )
 
 
 class OutputConfig(_Table):
@@ -465,12 +468,16 @@ def load_config(path: Path | None = None, environment: Mapping[str, str] | None 
 
 
 def _locate_sources(tree: dict[str, Any], folder: Path) -> None:
-    """Make relative paths of cameras and map relative to the file they stand in; numbers and addresses stay."""
+    """Make paths of cameras, map and calibration relative to the file they stand in; numbers and addresses stay."""
     cameras = tree.get("cameras")
     for camera in cameras if isinstance(cameras, list) else []:
         source = camera.get("source") if isinstance(camera, dict) else None
         if isinstance(source, str) and not source.isdecimal() and "://" not in source:
             camera["source"] = str(folder / source)
+    association = tree.get("association")
+    if isinstance(association, dict) and isinstance(association.get("calibration"), str):
+        calibration = association["calibration"]
+        association["calibration"] = str(folder / calibration) if calibration else ""
     site = tree.get("site")
     if isinstance(site, dict) and isinstance(site.get("map"), str) and site["map"]:
         site["map"] = str(folder / site["map"])

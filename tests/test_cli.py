@@ -23,6 +23,7 @@ COMMANDS = [
     ["correct", "split"],
     ["correct", "never"],
     ["correct", "list"],
+    ["calibrate"],
     ["models"],
     ["models", "list"],
     ["settings"],

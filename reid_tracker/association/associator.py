@@ -28,6 +28,7 @@ from reid_tracker.association.ground import GroundPlane
 from reid_tracker.association.identities import Identity, IdentityBook, Passage
 from reid_tracker.association.memory import Gallery, varied
 from reid_tracker.association.revision import Reviser
+from reid_tracker.association.site_calibration import read_start
 from reid_tracker.association.topology import ReturnTimes
 from reid_tracker.config import AssociationConfig, CameraConfig
 from reid_tracker.types import CameraTracks, IdentityEvent, TrackedFrame, TrackedPerson, Tracklet
@@ -42,11 +43,14 @@ class CrossCameraAssociator:
     Args:
         config: settings.
         cameras: configured cameras: homographies and neighbours, where known. Others may turn up.
+
+    Raises:
+        ConfigError: the configured calibration cannot be used.
     """
 
     def __init__(self, config: AssociationConfig | None = None, cameras: Sequence[CameraConfig] = ()) -> None:
         self.config = config or AssociationConfig()
-        self.calibration = Calibration()
+        self.calibration = Calibration(read_start(self.config.calibration) if self.config.calibration else None)
         self.topology = ReturnTimes(cameras)
         self.gallery = Gallery(self.config.passages_per_camera)
         self.ground = GroundPlane(cameras)

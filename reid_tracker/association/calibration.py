@@ -24,11 +24,13 @@ filled up with start values, worth a fixed number of observations, that suit the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reid_tracker.errors import InputError
 from reid_tracker.types import Appearance, FloatArray
 
 # Start values and what they are worth in observations; b and l as shares of what is not common to strangers.
@@ -86,6 +88,32 @@ class Spread:
     def of_passage(self, weight: float) -> float:
         """Variance of a passage's mean around the person, ``weight`` being the sum of its looks' qualities."""
         return self.passage + self.look / weight
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What to take for true before anything has been counted here.
+
+    Attributes:
+        person, look: b and l as shares of what is not common to strangers.
+        stranger: m, mean cosine of strangers.
+        dimensions: D, effective number of dimensions.
+        worth: how much more the start values count than those for a site of which nothing is known.
+        centre: (dimension,) mean of all looks; empty where unknown.
+        cameras: camera -> (dimension,) mean of its looks.
+        passages: camera -> how many passages that mean is worth.
+        quality: usual quality of a look; 0 where unknown.
+    """
+
+    person: float = _PERSON
+    look: float = _LOOK
+    stranger: float = 0.0
+    dimensions: float = _DIMENSIONS
+    worth: float = 1.0
+    centre: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+    cameras: Mapping[str, FloatArray] = field(default_factory=dict)
+    passages: Mapping[str, float] = field(default_factory=dict)
+    quality: float = 0.0
 
 
 class _Pairs:
@@ -185,14 +213,23 @@ class AlignedScale:
 
 
 class Calibration:
-    """Learns ``Spread`` and the cameras' mean looks. One per site, not thread-safe."""
+    """Learns ``Spread`` and the cameras' mean looks. One per site, not thread-safe.
 
-    def __init__(self) -> None:
-        self._sum: NDArray[np.float64] = np.zeros(0)
-        self._count = 0.0
-        self._by_camera: dict[str, tuple[NDArray[np.float64], float]] = {}
+    Args:
+        start: what to begin with, from an earlier run of the site; what suits the common embedders where None.
+    """
+
+    def __init__(self, start: Start | None = None) -> None:
+        self._start = start or Start()
+        self._count = float(sum(self._start.passages.values()))
+        self._sum: NDArray[np.float64] = self._count * self._start.centre.astype(np.float64)
+        self._by_camera: dict[str, tuple[NDArray[np.float64], float]] = {
+            camera: (mean.astype(np.float64) * self._start.passages[camera], self._start.passages[camera])
+            for camera, mean in self._start.cameras.items()
+        }
         self._look_sum, self._look_count = 0.0, 0.0
-        self._quality_sum, self._quality_count = 0.0, 0.0
+        self._quality_count = self._count if self._start.quality else 0.0
+        self._quality_sum = self._start.quality * self._quality_count
         self._strangers = _Pairs()
         self._links = _Pairs()
         self._spread: Spread | None = None
@@ -203,6 +240,21 @@ class Calibration:
         if self._spread is None:
             self._spread = self._measured(dimension)
         return self._spread
+
+    def summary(self, dimension: int) -> Start:
+        """What was learned so far, for a later run of the site to begin with."""
+        spread = self.spread_of(dimension)
+        whole = spread.person + spread.passage + spread.look
+        return Start(
+            person=spread.person / whole,
+            look=spread.look / whole,
+            stranger=spread.stranger,
+            dimensions=spread.dimensions,
+            centre=(self._sum / max(self._count, 1e-9)).astype(np.float32),
+            cameras={name: (total / count).astype(np.float32) for name, (total, count) in self._by_camera.items()},
+            passages={name: count for name, (_, count) in self._by_camera.items()},
+            quality=self._quality_sum / max(self._quality_count, 1e-9),
+        )
 
     def camera_offset(self, camera_id: str, dimension: int) -> FloatArray:
         """(dimension,) what a camera adds to everybody's looks, beside the centre of all."""
@@ -227,6 +279,11 @@ class Calibration:
         mean = vectors.mean(axis=0, dtype=np.float64)
         if self._count == 0:
             self._sum = np.zeros_like(mean)
+        elif mean.shape != self._sum.shape:
+            raise InputError(
+                f"camera {camera_id!r}: looks of {len(mean)} numbers, but those before had {len(self._sum)}; looks of "
+                "two embedders do not compare (is association.calibration of another embedder?)"
+            )
         self._sum += mean
         self._count += 1
         total, count = self._by_camera.get(camera_id, (np.zeros_like(mean), 0.0))
@@ -274,24 +331,29 @@ class Calibration:
         left = 1 - 2 * float(centre @ mean) + float(centre @ centre)
         scale = 1 / np.sqrt(max(left, 1e-3))
 
+        start = self._start
         cosines, weights = self._strangers.cosines(centre, scale)
-        stranger = float(cosines @ weights) / (float(weights.sum()) + _STRANGER_WORTH)
+        stranger = (float(cosines @ weights) + start.stranger * _STRANGER_WORTH * start.worth) / (
+            float(weights.sum()) + _STRANGER_WORTH * start.worth
+        )
         whole = max(1 - stranger, 0.05)
 
-        look = (self._look_sum * scale**2 + _LOOK * whole * _LOOK_WORTH) / (self._look_count + _LOOK_WORTH)
+        look = (self._look_sum * scale**2 + start.look * whole * _LOOK_WORTH * start.worth) / (
+            self._look_count + _LOOK_WORTH * start.worth
+        )
         look = min(max(look, 0.02 * whole), 0.6 * whole)
 
         agreements, beliefs = self._links.cosines(centre, scale)
-        person = (float((agreements - stranger) @ beliefs) + _PERSON * whole * _PERSON_WORTH) / (
-            float(beliefs.sum()) + _PERSON_WORTH
+        person = (float((agreements - stranger) @ beliefs) + start.person * whole * _PERSON_WORTH * start.worth) / (
+            float(beliefs.sum()) + _PERSON_WORTH * start.worth
         )
         person = min(max(person, 0.1 * whole), 0.95 * whole - look)
         passage = whole - person - look
 
         lengths = self._strangers.lengths(person, passage, look)
         squares = (cosines - stranger) ** 2 / lengths
-        scatter = (float(squares @ weights) + _DIMENSIONS_WORTH / _DIMENSIONS) / (
-            float(weights.sum()) + _DIMENSIONS_WORTH
+        scatter = (float(squares @ weights) + _DIMENSIONS_WORTH * start.worth / start.dimensions) / (
+            float(weights.sum()) + _DIMENSIONS_WORTH * start.worth
         )
         dimensions = 1 / scatter
         if len(cosines) >= _TAIL_FROM:

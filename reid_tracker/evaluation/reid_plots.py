@@ -8,51 +8,30 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reid_tracker.distance import AlignedPath
+from reid_tracker.evaluation.drawing import COLOURS, HEIGHT, WIDTH, Axes, document, frame, legend
 from reid_tracker.evaluation.reid import ReidScores
 from reid_tracker.types import FloatArray
-
-# Okabe and Ito's colours, which people who see few colours can tell apart.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-_WIDTH, _HEIGHT = 560, 360
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 20, 36, 48
-
-
-@dataclass(frozen=True, slots=True)
-class _Axes:
-    """Data to pixels."""
-
-    x: tuple[float, float]
-    y: tuple[float, float]
-
-    def at(self, x: float, y: float) -> tuple[float, float]:
-        across = (x - self.x[0]) / (self.x[1] - self.x[0])
-        up = (y - self.y[0]) / (self.y[1] - self.y[0])
-        return _LEFT + across * (_WIDTH - _LEFT - _RIGHT), _HEIGHT - _BOTTOM - up * (_HEIGHT - _TOP - _BOTTOM)
-
-    def line(self, xs: Sequence[float], ys: Sequence[float]) -> str:
-        return " ".join(f"{px:.1f},{py:.1f}" for px, py in (self.at(x, y) for x, y in zip(xs, ys, strict=True)))
 
 
 def cmc_svg(scores: Mapping[str, ReidScores], title: str, most_rank: int = 20) -> str:
     """CMC curves of several ways of ranking, with rank-1 and mAP in the legend."""
     most = min(most_rank, *(len(one.cmc) for one in scores.values()))
     lowest = min(float(one.cmc[0]) for one in scores.values())
-    axes = _Axes((1, most), (max(0.0, np.floor(lowest * 10) / 10 - 0.1), 1))
-    body = [_frame(axes, title, "rank", "queries with a right picture so far", percent=True)]
-    legend = []
+    axes = Axes((1, most), (max(0.0, np.floor(lowest * 10) / 10 - 0.1), 1))
+    body = [frame(axes, title, "rank", "queries with a right picture so far", percent=True)]
+    entries = []
     for colour, (name, one) in zip(_colours(scores), scores.items(), strict=True):
         points = axes.line(range(1, most + 1), [float(value) for value in one.cmc[:most]])
         body.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        legend.append((colour, f"{name}: rank-1 {100 * one.rank(1):.1f}, mAP {100 * one.mean_ap:.1f}"))
-    return _svg(_WIDTH, _HEIGHT, [*body, _legend(legend, low=True)])
+        entries.append((colour, f"{name}: rank-1 {100 * one.rank(1):.1f}, mAP {100 * one.mean_ap:.1f}"))
+    return document(WIDTH, HEIGHT, [*body, legend(entries, low=True)])
 
 
 def histogram_svg(same: FloatArray, different: FloatArray, title: str, bins: int = 60) -> str:
@@ -67,14 +46,14 @@ def histogram_svg(same: FloatArray, different: FloatArray, title: str, bins: int
     low, high = float(min(same.min(), different.min())), float(max(same.max(), different.max()))
     edges = np.linspace(low, high if high > low else low + 1, bins + 1)
     parts = [np.histogram(values, edges)[0] / len(values) for values in (same, different)]
-    axes = _Axes((edges[0], edges[-1]), (0, float(max(part.max() for part in parts)) * 1.35))
-    body = [_frame(axes, title, "distance", "part of the pairs", percent=True)]
+    axes = Axes((edges[0], edges[-1]), (0, float(max(part.max() for part in parts)) * 1.35))
+    body = [frame(axes, title, "distance", "part of the pairs", percent=True)]
     for colour, part in zip(COLOURS, parts, strict=False):
         steps = axes.line(np.repeat(edges, 2).tolist(), [0.0, *np.repeat(part, 2).tolist(), 0.0])
         body.append(f'<polygon points="{steps}" fill="{colour}" fill-opacity="0.25" stroke="{colour}"/>')
     overlap = 100 * float(np.minimum(*parts).sum())
-    legend = [(COLOURS[0], f"one person, {len(same)} pairs"), (COLOURS[1], f"two people, {len(different)} pairs")]
-    return _svg(_WIDTH, _HEIGHT, [*body, _legend([*legend, ("none", f"overlap {overlap:.1f} %")])])
+    entries = [(COLOURS[0], f"one person, {len(same)} pairs"), (COLOURS[1], f"two people, {len(different)} pairs")]
+    return document(WIDTH, HEIGHT, [*body, legend([*entries, ("none", f"overlap {overlap:.1f} %")])])
 
 
 def alignment_svg(first_jpeg: bytes, second_jpeg: bytes, path: AlignedPath, title: str) -> str:
@@ -106,7 +85,7 @@ def alignment_svg(first_jpeg: bytes, second_jpeg: bytes, path: AlignedPath, titl
         )
     below = f"aligned distance {path.distance:.3f}; thick lines: stripes that look alike"
     body.append(f'<text x="8" y="{top + height + 22}" font-size="12">{below}</text>')
-    return _svg(2 * width + gap + 16, top + height + 36, body)
+    return document(2 * width + gap + 16, top + height + 36, body)
 
 
 def pair_distances(
@@ -122,36 +101,3 @@ def pair_distances(
 
 def _colours(names: Mapping[str, object]) -> list[str]:
     return [COLOURS[number % len(COLOURS)] for number in range(len(names))]
-
-
-def _frame(axes: _Axes, title: str, x_name: str, y_name: str, percent: bool) -> str:
-    parts = [f'<text x="{_LEFT}" y="22" font-size="14">{escape(title)}</text>']
-    for y in np.linspace(*axes.y, 6):
-        left, at = axes.at(axes.x[0], float(y))
-        text = f"{100 * y:.3g} %" if percent else f"{y:.3g}"
-        parts.append(f'<path d="M{left:.1f},{at:.1f}H{_WIDTH - _RIGHT}" stroke="#dddddd"/>')
-        parts.append(f'<text x="{left - 6:.1f}" y="{at + 4:.1f}" font-size="11" text-anchor="end">{text}</text>')
-    # Whole numbers where the axis counts.
-    for x in np.unique(np.round(np.linspace(*axes.x, 6), 0 if axes.x[1] > 2 else 2)):
-        at, bottom = axes.at(float(x), axes.y[0])
-        parts.append(f'<text x="{at:.1f}" y="{bottom + 16:.1f}" font-size="11" text-anchor="middle">{x:.3g}</text>')
-    middle = (_LEFT + _WIDTH - _RIGHT) / 2
-    parts.append(f'<text x="{middle}" y="{_HEIGHT - 8}" font-size="12" text-anchor="middle">{x_name}</text>')
-    across = f'transform="translate(13,{_HEIGHT / 2}) rotate(-90)"'
-    parts.append(f'<text {across} font-size="12" text-anchor="middle">{y_name}</text>')
-    return "".join(parts)
-
-
-def _legend(entries: Sequence[tuple[str, str]], low: bool = False) -> str:
-    parts = []
-    begin = _HEIGHT - _BOTTOM - 18 * len(entries) if low else _TOP + 14
-    for number, (colour, text) in enumerate(entries):
-        x, y = _WIDTH - _RIGHT - 220, begin + 18 * number
-        parts.append(f'<rect x="{x}" y="{y - 9}" width="12" height="10" fill="{colour}"/>')
-        parts.append(f'<text x="{x + 18}" y="{y}" font-size="12">{escape(text)}</text>')
-    return "".join(parts)
-
-
-def _svg(width: int, height: int, body: Sequence[str]) -> str:
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-    return f'{head} font-family="sans-serif"><rect width="100%" height="100%" fill="#ffffff"/>{"".join(body)}</svg>\n'

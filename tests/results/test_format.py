@@ -20,7 +20,7 @@ from reid_tracker.results.exporters import SHIPPED
 from reid_tracker.types import TrackedFrame
 
 SCHEMAS = ("tracks-line", "identities", "run")  # of what every run writes
-AFTERWARDS = ("corrections-line", "revisions-line")  # of what commands over a finished run write
+AFTERWARDS = ("corrections-line", "revisions-line", "calibration")  # of what commands over a finished run write
 
 
 def schema(name: str) -> dict[str, Any]:
@@ -112,8 +112,8 @@ def test_the_document_names_the_looks_fields_and_formats(repository: Path, out: 
 def test_the_documents_examples_keep_to_the_schemas(repository: Path) -> None:
     text = (repository / "docs" / "output-format.md").read_text()
     examples = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
-    assert len(examples) == 4
-    for name, example in zip(("tracks-line", "run", "identities", "corrections-line"), examples, strict=True):
+    assert len(examples) == 5
+    for name, example in zip(("tracks-line", "run", "identities", "corrections-line", "calibration"), examples, strict=True):
         if name == "run":
             example["models"]["embedder"]["sha256"] = "75e1" * 16  # shortened in the text
         Draft202012Validator(schema(name)).validate(example)
