@@ -272,8 +272,8 @@ class LiveConfig(_Table):
     repeat: bool = Field(False, description="begin recordings given as cameras again when they end")
     decode: Literal["auto", "cpu", "hardware"] = Field(
         "cpu",
-        description="where network streams are decoded; auto takes hardware that passes a trial, hardware also says why "
-        "where none does (and decodes on the CPU)",
+        description="where network streams are decoded; auto takes hardware that passes a trial, hardware also says "
+        "why where none does (and decodes on the CPU)",
     )
 
 
@@ -281,6 +281,7 @@ class StoreConfig(_Table):
     """Memory that outlasts the program: ``[store]``. Used by ``reid-tracker serve``."""
 
     path: str = Field("", description="SQLite file of identities, looks and sightings; empty keeps none")
+    url: str = Field("", description="PostgreSQL database instead of a file: postgresql://user:${PASSWORD}@host/name")
     retention_days: Positive = Field(30.0, description="days after which sightings and events are removed")
     crops: bool = Field(False, description="keep pictures of people (else vectors only)")
     crops_per_tracklet: int = Field(2, ge=1, le=16, description="most pictures kept of one passage")

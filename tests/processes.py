@@ -15,6 +15,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def wait_until_listening(port: int) -> None:
+    """Wait until somebody listens on a port of this machine."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError("the server does not listen")
+
+
 class ServerProcess:
     """A server that can be killed, restarted and frozen."""
 
@@ -27,14 +39,7 @@ class ServerProcess:
     def start(self) -> None:
         """Start it and wait until it listens."""
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                probe.settimeout(1)
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.05)
-        raise AssertionError("the server does not listen")
+        wait_until_listening(self.port)
 
     def kill(self) -> None:
         """End it at once, as a power cut would."""

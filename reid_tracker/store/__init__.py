@@ -1,6 +1,7 @@
 """Identities, appearances and sightings that outlast the program, and the search over them."""
 
 from reid_tracker.store.index import LookIndex
+from reid_tracker.store.postgres import PostgresStore
 from reid_tracker.store.recorder import Recorder, RecorderReport
 from reid_tracker.store.records import (
     AuditEntry,
@@ -21,6 +22,7 @@ __all__ = [
     "Match",
     "Numbers",
     "PersonSummary",
+    "PostgresStore",
     "Recorder",
     "RecorderReport",
     "Sighting",

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -17,7 +17,8 @@ import pytest
 
 from reid_tracker.association.remembering import RememberedPassage
 from reid_tracker.errors import StoreError
-from reid_tracker.store import Batch, LookIndex, Numbers, Recorder, SqliteStore, StoredCrop, search
+from reid_tracker.store import Batch, LookIndex, Numbers, Recorder, SqliteStore, Store, StoredCrop, search
+from reid_tracker.store.vectors import mean_look
 from reid_tracker.types import Appearance, EventType, IdentityEvent
 
 DIMENSION, STRIPES = 32, 8
@@ -51,14 +52,7 @@ def batch(
     return Batch({each.tracklet: each for each in passages}, list(events), list(crops), Numbers(9, 9, 9))
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    opened = SqliteStore(tmp_path / "people.db")
-    yield opened
-    opened.close()
-
-
-def test_what_was_saved_comes_back(store: SqliteStore) -> None:
+def test_what_was_saved_comes_back(store: Store) -> None:
     store.save(batch(passage(1, 1), passage(2, 1, 30, "hall"), passage(3, 2, 10)))
     (_, back) = store.sightings([1])[1]
     assert back.looks is not None
@@ -72,7 +66,7 @@ def test_what_was_saved_comes_back(store: SqliteStore) -> None:
     ]
 
 
-def test_events_move_sightings(store: SqliteStore) -> None:
+def test_events_move_sightings(store: Store) -> None:
     store.save(batch(passage(1, 1), passage(2, 2, 30), passage(3, 2, 60)))
     store.save(batch(events=(event(1, EventType.MERGED, 1, (2, 3), (2,)),)))
     assert [each.tracklet for each in store.history(1)] == [1, 2, 3]
@@ -82,13 +76,13 @@ def test_events_move_sightings(store: SqliteStore) -> None:
     assert [each["event_id"] for each in store.events_of(1)] == [1, 2]
 
 
-def test_an_unknown_identity_leaves_the_known_one(store: SqliteStore) -> None:
+def test_an_unknown_identity_leaves_the_known_one(store: Store) -> None:
     store.save(batch(passage(1, 4)))
     store.save(batch(passage(1, 0, person=4)))
     assert [each.tracklet for each in store.history(4)] == [1]
 
 
-def test_memory_is_bounded_by_age_people_and_passages(store: SqliteStore) -> None:
+def test_memory_is_bounded_by_age_people_and_passages(store: Store) -> None:
     store.save(
         batch(*(passage(number, 1, number * 10) for number in range(1, 9)), passage(20, 2, 500), passage(30, 3, -900))
     )
@@ -97,27 +91,49 @@ def test_memory_is_bounded_by_age_people_and_passages(store: SqliteStore) -> Non
     assert {each.identity for each in store.remembered(since=0, per_camera=3, most_people=1)} == {2}
 
 
-def test_erasing_leaves_no_byte(store: SqliteStore, tmp_path: Path) -> None:
+PICTURE = b"\xff\xd8 a picture of one person, very recognisable \xff\xd9" * 20
+
+
+def two_people() -> Batch:
+    return batch(
+        passage(1, 1),
+        passage(2, 2),
+        crops=(StoredCrop(1, 1.0, 0.9, PICTURE), StoredCrop(77, 1.0, 0.9, b"of nobody who is kept")),
+        events=(event(1, EventType.STARTED, 1, (1,)), event(2, EventType.STARTED, 2, (2,))),
+    )
+
+
+def test_erasing_leaves_nothing_of_the_person(store: Store) -> None:
+    store.save(two_people())
+    [(number, quality)] = store.crops_of(1)
+    assert (store.crop(number), round(quality, 3)) == (PICTURE, 0.9)
+    assert store.crops_of(77) == []
+    assert store.erase(1) == [1]
+    assert store.history(1) == store.events_of(1) == store.crops_of(1) == []
+    assert store.crop(number) is None
+    assert [tracklet for tracklet, _ in store.vectors()] == [2]
+    assert [each.tracklet for each in store.history(2)] == [2]
+    assert store.erase(1) == []
+
+
+def test_erasing_leaves_no_byte_in_the_file(tmp_path: Path) -> None:
     """Deleted rows stay readable in SQLite's free pages and log unless told otherwise."""
-    picture = b"\xff\xd8 a picture of one person, very recognisable \xff\xd9" * 20
-    store.save(batch(passage(1, 1), passage(2, 2), crops=(StoredCrop(1, 1.0, 0.9, picture),),
-                     events=(event(1, EventType.STARTED, 1, (1,)), event(2, EventType.STARTED, 2, (2,)))))  # fmt: skip
+    store = SqliteStore(tmp_path / "people.db")
+    store.save(two_people())
     vector = looks(1).global_.astype(np.float16).tobytes()
 
     def on_disk(needle: bytes) -> bool:
         return any(needle in file.read_bytes() for file in tmp_path.iterdir())
 
     assert on_disk(vector)
-    assert on_disk(picture)
+    assert on_disk(PICTURE)
     assert store.erase(1) == [1]
     assert not on_disk(vector)
-    assert not on_disk(picture)
-    assert store.history(1) == store.events_of(1) == []
-    assert [each.tracklet for each in store.history(2)] == [2]
-    assert store.erase(1) == []
+    assert not on_disk(PICTURE)
+    store.close()
 
 
-def test_erasing_takes_what_was_merged_into_the_person(store: SqliteStore) -> None:
+def test_erasing_takes_what_was_merged_into_the_person(store: Store) -> None:
     store.save(
         batch(
             passage(1, 1),
@@ -130,31 +146,57 @@ def test_erasing_takes_what_was_merged_into_the_person(store: SqliteStore) -> No
     assert store.events_after(0, 10) == []
 
 
-def test_old_things_expire(store: SqliteStore) -> None:
+def test_old_things_expire(store: Store) -> None:
     store.save(batch(passage(1, 1, 0), passage(2, 2, 100), events=(event(1, EventType.STARTED, 1, (1,)),)))
     assert store.expire(50) == [1]
     assert [one.identity for one in store.people(0, 1000, 10)] == [2]
     assert store.events_after(0, 10) == []
 
 
-def test_people_are_counted_over_time(store: SqliteStore) -> None:
+def test_people_are_counted_over_time(store: Store) -> None:
     store.save(batch(passage(1, 1, 0), passage(2, 2, 8), passage(3, 1, 12), passage(4, 3, 3, "hall")))
     assert store.counts(0, 30, 10) == [(0, "door", 2), (0, "hall", 1), (10, "door", 2)]
 
 
-def test_numbers_go_on_after_a_clean_end_and_skip_after_a_kill(tmp_path: Path) -> None:
-    first = SqliteStore(tmp_path / "people.db")
+def test_numbers_go_on_after_a_clean_end_and_skip_after_a_kill(reopen: Callable[[], Store]) -> None:
+    first = reopen()
     first.save(batch(passage(1, 1)))
     first.close()
-    second = SqliteStore(tmp_path / "people.db")
+    second = reopen()
     assert second.numbers() == Numbers(9, 9, 9)
-    third = SqliteStore(tmp_path / "people.db")  # the second was never closed
+    third = reopen()  # the second was never closed
     assert third.numbers().identity > 9
     second.close()
     third.close()
 
 
-def test_vectors_of_two_embedders_are_not_mixed(store: SqliteStore) -> None:
+def test_vectors_come_back_whole_and_in_pieces(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reid_tracker.store.sql._VECTORS_AT_ONCE", 3)
+    store.save(batch(*(passage(number, number) for number in range(1, 11))))
+    back = dict(store.vectors())
+    assert sorted(back) == list(range(1, 11))
+    for number, vector in back.items():
+        assert vector.dtype == np.float32
+        np.testing.assert_allclose(vector, mean_look(looks(number)), atol=1e-3)
+
+
+def test_people_who_were_told_apart_stay_so(store: Store) -> None:
+    store.save(batch(passage(1, 1), passage(2, 2)))
+    store.tell_apart([(1, 2), (1, 77)])
+    store.tell_apart([(1, 2)])
+    assert [store.sightings([1, 2])[each][1].apart for each in (1, 2)] == [{2}, {1}]
+
+
+def test_a_batch_is_written_whole_or_not_at_all(store: Store) -> None:
+    broken = batch(passage(1, 1), crops=(StoredCrop(1, 1.0, 0.9, object()),))  # type: ignore[arg-type]
+    with pytest.raises(StoreError):
+        store.save(broken)
+    assert store.history(1) == []
+    store.save(batch(passage(2, 2)))  # the store is fit for use
+    assert [each.tracklet for each in store.history(2)] == [2]
+
+
+def test_vectors_of_two_embedders_are_not_mixed(store: Store) -> None:
     assert store.embedder("a") == "a"
     assert store.embedder("b") == "b"  # nothing was kept yet
     store.save(batch(passage(1, 1)))
@@ -169,12 +211,12 @@ def test_what_is_no_database_is_refused(tmp_path: Path, content: bytes) -> None:
         SqliteStore(path)
 
 
-@pytest.mark.usefixtures("store")
 def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
+    SqliteStore(tmp_path / "people.db").close()
     assert (tmp_path / "people.db").stat().st_mode & 0o077 == 0
 
 
-def test_the_audit_log_keeps_order(store: SqliteStore) -> None:
+def test_the_audit_log_keeps_order(store: Store) -> None:
     store.note(1, "anna", "search", "picture")
     store.note(2, "ben", "erase", "7")
     assert [(entry.who, entry.about) for entry in store.audit(5)] == [("ben", "7"), ("anna", "picture")]
@@ -263,28 +305,24 @@ def test_what_waits_is_bounded_and_counted(tmp_path: Path, monkeypatch: pytest.M
     store.close()
 
 
-def test_erased_people_do_not_come_back_from_what_waits(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "people.db")
+def test_erased_people_do_not_come_back_from_what_waits(store: Store) -> None:
     recorder = Recorder(store, LookIndex(), looks=3)
     recorder.take([], [passage(1, 1), passage(2, 2)])
     assert recorder.erase(1) == 1
     recorder.close()
     assert store.history(1) == []
     assert len(recorder.index) == 1
-    store.close()
 
 
-def test_retention_removes_by_age(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "people.db")
+def test_retention_removes_by_age(store: Store) -> None:
     recorder = Recorder(store, LookIndex(), looks=3, retention_seconds=100, utc=lambda: 200.0)
     recorder.take([], [passage(1, 1, 0), passage(2, 2, 150)])
     recorder.close()
     assert [one.identity for one in store.people(0, 1000, 10)] == [2]
     assert len(recorder.index) == 1
-    store.close()
 
 
-def test_search_ranks_and_filters(store: SqliteStore) -> None:
+def test_search_ranks_and_filters(store: Store) -> None:
     index = LookIndex()
     passages = [passage(number, number, number * 10, "door" if number % 2 else "hall") for number in range(1, 300)]
     store.save(batch(*passages))
