@@ -26,7 +26,19 @@ from typing import Any
 
 from benchmarks.association import pets_case, replays, site, views, wildtrack
 from benchmarks.association.cases import Case
-from benchmarks.association.contest import AT_END, FINAL, ONLINE, SHIFTS, Depth, compete, cost
+from benchmarks.association.contest import (
+    AT_END,
+    FINAL,
+    LINKAGE,
+    NEAREST,
+    NEW,
+    ONLINE,
+    PERFECT,
+    SHIFTS,
+    Depth,
+    compete,
+    cost,
+)
 from benchmarks.association.material import Material
 from benchmarks.association.ours import associate
 from benchmarks.tracking.common import RESULTS, shared_data
@@ -70,6 +82,24 @@ def print_report(name: str, report: dict[str, Any]) -> None:
     )
 
 
+def summary(kept: dict[str, Any]) -> list[str]:
+    """All that a JSON file holds as one table in Markdown, a case a line; * thresholds chosen in hindsight."""
+    methods = (NEW, NEAREST, LINKAGE, ONLINE, FINAL, PERFECT)
+    lines = [
+        f"| case | {' | '.join(methods)} | pairs P / R, final | lost to hindsight, online / final |",
+        "|---" * (len(methods) + 3) + "|",
+    ]
+    for embedder, cases in kept.items():
+        for name, report in cases.items() if embedder != GROWTH else ():
+            rows = report["methods"]
+            lost = [row["lost to hindsight"] for row in report.get("automatic threshold", {}).values()]
+            figures = [f"{rows[method]['idf1']:.3f}" for method in methods]
+            pairs = f"{rows[FINAL]['precision']:.2f} / {rows[FINAL]['recall']:.2f}"
+            hindsight = " / ".join(f"{gain:.3f}" for gain in lost)
+            lines.append(f"| {name}, {embedder} | {' | '.join(figures)} | {pairs} | {hindsight} |")
+    return lines
+
+
 def growth(quick: bool) -> dict[str, dict[str, float]]:
     """Cost of larger and larger sites, printed as it comes."""
     print(
@@ -97,7 +127,7 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, default=RESULTS / "association_all.json")
     parser.add_argument("--quick", action="store_true", help="every fourth person, shorter scenes, fewer thresholds")
     parser.add_argument("--only", nargs="*", choices=[*CASES, GROWTH], default=[*CASES, GROWTH], metavar="CASE")
-    parser.add_argument("--no-ablations", action="store_true")
+    parser.add_argument("--methods-only", action="store_true", help="neither ablations nor other thresholds")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of the embedder")
     arguments = parser.parse_args()
     if arguments.data is None:
@@ -109,7 +139,7 @@ def main() -> None:
     """Run, print and write after every case, so that what was done stays."""
     arguments = _parsed()
     quick, tracking = arguments.quick, shared_data()
-    depth = Depth(not arguments.no_ablations, SHIFTS[1:3] if quick else SHIFTS)
+    depth = Depth(False, ()) if arguments.methods_only else Depth(True, SHIFTS[1:3] if quick else SHIFTS)
     kept: dict[str, Any] = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
     if GROWTH in arguments.only:
         kept[GROWTH] = growth(quick) | {"quick": quick}
@@ -129,6 +159,7 @@ def main() -> None:
                     _write(arguments.json, kept)
             except ReidTrackerError as absent:
                 print(f"\n{group}, {material.name}: left out, {absent}", flush=True)
+    print("", *summary(kept), sep="\n")
 
 
 def _write(path: Path, report: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ from reid_tracker.evaluation.ranking import Looks
 from reid_tracker.training.data import PeopleSet
 
 BASE = Plan(wrong_clocks=0.0, dropouts=0.0)
-_QUICK_SECONDS = 60.0
+_QUICK_SECONDS = 40.0
 _GROWTH_SECONDS = {True: 15.0, False: 60.0}  # by quick
 _MADE_UP = 24  # looks of a made-up person, in six cameras
 _SPREAD = 0.7  # length of what differs between them
