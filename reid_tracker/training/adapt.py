@@ -9,6 +9,7 @@ no better on them is refused.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def adapt_to_site(
         kept: training state of the present embedder.
         recipe: its one stage is passed once a round.
         cache: for decoded pictures; never inside a repository.
-        rounds: after each one all answers are asked anew of the better network.
+        rounds: after each one all answers are asked anew of the new network; the best one's is what comes out.
         report: told how it goes.
 
     Raises:
@@ -84,14 +85,16 @@ def adapt_to_site(
     examination = Examination(judged, held)
     before = examination.grade(judged)
     report(f"{len(learned)} tracklets to learn from, {len(held)} held out; agreement there {before:.4f}")
-    trainer: Trainer | None = None
+    best: Adapted | None = None
     for number in range(1, rounds + 1):
         trainer = _one_round(learned, of_learned, network, recipe)
         network = trainer.averaged
         after = examination.grade(look_at(network, of_held[0]))
         report(f"round {number} of {rounds}: agreement on the held-out part {after:.4f}")
-    assert trainer is not None
-    return Adapted(trainer.state(), before, after)
+        if best is None or after > best.after:
+            best = Adapted(copy.deepcopy(trainer.state()), before, after)
+    assert best is not None
+    return best
 
 
 def split_site(site: SitePeople, seed: int) -> tuple[SitePeople, SitePeople]:
