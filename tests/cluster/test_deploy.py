@@ -1,0 +1,110 @@
+"""The container file and the manifests: they fit one another, the program and its settings. No container is run."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click import Command
+from typer.main import get_command
+
+from reid_tracker.cli import app
+from reid_tracker.config import load_config
+
+yaml = pytest.importorskip("yaml", reason="needs the package pyyaml")
+
+
+@pytest.fixture(scope="module")
+def deploy(repository: Path) -> Path:
+    return repository / "deploy"
+
+
+@pytest.fixture(scope="module")
+def objects(deploy: Path) -> dict[str, Any]:
+    """Every object of the manifests, by kind."""
+    found = {}
+    for file in ("cluster.yaml", "site.yaml"):
+        for each in yaml.safe_load_all((deploy / "kuberay" / file).read_text()):
+            found[each["kind"]] = each
+    return found
+
+
+def containers(objects: dict[str, Any]) -> dict[str, Any]:
+    spec = objects["RayCluster"]["spec"]
+    pods = [spec["headGroupSpec"], *spec["workerGroupSpecs"], objects["Deployment"]["spec"]]
+    return {each["name"]: each for pod in pods for each in pod["template"]["spec"]["containers"]}
+
+
+def test_the_container_file_copies_what_is_there(deploy: Path, repository: Path) -> None:
+    text = (deploy / "Containerfile").read_text()
+    for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE):
+        *sources, _ = line.split()
+        assert [source for source in sources if not (repository / source).exists()] == []
+    assert text.count("FROM ") == len(set(re.findall(r"^FROM (\S+)", text, re.MULTILINE))) + 1, "one Python for both"
+    assert re.search(r"^USER (?!root)", text, re.MULTILINE)
+
+
+def test_every_machine_has_one_ray(deploy: Path, objects: dict[str, Any]) -> None:
+    """Ray refuses to connect machines of different versions."""
+    (pinned,) = re.findall(r"ray\[[\w,]+\]==([\d.]+)", (deploy / "Containerfile").read_text())
+    assert objects["RayCluster"]["spec"]["rayVersion"] == pinned
+    assert {each["image"] for each in containers(objects).values()} == {"reid_tracker"}
+
+
+def test_what_is_named_exists(deploy: Path, objects: dict[str, Any]) -> None:
+    head = objects["RayCluster"]["spec"]["headGroupSpec"]["template"]
+    (volume,) = head["spec"]["volumes"]
+    assert volume["persistentVolumeClaim"]["claimName"] == objects["PersistentVolumeClaim"]["metadata"]["name"]
+    labels = head["metadata"]["labels"]
+    assert objects["Service"]["spec"]["selector"].items() <= labels.items()
+    template = objects["Deployment"]["spec"]["template"]
+    assert objects["Deployment"]["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    (volume,) = template["spec"]["volumes"]
+    kustomization = yaml.safe_load((deploy / "kuberay/kustomization.yaml").read_text())
+    assert volume["configMap"]["name"] in [each["name"] for each in kustomization["configMapGenerator"]]
+
+
+def test_the_site_fits_the_machines(deploy: Path, objects: dict[str, Any]) -> None:
+    settings = load_config(deploy / "kuberay" / "site.toml", environment={})
+    spec = objects["RayCluster"]["spec"]
+    assert f'\\"{settings.cluster.site_resource}\\": 1' in spec["headGroupSpec"]["rayStartParams"]["resources"]
+    mounts = [each["mountPath"] for each in containers(objects)["ray-head"]["volumeMounts"]]
+    assert any(Path(settings.store.path).is_relative_to(mount) for mount in mounts)
+    ports = {each["name"]: each["containerPort"] for each in containers(objects)["ray-head"]["ports"]}
+    assert ports[objects["Service"]["spec"]["ports"][0]["targetPort"]] == settings.service.port
+    assert float(containers(objects)["ray-worker"]["resources"]["limits"]["cpu"]) >= settings.cluster.cpus
+
+
+def test_the_command_is_one_of_the_programs(objects: dict[str, Any]) -> None:
+    start = containers(objects)["start"]
+    program, name = start["command"]
+    assert program == "reid-tracker"
+    root = get_command(app)
+    command: Command = root.commands[name]  # type: ignore[attr-defined]  # a group
+    parsed = command.make_context(name, list(start["args"]), resilient_parsing=True).params
+    assert parsed["cluster"] == f"ray://{objects['RayCluster']['metadata']['name']}-head-svc:10001"
+    mount = start["volumeMounts"][0]["mountPath"]
+    assert Path(parsed["config"]) == Path(mount) / "site.toml"
+
+
+def test_kubectl_renders_it(deploy: Path) -> None:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("needs kubectl")
+    ran = subprocess.run([kubectl, "kustomize", str(deploy / "kuberay")], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    rendered = list(yaml.safe_load_all(ran.stdout))
+    kinds = sorted(each["kind"] for each in rendered)
+    assert kinds == ["ConfigMap", "Deployment", "PersistentVolumeClaim", "RayCluster", "Service"]
+    (config,) = [each for each in rendered if each["kind"] == "ConfigMap"]
+    (started,) = [each for each in rendered if each["kind"] == "Deployment"]
+    pod = started["spec"]["template"]["spec"]
+    assert pod["volumes"][0]["configMap"]["name"] == config["metadata"]["name"]  # with the hash of its contents
+    assert pod["containers"][0]["image"] == "reid_tracker:cluster"
+    (cluster,) = [each for each in rendered if each["kind"] == "RayCluster"]
+    assert cluster["metadata"]["namespace"] == "reid-tracker"
+    assert cluster["spec"]["headGroupSpec"]["template"]["spec"]["containers"][0]["image"] == "reid_tracker:cluster"
