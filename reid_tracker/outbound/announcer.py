@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 from reid_tracker.config import Config
 from reid_tracker.outbound.delivery import Delivery, DeliveryReport, Destination
@@ -16,7 +17,7 @@ from reid_tracker.types import Frame, IdentityEvent, TrackedFrame
 
 
 class Announcer:
-    """Turns what the site decides into messages and hands them to the destinations. Thread-safe.
+    """Turns what the site decides into messages and hands them to the destinations. Thread-safe; a context manager.
 
     Args:
         config: the tree; its webhooks and broker are the destinations.
@@ -35,6 +36,13 @@ class Announcer:
         self._site: tuple[int, ...] | None = None
         self._number = 0
         self._deliveries = [Delivery(name, each, config.outbound) for name, each in _destinations(config).items()]
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def __call__(
         self, _frames: Sequence[Frame], tracked: Sequence[TrackedFrame], events: Sequence[IdentityEvent]

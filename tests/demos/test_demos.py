@@ -11,6 +11,7 @@ import pytest
 
 from reid_tracker import read_tracks
 from tests.demos.conftest import FRAMES
+from tests.outbound.servers import Subscriber, broker, wait_for
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEMOS = sorted(file.name for file in (REPOSITORY / "demos").glob("*.py"))
@@ -77,6 +78,30 @@ def test_live_site_follows_the_clip_as_if_live() -> None:
     assert "started 1" in told
     assert "door: live" in told
     assert "hall: live" in told
+
+
+@pytest.mark.slow
+def test_mqtt_site_tells_home_assistant_and_frigates_subscribers(tmp_path: Path) -> None:
+    server = broker(tmp_path)
+    try:
+        with Subscriber(server.port) as heard:
+            told = _run("mqtt_site.py", f"127.0.0.1:{server.port}", 15)
+            assert "mqtt: " in told
+            assert "dropped {}, failure ''" in told
+            wait_for(lambda: heard.messages[-1][:2] == ("reid_tracker/available", b"offline"))
+        topics = {topic for topic, _, _ in heard.messages}
+        assert {f"homeassistant/sensor/reid_tracker/{name}_people/config" for name in ("door", "hall")} <= topics
+        started = [each["identity"] for each in heard.of("reid_tracker/events") if each["kind"] == "arrived"]
+        assert started
+        assert len(started) == len(set(started))
+        counts = heard.of("reid_tracker/people")
+        assert max(each["people"] for each in counts) >= 2
+        begun = [each["after"]["id"] for each in heard.of("frigate/events") if each["type"] == "new"]
+        assert len(begun) == len(set(begun)) >= 2
+        # far fewer messages than frames: changes only
+        assert len(heard.of("reid_tracker/events")) < 30
+    finally:
+        server.kill()
 
 
 def test_every_demo_is_short_and_tested() -> None:
