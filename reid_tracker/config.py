@@ -376,6 +376,9 @@ class ClusterConfig(_Table):
     )
     group_cameras: int = Field(8, ge=1, description="most live cameras of one group, read and tracked by one worker")
     heartbeat_seconds: Positive = Field(1.0, description="seconds between two reports of a group to the site")
+    site_resource: str = Field(
+        "", description="Ray resource of the machine that keeps store and service; empty: any machine"
+    )
     store_bytes: int = Field(
         200_000_000, ge=80_000_000, description="shared memory of a cluster that --cluster local starts"
     )

@@ -33,6 +33,7 @@ from reid_tracker.service.runtime import PipelineOf
 
 _ANSWER_SECONDS = 5.0  # what a group waits for the site before it takes it to be away
 _WATCH_SECONDS = 1.0
+_SHARE = 0.001  # of a resource that only says where the site may be
 _STARTED_AGAIN = -1  # as often as it takes
 
 _log = logging.getLogger(__name__)
@@ -172,9 +173,10 @@ class ClusterSite:
         placed = placement(config)
         cluster = config.cluster
         always = {"max_restarts": _STARTED_AGAIN}
+        where = {cluster.site_resource: _SHARE} if cluster.site_resource else None
         self.site = (
             ray.remote(SiteActor)
-            .options(num_cpus=0, max_concurrency=len(placed) + 8, **always)
+            .options(num_cpus=0, resources=where, max_concurrency=len(placed) + 8, **always)
             .remote(config, placed, site_pipeline_of, serving)
         )
         self.groups = {
@@ -200,12 +202,17 @@ class ClusterSite:
         """
         try:
             return self._ray.get(getattr(self.site, method).remote(), timeout=timeout)
-        except self._ray.exceptions.ActorUnschedulableError as error:
-            raise ConfigError(f"--cluster: no machine has room for the site ({error})") from error
-        except self._ray.exceptions.RayTaskError as error:  # its own start failed: starting again will not help
-            raise ConfigError(f"--cluster: the site cannot start ({error.cause})") from error
+        except self._ray.exceptions.RayActorError as error:
+            if error.actor_init_failed:  # starting it again will not help
+                raise ConfigError(f"--cluster: the site cannot start ({_last_line(error)})") from error
+            raise SiteAway(f"the site does not answer ({type(error).__name__})") from error
         except self._ray.exceptions.RayError as error:
             raise SiteAway(f"the site does not answer ({type(error).__name__})") from error
+
+
+def _last_line(error: Exception) -> str:
+    """What went wrong, of a text that ends with it."""
+    return str(error).strip().rpartition("\n")[2]
 
 
 def placement(config: Config) -> dict[str, list[CameraConfig]]:
