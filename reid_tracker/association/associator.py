@@ -53,7 +53,7 @@ class CrossCameraAssociator:
         self.calibration = Calibration(read_start(self.config.calibration) if self.config.calibration else None)
         self.topology = ReturnTimes(cameras)
         self.gallery = Gallery(self.config.passages_per_camera)
-        self.ground = GroundPlane(cameras)
+        self.ground = GroundPlane(cameras, self.calibration)
         self.book = IdentityBook(self._identity_changed)
         self._explainer = Explainer(self.book)
         self._weigher = Weigher(self.config, self.book, self.gallery, self.calibration, self.topology, self.ground)
@@ -73,6 +73,7 @@ class CrossCameraAssociator:
             self._now = max(self._now, moment.time)
             self.topology.advance(moment.time)
             changed = self._read(moment)
+            self.ground.learn(self.passages, self._now)
             self._decide(changed, moment.time)
             for tracklet in moment.ended:
                 self._close(self._passages.pop(tracklet.id), moment.time)
@@ -104,9 +105,27 @@ class CrossCameraAssociator:
             passage = self._passage(tracklet)
             if self._take_in(tracklet, passage):
                 changed.append(passage)
+        changed += self._taken_twice(moment, changed)
         for tracklet in moment.tracklets:
-            self.ground.saw(tracklet.id, moment.camera_id, moment.time, tracklet.box)
+            self.ground.saw(tracklet.id, moment.camera_id, moment.time, tracklet.box, moment.size)
         return changed
+
+    def _taken_twice(self, moment: CameraTracks, changed: Sequence[Passage]) -> list[Passage]:
+        """Of the passages in view those whose person an earlier one of them is: somebody took a lost one's place.
+
+        The lost one has come back, so they were two; the later one is asked again.
+        """
+        seen = [self._passages[tracklet.id] for tracklet in moment.tracklets]
+        holders: set[int] = set()
+        asked = []
+        for passage in sorted(seen, key=lambda one: (not one.pinned, one.start, one.tracklet)):
+            if passage.identity in holders:
+                passage.settled = False
+                self._outlook.pop(passage.tracklet, None)
+                asked += [passage] if passage not in changed else []
+            elif passage.identity:
+                holders.add(passage.identity)
+        return asked
 
     def _passage(self, tracklet: Tracklet) -> Passage:
         passage = self._passages.get(tracklet.id)

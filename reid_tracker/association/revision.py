@@ -41,7 +41,7 @@ class Reviser(Judge):
         """Merge an identity with whoever it was all along; the identity that holds afterwards."""
         while True:
             found = self._best_partner(identity)
-            if found is None or found[1] < self._config.merge_margin:
+            if found is None or found[1] - self._rivalry(identity, found[0]) < self._config.merge_margin:
                 return identity
             identity = self._merge(identity, *found, time)
 
@@ -71,9 +71,21 @@ class Reviser(Judge):
 
     def _best_partner(self, identity: Identity) -> tuple[Identity, float] | None:
         """Who it most probably is as well, and the log-odds of that."""
+        return max(self._partners(identity), key=lambda one: one[1], default=None)
+
+    def _rivalry(self, identity: Identity, partner: Identity) -> float:
+        """Nats that others take from a merger: of two people who were in view together one at most can be meant.
+
+        Two who never met may be one person, whose parts are merged one after the other. While the run goes on there is
+        time to see which of the rivals it is; at its end the best guess is better than none.
+        """
+        return max(_rivals(self._partners(identity), partner), _rivals(self._partners(partner), identity))
+
+    def _partners(self, identity: Identity) -> list[tuple[Identity, float]]:
+        """Those who could be the same person by their looks, with the log-odds by looks, space and time."""
         row = self._gallery.row(identity.number)
         if self._gallery.precisions[row] <= 0:
-            return None
+            return []
         evidence = appearance_evidence(
             self._gallery.means[row : row + 1],
             1 / self._gallery.precisions[row : row + 1],
@@ -83,17 +95,14 @@ class Reviser(Judge):
             self._gallery.squares,
         )[0]
         evidence[row] = -np.inf
-        best: tuple[Identity, float] | None = None
+        found: list[tuple[Identity, float]] = []
         for candidate in np.argsort(-evidence, kind="stable")[:_CLOSER_LOOKS]:
             if evidence[candidate] <= 0:
                 break
             partner = self._book.identities[int(self._gallery.numbers[candidate])]
-            if identity.meets(partner.passages):
-                continue
-            gain = float(evidence[candidate]) + self._space_and_time(identity, partner)
-            if best is None or gain > best[1]:
-                best = partner, gain
-        return best
+            if not identity.meets(partner.passages):
+                found.append((partner, float(evidence[candidate]) + self._space_and_time(identity, partner)))
+        return found
 
     def _space_and_time(self, first: Identity, second: Identity) -> float:
         together = self._topology.chain(*timetable(first.passages + second.passages))
@@ -102,3 +111,8 @@ class Reviser(Judge):
             self._ground.evidence(own.tracklet, other.tracklet) for own in first.passages for other in second.passages
         )
         return together - apart - self._topology.log_new_rate(self._book.people - 1) + feet
+
+
+def _rivals(partners: list[tuple[Identity, float]], chosen: Identity) -> float:
+    rivals = [gain for partner, gain in partners if partner is not chosen and partner.meets(chosen.passages)]
+    return float(np.logaddexp.reduce([0.0, *rivals]))

@@ -1,0 +1,60 @@
+"""Who was in view together is two people, whatever looks say: as rivals for a third, and when a lost one is back."""
+
+from __future__ import annotations
+
+import pytest
+
+from reid_tracker.association import CrossCameraAssociator
+from reid_tracker.association.explain import Explainer
+from reid_tracker.association.remembering import RememberedPassage, restore
+from reid_tracker.association.revision import Reviser
+from reid_tracker.types import CameraTracks, EventType, Tracklet
+from tests.association.scenes import SIZE, Wardrobe, tracklet
+
+
+@pytest.mark.parametrize(
+    ("second_starts", "second_like", "people"),
+    [
+        (100.0, 1, 3),  # in view together, one as like the third as the other: it could be either
+        (120.0, 1, 1),  # one after the other: they may all be one person
+        (100.0, 9, 2),  # in view together, but only one of them is like the third
+    ],
+)
+def test_a_third_whom_two_people_seen_together_resemble_waits(
+    second_starts: float, second_like: int, people: int
+) -> None:
+    wardrobe, associator = Wardrobe(noise=0.3), CrossCameraAssociator()
+    looks = {person: wardrobe.looks(person, 4) for person in range(1, 10)}
+    crowd = [
+        RememberedPassage(10 + person, 10 + person, "door", 10.0 * person, 10.0 * person + 5, looks[person])
+        for person in range(2, 9)
+    ]
+    alike = [
+        RememberedPassage(1, 1, "door", 100, 108, looks[1]),
+        RememberedPassage(2, 2, "door", second_starts, second_starts + 8, looks[second_like]),
+        RememberedPassage(3, 3, "hall", 140, 146, wardrobe.looks(1, 4)),
+    ]
+    restore(associator, [*crowd, *alike], last_identity=50, last_event=0)
+    parts = associator.book, associator.gallery, associator.calibration, associator.topology, associator.ground
+    reviser = Reviser(associator.config, *parts, Explainer(associator.book))
+    reviser.reconsider(associator.book.identities[3], 150.0)
+    assert len(associator.book.identities) == len(crowd) + people
+    associator.finish([])  # at the end the best guess is better than none
+    assert len(associator.book.identities) == len(crowd) + min(people, 2)
+
+
+def test_somebody_who_took_a_lost_ones_place_gives_it_back_when_the_lost_one_returns() -> None:
+    wardrobe, associator = Wardrobe(noise=0.1), CrossCameraAssociator()
+
+    def lost_one(now: float) -> Tracklet:
+        return tracklet(1, "door", 0, now, wardrobe.looks(1, 4))
+
+    first = lost_one(4)
+    associator([CameraTracks("door", 0, 4.0, SIZE, (first,))])
+    twin = tracklet(2, "door", 6, 8, wardrobe.looks(1, 4))
+    taken = associator([CameraTracks("door", 1, 8.0, SIZE, (twin,), (first,))])[0]
+    assert [person.identity for person in taken.people] == [1]
+    twin = tracklet(2, "door", 6, 9, wardrobe.looks(1, 4))
+    back = associator([CameraTracks("door", 2, 9.0, SIZE, (lost_one(9), twin))])[0]
+    assert {person.tracklet: person.identity for person in back.people} == {1: 1, 2: 2}
+    assert [event.tracklets for event in back.events if event.type is EventType.SPLIT] == [(2,)]
