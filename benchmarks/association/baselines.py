@@ -70,7 +70,7 @@ def average_linkage(alike: Alike) -> Callable[[float], Guess]:
     """Offline agglomerative clustering by mean cosine distance; it knows the whole recording."""
     if len(alike.likeness) < 2:
         return lambda _: np.zeros(len(alike.likeness), np.int64)
-    distance = 1 - alike.likeness
+    distance = np.maximum(1 - alike.likeness, 0)  # the same look twice is a rounding error below 0
     distance[alike.apart] = _NEVER
     np.fill_diagonal(distance, 0)
     tree = linkage(squareform(distance, checks=False), method="average")

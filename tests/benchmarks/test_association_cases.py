@@ -210,6 +210,11 @@ def test_baselines_keep_apart_who_was_in_one_camera_at_once() -> None:
     assert len(set(nearest_mean(free, 0.95).tolist())) == 3
 
 
+def test_two_tracklets_with_one_look_are_one_cluster_whatever_rounding_does() -> None:
+    likeness = np.full((2, 2), 1 + 1e-6, np.float32)
+    assert len(set(average_linkage(Alike(likeness, np.zeros((2, 2), np.bool_)))(0.9).tolist())) == 1
+
+
 def test_a_whole_case_is_judged(small_case: Case) -> None:
     report = compete(small_case, Depth(ablations=False, shifts=(1.0,)))
     idf1 = {name: row["idf1"] for name, row in report["methods"].items()}
