@@ -46,7 +46,14 @@ _PAGE_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_STATIC = {"index.html": "text/html", "app.js": "text/javascript", "app.css": "text/css", "icon.svg": "image/svg+xml"}
+_STATIC = {
+    "index.html": "text/html",
+    "app.js": "text/javascript",
+    "cameras.js": "text/javascript",
+    "map.js": "text/javascript",
+    "app.css": "text/css",
+    "icon.svg": "image/svg+xml",
+}
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 
 

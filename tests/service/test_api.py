@@ -174,7 +174,7 @@ def test_the_page_allows_nothing_from_elsewhere(client: httpx.Client) -> None:
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    for name in ("index.html", "app.js", "app.css"):
+    for name in ("index.html", "app.js", "cameras.js", "map.js", "app.css"):
         text = client.get(f"/static/{name}").text.replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?://|<script>|style=|onclick=|innerHTML|eval\(", text)
 

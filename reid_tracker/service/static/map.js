@@ -1,0 +1,86 @@
+"use strict";
+// The map of the site, and the way of a person over it. Uses what app.js defines.
+
+let site = { cameras: [], links: [], picture: false, aspect: 2.2 };
+const widthOf = (chart) => Math.max(240, chart.clientWidth || 600); // drawn as wide as it is shown, so that text stays readable
+
+function mapGround(chart) {
+  const width = widthOf(chart), height = width / site.aspect;
+  chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  chart.replaceChildren();
+  if (site.picture) chart.append(draw("image", { href: "api/site/map", width, height }));
+  const arrow = draw("marker", { id: `${chart.id}-arrow`, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 5, markerHeight: 5, orient: "auto" });
+  arrow.append(draw("path", { d: "M0 0 8 4 0 8z", fill: "context-stroke" }));
+  chart.append(arrow);
+  return new Map(site.cameras.map((camera) => [camera.id, { x: camera.x * width, y: camera.y * height }]));
+}
+
+// A way between two cameras that bends to its left, so that there and back are two lines.
+function mapWay(chart, from, to, attributes, title) {
+  const dx = to.x - from.x, dy = to.y - from.y, length = Math.hypot(dx, dy) || 1, gap = Math.min(15, length / 3);
+  const start = { x: from.x + dx / length * gap, y: from.y + dy / length * gap }, end = { x: to.x - dx / length * gap, y: to.y - dy / length * gap };
+  const middle = { x: (from.x + to.x) / 2 + dy * 0.15, y: (from.y + to.y) / 2 - dx * 0.15 };
+  const way = draw("path", { d: `M${start.x} ${start.y}Q${middle.x} ${middle.y} ${end.x} ${end.y}`, fill: "none", "marker-end": `url(#${chart.id}-arrow)`, ...attributes });
+  if (title) way.append(draw("title", {}, title));
+  chart.append(way);
+  return { x: (start.x + 2 * middle.x + end.x) / 4, y: (start.y + 2 * middle.y + end.y) / 4 };
+}
+
+function mapCamera(chart, id, place, colour, inside) {
+  chart.append(draw("circle", { cx: place.x, cy: place.y, r: 12, fill: colour, class: "camera" }));
+  if (inside) chart.append(draw("text", { x: place.x, y: place.y + 4, "text-anchor": "middle", class: "inside" }, inside));
+  const below = place.y + 28 < chart.viewBox.baseVal.height;
+  chart.append(draw("text", { x: place.x, y: below ? place.y + 26 : place.y - 18, "text-anchor": "middle", class: "name" }, id));
+}
+
+const linkWords = (link) => `${link.origin} to ${link.destination}: ${Math.max(1, Math.round(link.people))} times, ` +
+  (link.seconds ? `half of them within ${lasting(link.seconds)}` : "mostly seen by both at once");
+
+async function refreshSite() {
+  site = await ask("api/site");
+  const chart = byId("site"), places = mapGround(chart);
+  const most = Math.max(1, ...site.links.map((link) => link.people));
+  for (const link of site.links) {
+    mapWay(chart, places.get(link.origin), places.get(link.destination), { class: "way", "stroke-width": 1 + 4 * link.people / most }, linkWords(link));
+  }
+  for (const camera of site.cameras) mapCamera(chart, camera.id, places.get(camera.id), "var(--accent)", String(present.get(camera.id) || ""));
+  byId("ways").replaceChildren(...[...site.links].sort((one, other) => other.people - one.people).slice(0, 8).map((link) => make("li", { textContent: linkWords(link) })));
+  byId("site-note").textContent = site.cameras.some((camera) => !camera.placed)
+    ? "Laid out by how long people walk between the cameras; a camera's place in the configuration puts it where it is." : "";
+}
+
+// Where a person was, in order: passages in one camera that follow each other are one stop.
+function stopsOf(history) {
+  const stops = [];
+  for (const sighting of history.sightings) {
+    const last = stops[stops.length - 1];
+    if (last && last.camera === sighting.camera) last.ended = Math.max(last.ended, sighting.ended);
+    else stops.push({ camera: sighting.camera, started: sighting.started, ended: sighting.ended });
+  }
+  return stops;
+}
+
+function drawPath(history) {
+  const chart = byId("path"), places = mapGround(chart), stops = stopsOf(history);
+  const between = new Map(); // "a\nb" -> numbers of the steps that went there
+  stops.slice(1).forEach((stop, place) => {
+    const key = `${stops[place].camera}\n${stop.camera}`;
+    between.set(key, [...(between.get(key) || []), place + 1]);
+  });
+  const labels = [];
+  for (const [key, steps] of between) {
+    const [from, to] = key.split("\n").map((camera) => places.get(camera));
+    if (!from || !to) continue; // a camera that was removed has no place
+    const middle = mapWay(chart, from, to, { stroke: history.colour, "stroke-width": 3 }, key.replace("\n", " to "));
+    labels.push({ ...middle, text: steps.length > 4 ? `${steps.slice(0, 3).join(", ")} … ${steps[steps.length - 1]}` : steps.join(", ") });
+  }
+  const visited = new Set(stops.map((stop) => stop.camera));
+  for (const camera of site.cameras) mapCamera(chart, camera.id, places.get(camera.id), visited.has(camera.id) ? history.colour : "var(--quiet)");
+  for (const label of labels) chart.append(draw("text", { x: label.x, y: label.y, "text-anchor": "middle", class: "step" }, label.text));
+  byId("steps").replaceChildren(...stops.slice(-12).map((stop, place, shown) => {
+    const number = stops.length - shown.length + place, before = stops[number - 1];
+    const gap = before ? stop.started - before.ended : 0;
+    const how = before ? (gap < 0 ? ", seen by both at once" : `, ${lasting(gap)} later`) : "";
+    return make("li", { textContent: `${number ? `${number}. ` : ""}${stop.camera}, ${clock(stop.started)}${how}` });
+  }));
+}
