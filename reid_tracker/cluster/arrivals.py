@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -229,16 +229,19 @@ class ClusterCameras:
         missing = news.time - before.time
         if missing > _USUAL_SECONDS:
             losses.seconds += missing
-            why = "its group was started again" if restarted else "its group could not deliver"
+            why = "its group was started again, or another has it" if restarted else "its group could not deliver"
             _log.warning("camera %r: %.1f s are lost: %s", news.camera_id, missing, why)
 
     def _health(self, name: str, group: _Group, camera_id: str, now: float) -> HealthReport:
         known = group.report.cameras.get(camera_id) if group.report else None
         health = known or HealthReport(CameraState.CONNECTING)
+        if losses := self._losses.get(camera_id):
+            lost = f"{losses.seconds:.0f} s did not reach the site; its group has begun {losses.restarts} times anew"
+            undelivered = Counter({"undelivered": losses.frames})
+            health = replace(health, lost=health.lost + undelivered, message=health.message or lost)
         if group.report is not None and now - group.heard > self._silent_seconds:
-            health = replace(
-                health, state=CameraState.WAITING, message=f"{name} of the cluster does not answer; it is started again"
-            )
+            silent = f"{name} of the cluster does not answer; it is started again"
+            health = replace(health, state=CameraState.WAITING, message=silent)
         return health
 
     def _group_of(self, camera_id: str) -> _Group | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import logging
+import signal
+import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -123,6 +125,7 @@ def connected(address: str, config: ClusterConfig) -> Iterator[Any]:
     """
     ray = load_ray()
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": False}
+    terminate = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
     try:
         if address == LOCAL:
             ray.init(address="local", include_dashboard=False, object_store_memory=config.store_bytes, **quiet)
@@ -133,6 +136,8 @@ def connected(address: str, config: ClusterConfig) -> Iterator[Any]:
         raise ConfigError(
             f"--cluster {address}: no cluster answers there ({why}); expected local, auto, host:port or ray://host:port"
         ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, terminate)  # Ray puts one of its own there, which ends the program at once
     try:
         yield ray
     finally:

@@ -25,7 +25,8 @@ from reid_tracker.tracking.track import History
 from reid_tracker.types import CameraTracks, Tracklet, TrackletState
 
 _SAME_BOX = 0.5  # overlap (IoU) of two trackers' boxes of one person in one picture; at a seam it is near 1
-_LEAST_FRAMES = 2  # in which they lie on one another: in a single one two people may cross
+_LEAST_FRAMES = 2  # in which they lie on one another: in a single one two people may cross,
+_EXACT = 0.9  # unless the boxes are as good as one: somebody who came into view just before the seam
 
 
 @dataclass(slots=True)
@@ -177,7 +178,7 @@ def same_people(before: Mapping[int, CameraTracks], after: Sequence[CameraTracks
     columns = sorted({pair[1] for pair in together})
     weight = np.zeros((len(rows), len(columns)))
     for (late_id, early_id), values in together.items():
-        if len(values) >= _LEAST_FRAMES:
+        if len(values) >= _LEAST_FRAMES or values[0] > _EXACT:
             weight[rows.index(late_id), columns.index(early_id)] = sum(values)
     matched = zip(*linear_sum_assignment(-weight), strict=True)
     return {rows[row]: columns[column] for row, column in matched if weight[row, column] > 0}

@@ -214,6 +214,9 @@ def test_what_arrives_is_counted_once_and_gaps_are_told() -> None:
     losses = cameras.losses()["door"]
     assert (losses.repeated, losses.frames, losses.restarts) == (1, 4, 1)
     assert losses.seconds == pytest.approx(3.1 + 4.0)
+    health = cameras.report()["door"]
+    assert health.lost["undelivered"] == 4
+    assert health.message.startswith("7 s did not reach the site")
 
 
 def test_cameras_are_given_moved_and_taken_back() -> None:
