@@ -11,7 +11,8 @@ from reid_tracker.service.map import SCHEMATIC_ASPECT, places
 from reid_tracker.service.routing import CameraName, Viewer, pictures, problems
 from reid_tracker.service.runtime import Service
 
-NUMBER_HEADER = "Picture-Number"
+NUMBER_HEADER, WAIT_HEADER = "Picture-Number", "Picture-Wait"
+_EARLY = 0.8  # of the time between two pictures of a camera goes by before the next one is asked for
 
 
 def add_site(app: FastAPI, service: Service) -> None:
@@ -61,11 +62,15 @@ def add_site(app: FastAPI, service: Service) -> None:
     ) -> Response:
         """The newest drawn picture of a camera, at least ``width`` pixels wide where it can be.
 
-        Answered with 204 while there is none but ``after``, the ``Picture-Number`` of an earlier answer.
+        Answered with 204 while there is none but ``after``, the ``Picture-Number`` of an earlier answer. It is of use
+        to ask again after ``Picture-Wait`` seconds.
         """
-        if camera_id not in service.cameras.report():
+        report = service.cameras.report().get(camera_id)
+        if report is None:
             raise HTTPException(404, f"no camera is called {camera_id!r}")
+        wait = max(1 / service.config.service.picture_rate, _EARLY / max(report.fps, 1.0))
+        headers = {WAIT_HEADER: f"{wait:.3f}"}
         newest = service.pictures.jpeg(camera_id, width)
         if newest is None or newest[0] == after:
-            return Response(status_code=204)
-        return Response(newest[1], media_type="image/jpeg", headers={NUMBER_HEADER: str(newest[0])})
+            return Response(status_code=204, headers=headers)
+        return Response(newest[1], media_type="image/jpeg", headers={**headers, NUMBER_HEADER: str(newest[0])})

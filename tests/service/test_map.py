@@ -103,6 +103,7 @@ def test_the_service_tells_where_cameras_are_and_how_people_went(client: httpx.C
 def test_pictures_come_once_and_as_wide_as_they_are_shown(client: httpx.Client) -> None:
     first = client.get("/api/cameras/door/picture?width=100")
     assert first.headers["content-type"] == "image/jpeg"
+    assert float(first.headers["picture-wait"]) >= 0.05  # service.picture_rate is 20 here
     assert cv2.imdecode(np.frombuffer(first.content, np.uint8), cv2.IMREAD_COLOR).shape[1] == 320
     client.patch("/api/cameras/door", json={"paused": True})
     wait_for(lambda: client.get("/api/cameras/door").json()["state"] == "paused", 10)

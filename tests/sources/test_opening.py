@@ -113,7 +113,8 @@ def test_a_file_without_permission_is_named(tmp_path: Path, write_video: WriteVi
 @pytest.mark.parametrize(
     ("spec", "arguments", "says"),
     [
-        ("rtsp://camera/1", {}, "rtsp:// addresses cannot be read"),
+        ("rtsp://camera/1", {}, "rtsp:// is a live stream.*reid-tracker serve --camera door=rtsp"),
+        ("gopher://camera/1", {}, "gopher:// addresses cannot be read"),
         ("97", {"start_time": 5.0}, "webcam is live and takes no start time"),
         ("clip.avi", {"fps": 5.0}, "fps is for folders of pictures"),
         ("clip.avi", {"start_time": 1.78e12}, "milliseconds"),

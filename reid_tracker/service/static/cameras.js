@@ -4,7 +4,6 @@
 // Each picture is asked for when the one before has been shown, a few at once over all cameras: the browser gets what it
 // can take, cameras out of sight are left out, and other requests never wait (browsers open six connections to a host).
 const PICTURES_AT_ONCE = 3;
-const LEAST_WAIT = 100; // milliseconds between two pictures of a camera
 const cards = new Map();
 const inSight = new IntersectionObserver((entries) => {
   for (const entry of entries) for (const card of cards.values()) if (card.image === entry.target) card.visible = entry.isIntersecting;
@@ -50,9 +49,12 @@ async function refreshCameras() {
 async function fetchPicture(card) {
   card.busy = true;
   fetching += 1;
+  const asked = Date.now();
+  let wait = 1; // seconds; where the service is away or refuses, the page says so elsewhere, and tries again
   try {
     const width = Math.ceil(card.image.clientWidth * Math.min(devicePixelRatio, 2)) || 320;
     const answer = await fetch(`api/cameras/${encodeURIComponent(card.id)}/picture?width=${width}&after=${card.number}`, { credentials: "same-origin" });
+    if (answer.ok) wait = Number(answer.headers.get("Picture-Wait"));
     if (answer.status === 200) {
       const shown = card.image.src;
       card.image.src = URL.createObjectURL(await answer.blob());
@@ -60,8 +62,8 @@ async function fetchPicture(card) {
       await card.image.decode().catch(() => undefined); // a damaged picture: the next one comes at once
       if (shown) URL.revokeObjectURL(shown);
     }
-  } catch { card.next = Date.now() + 1000; /* the service is away: the page says so, and tries again */ }
-  card.next = Math.max(card.next, Date.now() + LEAST_WAIT);
+  } catch { /* as above */ }
+  card.next = asked + 1000 * wait;
   card.busy = false;
   fetching -= 1;
 }
