@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -129,7 +130,8 @@ class MqttBroker:
         try:
             client.connect(self._config.host, self._config.port, self._config.keepalive_seconds)
         except (OSError, ValueError) as error:  # ValueError: a host name that cannot be one
-            raise DeliveryError(f"{self._shown}: cannot be reached ({error})", "unreachable") from error
+            reason = "tls" if isinstance(error, ssl.SSLError) else "unreachable"
+            raise DeliveryError(f"{self._shown}: cannot be reached ({error})", reason) from error
         client.loop_start()
         answered.wait(self._timeout)
         if welcome and not welcome[0].is_failure and not lost.is_set():

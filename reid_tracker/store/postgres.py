@@ -67,6 +67,7 @@ class PostgresStore(SqlStore):
         self._closed = False
         self._base: Connection | None = None
         self._not_before = 0.0
+        self._away = ""
         self._begin(shown, _TYPES | {"vector": "vector" if self._has_pgvector() else "REAL[]"})
 
     def close(self) -> None:
@@ -129,12 +130,14 @@ class PostgresStore(SqlStore):
         import psycopg
 
         if time.monotonic() < self._not_before:
-            raise StoreError(f"store {self._shown}: the database does not answer")
+            raise StoreError(self._away)  # in the same words, so that logs tell it once
         try:
             self._base = psycopg.connect(self._url, autocommit=True, connect_timeout=_CONNECT_SECONDS)
         except self._error as error:
             self._not_before = time.monotonic() + _PAUSE_SECONDS
-            raise self._told(error) from error
+            told = self._told(error)
+            self._away = str(told)
+            raise told from error
         return self._base
 
     def _drop(self) -> None:

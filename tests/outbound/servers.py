@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import socketserver
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,12 @@ class Receiver(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, tls: tuple[Path, Path] | None = None) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
+        self.tls: ssl.SSLContext | None = None
+        if tls is not None:
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.tls.load_cert_chain(*tls)
         self.answer: int | str = 204
         self.retry_after = ""
         self.taken: list[tuple[dict[str, str], bytes]] = []
@@ -40,6 +45,14 @@ class Receiver(socketserver.ThreadingTCPServer):
         self.over = threading.Event()
         self.thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Speak TLS first, where that was asked for; whoever hangs up in the middle of it is let go."""
+        if self.tls is None:
+            super().finish_request(request, client_address)
+            return
+        with suppress(OSError), self.tls.wrap_socket(request, server_side=True) as line:
+            super().finish_request(line, client_address)
 
     @property
     def url(self) -> str:
@@ -93,9 +106,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def receiver(port: int = 0) -> Iterator[Receiver]:
-    """A server for a while."""
-    server = Receiver(port)
+def receiver(port: int = 0, tls: tuple[Path, Path] | None = None) -> Iterator[Receiver]:
+    """A server for a while; with a certificate and its key it speaks TLS."""
+    server = Receiver(port, tls)
     try:
         yield server
     finally:

@@ -14,10 +14,11 @@ import pytest
 
 from reid_tracker.config import CameraConfig, Config, MqttConfig, OutboundConfig
 from reid_tracker.errors import ConfigError
-from reid_tracker.outbound import Announcer
+from reid_tracker.outbound import Announcer, DeliveryError
 from reid_tracker.outbound.home_assistant import discovery, object_id
 from reid_tracker.outbound.mqtt import MqttBroker
 from reid_tracker.types import EventType, IdentityEvent, TrackedFrame, TrackedPerson
+from tests.certificates import self_signed
 from tests.outbound.conftest import event
 from tests.outbound.servers import Subscriber, broker, wait_for
 from tests.processes import ServerProcess, free_port
@@ -206,6 +207,23 @@ def test_a_wrong_password_is_shown_and_the_right_one_works(tmp_path: Path) -> No
         server.kill()
     with pytest.raises(ConfigError, match="PASS is not set"):
         MqttBroker(bad, [], 2, {})
+
+
+def test_over_tls_only_a_broker_with_a_trusted_certificate_is_told(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    server = broker(tmp_path, lines=f"allow_anonymous true\ncertfile {certificate}\nkeyfile {key}")
+    settings = MqttConfig(host="127.0.0.1", port=server.port, tls=True, ca_file=str(certificate))
+    try:
+        site = MqttBroker(settings, [], 5)
+        assert site.open()
+        site.close()
+        with pytest.raises(DeliveryError, match="certificate verify failed") as failure:
+            MqttBroker(settings.model_copy(update={"ca_file": ""}), [], 5).open()
+        assert failure.value.reason == "tls"
+        with pytest.raises(DeliveryError, match=r"nowhere\.pem"):
+            MqttBroker(settings.model_copy(update={"ca_file": "nowhere.pem"}), [], 5).open()
+    finally:
+        server.kill()
 
 
 def test_a_missing_package_is_said_before_the_start(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,14 +8,16 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from reid_tracker.config import OutboundConfig, WebhookConfig
 from reid_tracker.errors import ConfigError
-from reid_tracker.outbound import Delivery, EventTeller, Message
+from reid_tracker.outbound import Delivery, DeliveryError, EventTeller, Message
 from reid_tracker.outbound.webhook import Webhook
 from reid_tracker.types import EventType
+from tests.certificates import self_signed
 from tests.outbound.conftest import event
 from tests.outbound.servers import receiver, wait_for
 from tests.processes import free_port
@@ -138,6 +140,20 @@ def test_user_and_password_come_from_the_environment_and_are_shown_nowhere(quick
     wait_for(lambda: delivery.report().failure != "")
     assert "s3cret" not in delivery.report().failure
     delivery.close()
+
+
+def test_over_tls_only_a_receiver_with_a_trusted_certificate_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = self_signed(tmp_path)
+    with receiver(tls=certificate) as server:
+        address = WebhookConfig(name="alarm", url=server.url.replace("http:", "https:"))
+        with pytest.raises(DeliveryError, match="certificate verify failed") as failure:
+            Webhook(address, 5).send(told(1))
+        assert (failure.value.reason, failure.value.again) == ("tls", True)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+        Webhook(address, 5).send(told(2))
+        assert [body["identity"] for body in server.bodies()] == [2]
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import resource
-import shutil
 import socket
 import ssl
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,6 +16,7 @@ import pytest
 import websockets.asyncio.client
 import websockets.sync.client
 
+from tests.certificates import self_signed
 from tests.service.alone import alone
 from tests.service.conftest import wait_for
 
@@ -117,18 +116,7 @@ def test_a_full_disk_stops_nothing_and_is_made_up_for(scenes: Path, tmp_path: Pa
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for this machine, signed by itself, and its key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("needs the program openssl")
-    folder = tmp_path_factory.mktemp("tls")
-    made = folder / "certificate.pem", folder / "key.pem"
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-         "-out", str(made[0]), "-keyout", str(made[1])],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return made
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.mark.slow
