@@ -205,7 +205,7 @@ def _detections(site: Site, line: str) -> list[str]:
         (lambda s: _camera(s, _without_index(s)), FAILURE, r"cut\.mp4: cannot be read as video.*index.*repair"),
         (lambda s: _camera(s, s.folder / "hall_*.mp4"), FAILURE, r"no file matches .*hall_\*\.mp4.*check"),
         (lambda s: _camera(s, "97"), FAILURE, r"webcam 97 cannot be opened; check"),
-        (lambda s: _camera(s, "rtsp://camera/1"), USAGE, r"rtsp:// addresses cannot be read"),
+        (lambda s: _camera(s, "rtsp://camera/1"), USAGE, r"rtsp:// is a live stream.*reid-tracker serve"),
         (lambda s: ["track", "--camera", str(s.door), "--out", str(s.out)], USAGE, r"--camera .*expected NAME=VALUE"),
         (lambda s: ["track", "--out", str(s.out)], USAGE, r"no camera: give --camera"),
         (lambda s: s.track("--camera", f"door={s.hall}"), USAGE, r"two cameras are called 'door'; give each"),
