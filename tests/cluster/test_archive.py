@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -22,8 +23,8 @@ from tests.cluster.scenes import FPS, TasksHere, steady_pipeline, write_visits
 
 SECONDS = 16.0
 VISITS = {
-    # green is there at every seam, red comes back, blue crosses one seam; in the hall green is believed in the very last
-    # picture before one
+    # green is there at every seam, red comes back, blue crosses one seam; in the hall green is believed in the very
+    # last picture before one
     "door": [("red", 0.0, 3.0), ("green", 1.0, 16.0), ("blue", 6.5, 10.5), ("red", 12.0, 15.0)],
     "hall": [("red", 4.5, 9.5), ("green", 6.75, 9.0), ("blue", 11.5, 16.0)],
 }
@@ -227,6 +228,16 @@ def test_what_fails_is_told_and_the_rest_goes_on(config: Config, tmp_path: Path)
     assert summary.cameras == 3
     assert summary.frames == 2 * SECONDS * FPS + 2 * 4 * FPS
     assert told[-1] == (summary.frames, summary.frames)
+
+
+def test_videos_are_drawn_from_the_recordings(config: Config, tmp_path: Path) -> None:
+    camera = config.cameras[1].model_dump(mode="json", exclude_unset=True)
+    drawn = config.with_values({"cameras": [camera], "output.video": True, "output.video_codec": "vp8"})
+    run(drawn, tmp_path / "out")
+    video = cv2.VideoCapture(str(tmp_path / "out" / "video" / "hall.webm"))
+    assert video.get(cv2.CAP_PROP_FRAME_WIDTH) == 320
+    shown = [video.read()[0] for _ in range(50)]
+    assert all(shown)
 
 
 def test_what_cannot_be_done_is_said_before_it_is_begun(config: Config, tmp_path: Path) -> None:

@@ -17,9 +17,12 @@ from typing import Any
 import cv2
 import pytest
 
+from reid_tracker.cluster.archive import track_archive
 from reid_tracker.cluster.engine import connected, load_ray
-from reid_tracker.config import ClusterConfig
+from reid_tracker.config import ClusterConfig, Config
 from reid_tracker.errors import ConfigError
+from reid_tracker.recording import track_recording
+from tests.cluster.scenes import TasksHere
 
 SECONDS = 4.0
 
@@ -84,6 +87,17 @@ def numbers(folder: Path, field: str) -> dict[tuple[Any, ...], int]:
         for line in lines
         for person in line["people"]
     }
+
+
+@pytest.mark.slow
+def test_the_clip_in_one_piece_a_camera_is_line_by_line_that_of_one_process(clip: Path, tmp_path: Path) -> None:
+    cameras = [{"id": name, "source": str(clip / f"{name}.avi")} for name in ("door", "hall")]
+    config = Config().with_values({"cameras": cameras, "runtime.threads": 1})
+    track_recording(config, tmp_path / "alone")
+    track_archive(config, tmp_path / "tasks", TasksHere())
+    one, other = ((tmp_path / name / "tracks.jsonl").read_text() for name in ("alone", "tasks"))
+    assert one == other
+    assert len(one.splitlines()) == 80
 
 
 @pytest.mark.slow
