@@ -16,7 +16,7 @@ from benchmarks.association.scoring import Ids, Score, identified, score
 from reid_tracker.evaluation.linking import NOBODY
 
 SHIFTS = (-4.0, -2.0, 2.0, 4.0)  # nats
-ONLINE, AT_END, FINAL = "ours, online", "ours, at passage end", "ours, final"
+ONLINE, AT_END, FINAL, REFINED = "ours, online", "ours, at passage end", "ours, final", "ours, refined"
 NEW, NEAREST, LINKAGE, PERFECT = "always new", "nearest mean*", "offline linkage*", "perfect linking"
 
 
@@ -36,7 +36,7 @@ class Depth:
 def compete(case: Case, depth: Depth) -> dict[str, Any]:
     """All methods on a case: rows of figures, cost, ablations, and the thresholds that hindsight would take."""
     rows, thresholds = baselines(case)
-    answer = associate(case, weigh=True)
+    answer = associate(case, weigh=True, refine=True)
     rows |= {name: score(case, ids) for name, ids in _kinds(answer).items()}
     report: dict[str, Any] = {
         "facts": dict(case.facts) | _facts(case),
@@ -102,7 +102,8 @@ def _growth(step_ms: np.ndarray[Any, np.dtype[np.float64]]) -> float:
 
 
 def _kinds(answer: Answer) -> dict[str, Ids]:
-    return {ONLINE: answer.online, AT_END: answer.at_end, FINAL: answer.final}
+    kinds = {ONLINE: answer.online, AT_END: answer.at_end, FINAL: answer.final}
+    return kinds if answer.refined is None else kinds | {REFINED: answer.refined}
 
 
 def _ablated(case: Case, variant: Variant) -> dict[str, float]:

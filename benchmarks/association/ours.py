@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,7 @@ class Answer:
         online: (N,) identity of each sighting, DELAY seconds after it.
         at_end: (N,) DELAY seconds after the last sighting of its tracklet.
         final: (N,) when the run is over.
+        refined: (N,) solved once more over the finished run; None where that was not done.
         step_ms: (steps,) processor time of each step.
         state_mb: what the associator remembers at the end of the run, pickled.
     """
@@ -58,17 +60,19 @@ class Answer:
     online: Ids
     at_end: Ids
     final: Ids
+    refined: Ids | None
     step_ms: NDArray[np.float64]
     state_mb: float
 
 
-def associate(case: Case, variant: Variant | None = None, weigh: bool = False) -> Answer:
+def associate(case: Case, variant: Variant | None = None, weigh: bool = False, refine: bool = False) -> Answer:
     """Run a case.
 
     Args:
         case: what the trackers said.
         variant: of the associator; as shipped where None.
         weigh: measure what it remembers (costs a copy).
+        refine: solve the finished run once more, where the associator can.
     """
     variant = variant or Variant()
     case = variant.prepare(case)
@@ -85,13 +89,24 @@ def associate(case: Case, variant: Variant | None = None, weigh: bool = False) -
         state = len(pickle.dumps(associator)) / 1e6 if weigh else float("nan")
         last = associator.finish(case.ended)
     sightings = case.sightings
+    ever = np.full(len(sightings), np.inf)
+    final = as_told(sightings, ever, [*told, (np.inf, last if variant.settles else ())])
     return Answer(
         online=as_told(sightings, sightings.times + DELAY, told),
         at_end=as_told(sightings, last_times(sightings) + DELAY, told),
-        final=as_told(sightings, np.full(len(sightings), np.inf), [*told, (np.inf, last if variant.settles else ())]),
+        final=final,
+        refined=_refined(case, associator, final) if refine else None,
         step_ms=np.array(spent) * 1000,
         state_mb=state,
     )
+
+
+def _refined(case: Case, associator: CrossCameraAssociator, final: Ids) -> Ids | None:
+    if find_spec("reid_tracker.association.refinement") is None:
+        return None  # an associator of an older version is measured without
+    from benchmarks.association.refined import refined
+
+    return refined(case, associator, final)
 
 
 def as_told(

@@ -1,7 +1,8 @@
 """A tracker that makes no mistakes of its own, for boxes whose people are known: what it gets wrong is in the boxes.
 
 A tracklet ends when its person was not detected for PATIENCE seconds; the next box begins another one. A look is taken
-at once and then every second, of somebody who is in full view, as ``reid_tracker.tracking`` does.
+at once and then every second, of somebody who is in full view, and kept where it is none that is kept already, as
+``reid_tracker.tracking`` does.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from benchmarks.association.wardrobe import Look
+from reid_tracker.config import TrackingConfig
 from reid_tracker.types import Appearance, CameraTracks, FloatArray, Tracklet, TrackletState
 
 PATIENCE = 2.0  # seconds
 LOOK_EVERY = 1.0  # seconds
 _FULL_VIEW, _FIRST_VIEW = 0.3, 0.6  # most that others may cover for a look, and for the first one
+_VARIETY = TrackingConfig().look_variety
 _BOXES, _LOOKS = 4, 8  # newest ones that a tracklet carries
 
 
@@ -54,13 +57,17 @@ class _Track:
     version: int = 0
     looks: Appearance = field(default_factory=Appearance.empty)
     fresh: float = 0.0  # quality of the look in the newest frame
+    asked: float = -np.inf  # when a look was taken last, kept or not
 
     def wants(self, time: float, covered: float) -> bool:
         if not self.look_times:
             return covered <= _FIRST_VIEW
-        return covered <= _FULL_VIEW and time - self.look_times[-1] >= LOOK_EVERY
+        return covered <= _FULL_VIEW and time - self.asked >= LOOK_EVERY
 
     def take(self, look: Look, quality: float, time: float, box: FloatArray) -> None:
+        self.fresh, self.asked = quality, time
+        if any(float(look[0] @ kept) > 1 - _VARIETY for kept in self.vectors):
+            return
         for kept, new in (
             (self.vectors, look[0]),
             (self.stripes, look[1]),
@@ -71,7 +78,6 @@ class _Track:
             kept.append(new)  # type: ignore[arg-type]
             del kept[:-_LOOKS]
         self.version += 1
-        self.fresh = quality
         self.looks = Appearance(
             np.stack(self.vectors),
             np.stack(self.stripes),

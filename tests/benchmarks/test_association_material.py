@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.association.all import GROWTH, summary
-from benchmarks.association.contest import FINAL, LINKAGE, NEAREST, NEW, ONLINE, PERFECT
+from benchmarks.association.contest import FINAL, LINKAGE, NEAREST, NEW, ONLINE, PERFECT, REFINED
 from benchmarks.association.stand_in import PATIENCE, Seen, StandInTracker
 from benchmarks.association.wildtrack import homography
 from benchmarks.tracking.common import shared_data
@@ -19,8 +19,10 @@ _BOX = np.array([10, 10, 50, 110], np.float32)
 
 
 def _tracker() -> StandInTracker:
-    look = np.eye(4, dtype=np.float32)[0], np.zeros((0, 0), np.float32)
-    return StandInTracker("a", (640, 480), lambda one: (look, 1 - one.covered), itertools.count(1))
+    """Of people whose next look is always another one, five different ones in turn."""
+    looks = itertools.cycle(np.eye(5, dtype=np.float32))
+    no_stripes = np.zeros((0, 0), np.float32)
+    return StandInTracker("a", (640, 480), lambda one: ((next(looks), no_stripes), 1 - one.covered), itertools.count(1))
 
 
 def test_a_short_gap_does_not_end_a_tracklet_and_a_long_one_does() -> None:
@@ -40,6 +42,13 @@ def test_looks_are_taken_of_people_in_full_view_and_not_in_every_frame() -> None
     assert versions == [0, 1, 1, 2, 2, 3]  # the first look may be a poor one; later ones are good, a second apart
 
 
+def test_a_look_that_is_known_already_is_not_kept_twice() -> None:
+    tracker = _tracker()
+    seen = [tracker(float(time), [Seen(1, _BOX, 0.0)]).tracklets[0] for time in range(8)]
+    assert [one.looks_version for one in seen] == [1, 2, 3, 4, 5, 5, 5, 5]
+    assert len(seen[-1].looks) == 5
+
+
 def test_wildtracks_calibration_leads_to_its_published_positions() -> None:
     shared = shared_data()
     if shared is None or not (shared / "wildtrack_boxes").is_dir():
@@ -57,7 +66,7 @@ def test_wildtracks_calibration_leads_to_its_published_positions() -> None:
 def test_the_summary_has_a_line_for_each_case_and_says_what_hindsight_gains() -> None:
     row = {"idf1": 0.5, "precision": 0.25, "recall": 0.75}
     report = {
-        "methods": dict.fromkeys((NEW, NEAREST, LINKAGE, ONLINE, FINAL, PERFECT), row),
+        "methods": dict.fromkeys((NEW, NEAREST, LINKAGE, ONLINE, FINAL, REFINED, PERFECT), row),
         "automatic threshold": {ONLINE: {"lost to hindsight": 0.011}, FINAL: {"lost to hindsight": 0.022}},
     }
     lines = summary({GROWTH: {"4 cameras": {}}, "ours": {"market": report, "epfl": report}})
