@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 
 from reid_tracker.cluster.group import Duty, GroupReport
 from reid_tracker.cluster.news import FrameNews
-from reid_tracker.cluster.placement import least_loaded
+from reid_tracker.cluster.placement import least_loaded, links, relief
 from reid_tracker.config import CameraConfig
 from reid_tracker.errors import ConfigError
 from reid_tracker.live import CameraState, HealthReport
 
 _MOST_WAITING = 200  # moments; more than a site that keeps up ever has
 _SILENT_BEATS = 5  # heartbeats without a word from a group after which its cameras count as not answered for
+_RELIEF_SECONDS = 60.0  # between two looks for a group that cannot keep up
 _USUAL_SECONDS = 1.0  # between two frames of a camera; more than that is told as lost
 
 _log = logging.getLogger(__name__)
@@ -77,9 +78,12 @@ class ClusterCameras:
     Args:
         groups: name -> cameras, to begin with.
         heartbeat_seconds: between two reports of a group.
+        most: cameras of one group.
     """
 
-    def __init__(self, groups: Mapping[str, Sequence[CameraConfig]], heartbeat_seconds: float) -> None:
+    def __init__(self, groups: Mapping[str, Sequence[CameraConfig]], heartbeat_seconds: float, most: int = 8) -> None:
+        self._most = most
+        self._next_relief = time.monotonic() + _RELIEF_SECONDS
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._groups = {name: _Group(list(cameras)) for name, cameras in groups.items()}
@@ -113,6 +117,7 @@ class ClusterCameras:
             if group is None:
                 return Duty()
             group.report, group.heard = report, time.monotonic()
+            self._relieve()
             names = {camera.id for camera in group.cameras}
             return Duty(tuple(group.cameras), frozenset(self._paused & names))
 
@@ -166,10 +171,7 @@ class ClusterCameras:
         with self._lock:
             if to not in self._groups:
                 raise ConfigError(f"no group is called {to!r} (groups: {', '.join(self._groups)})")
-            group = self._known(camera_id)
-            camera = next(each for each in group.cameras if each.id == camera_id)
-            group.cameras.remove(camera)
-            self._groups[to].cameras.append(camera)
+            self._move(camera_id, to)
 
     def pause(self, camera_id: str) -> None:
         """Have a camera left alone until ``resume``. Raises ConfigError: there is none of that name."""
@@ -204,6 +206,29 @@ class ClusterCameras:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def _relieve(self) -> None:
+        """Move a camera where a group cannot keep up and another has room; seldom, because it breaks its tracklets."""
+        now = time.monotonic()
+        if now < self._next_relief:
+            return
+        self._next_relief = now + _RELIEF_SECONDS
+        heard = {
+            name: group.report.busy
+            for name, group in self._groups.items()
+            if group.report is not None and now - group.heard <= self._silent_seconds
+        }
+        cameras = {name: [camera.id for camera in group.cameras] for name, group in self._groups.items()}
+        strength = links([camera for group in self._groups.values() for camera in group.cameras])
+        if (found := relief(cameras, heard, strength, self._most)) is not None:
+            _log.warning("camera %r goes to %s: its group cannot keep up", *found)
+            self._move(*found)
+
+    def _move(self, camera_id: str, to: str) -> None:
+        group = self._known(camera_id)
+        camera = next(each for each in group.cameras if each.id == camera_id)
+        group.cameras.remove(camera)
+        self._groups[to].cameras.append(camera)
 
     def _is_next(self, epoch: str, news: FrameNews) -> bool:
         """Whether a frame is to be taken; keeps account of what lies between it and the one before."""

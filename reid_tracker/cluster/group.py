@@ -49,6 +49,7 @@ class GroupReport:
         epoch: of this life of it; another one after it was started again.
         cameras: how each is.
         step_seconds: mean time of the last few dozen moments.
+        busy: share of the time since the report before that was work, 0..1.
         undelivered: frames that could not be told to the site.
         failures: moments that failed; the newest in words.
     """
@@ -57,6 +58,7 @@ class GroupReport:
     epoch: str
     cameras: dict[str, HealthReport] = field(default_factory=dict)
     step_seconds: float = 0.0
+    busy: float = 0.0
     undelivered: int = 0
     failures: int = 0
     last_failure: str = ""
@@ -110,7 +112,8 @@ class CameraGroup:
         self._paused: frozenset[str] = frozenset()
         self._writers: dict[str, NewsWriter] = {}
         self._last: dict[str, CameraTracks] = {}
-        self._step_seconds = 0.0
+        self._step_seconds = self._worked = 0.0
+        self._reported = time.monotonic()
         self._undelivered = 0
         self._failures = 0
         self._last_failure = ""
@@ -131,10 +134,17 @@ class CameraGroup:
 
     def report(self) -> GroupReport:
         """How the group is."""
+        busy = min(1.0, self._worked / max(time.monotonic() - self._reported, 1e-9))
         return GroupReport(
-            self.name, self.epoch, self._cameras.report(), self._step_seconds, self._undelivered, self._failures,
+            self.name,
+            self.epoch,
+            self._cameras.report(),
+            self._step_seconds,
+            busy,
+            self._undelivered,
+            self._failures,
             self._last_failure,
-        )  # fmt: skip
+        )
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -148,12 +158,16 @@ class CameraGroup:
                 self._tell(self._tracks(frames))
             except Exception as error:  # one moment is lost; the group must not end with it
                 self._failed("moment", error)
-            self._step_seconds += 0.05 * (time.perf_counter() - began - self._step_seconds)
+            spent = time.perf_counter() - began
+            self._step_seconds += 0.05 * (spent - self._step_seconds)
+            self._worked += spent
 
     def _sync(self) -> None:
         self._next_sync = time.monotonic() + self._config.cluster.heartbeat_seconds
         try:
-            self._take_up(self._site.sync(self.report()))
+            report = self.report()
+            self._reported, self._worked = time.monotonic(), 0.0
+            self._take_up(self._site.sync(report))
         except SiteAway as error:  # goes on with the cameras that it has
             _log.info("group %s: %s", self.name, error)
         except ReidTrackerError as error:

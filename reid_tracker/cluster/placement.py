@@ -86,6 +86,43 @@ def cut_strength(groups: Sequence[Sequence[str]], strength: Mapping[tuple[str, s
     return sum(value for (first, second), value in strength.items() if of.get(first) != of.get(second))
 
 
+_BUSY = 0.9  # share of its time that a group works from which it cannot keep up with its cameras
+_ROOM = 0.7  # the most that another one may come to by taking a camera, so that it does not give it back
+
+
+def relief(
+    groups: Mapping[str, Sequence[str]],
+    busy: Mapping[str, float],
+    strength: Mapping[tuple[str, str], float],
+    most: int,
+) -> tuple[str, str] | None:
+    """The camera to move, and to which group, where one group cannot keep up and another has room.
+
+    Args:
+        groups: name -> its cameras.
+        busy: name -> share of its time that it works, 0..1; groups without one are left alone.
+        strength: links of cameras (see ``links``); the camera with the weakest ones to its own group goes.
+        most: cameras of one group.
+
+    Returns:
+        Camera and group, or None where nothing is to be done or nobody has room.
+    """
+    known = sorted(busy.keys() & groups.keys(), key=lambda name: (busy[name], name))
+    if len(known) < 2:
+        return None
+    idle, worn = known[0], known[-1]
+    if busy[worn] < _BUSY or len(groups[worn]) < 2 or len(groups[idle]) >= most:
+        return None
+    if busy[idle] + busy[worn] / len(groups[worn]) > _ROOM:
+        return None
+
+    def ties(camera: str) -> float:
+        own = {pair for pair in strength if camera in pair}
+        return sum(strength[pair] * (1 if set(pair) <= set(groups[worn]) else 0) for pair in own)
+
+    return min(groups[worn], key=ties), idle
+
+
 def least_loaded(groups: Mapping[str, int]) -> str:
     """Name of the group with the fewest cameras, the first of several."""
     return min(groups, key=lambda name: (groups[name], name))

@@ -170,7 +170,7 @@ class ClusterService(Service):
     def __init__(
         self, config: Config, groups: Mapping[str, Sequence[CameraConfig]], pipeline_of: PipelineOf | None = None
     ) -> None:
-        self.arrivals = ClusterCameras(groups, config.cluster.heartbeat_seconds)
+        self.arrivals = ClusterCameras(groups, config.cluster.heartbeat_seconds, config.cluster.group_cameras)
         super().__init__(config, pipeline_of or site_pipeline)
 
     def _wired(self, pipeline: Pipeline) -> tuple[Any, LiveSite]:

@@ -241,6 +241,20 @@ def test_cameras_are_given_moved_and_taken_back() -> None:
             call()
 
 
+def test_cameras_move_away_from_a_group_that_cannot_keep_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = [CameraConfig(id=name, source="x") for name in ("door", "hall")]
+    cameras = ClusterCameras({"one": both, "two": []}, 1.0)
+    now = time.monotonic()
+    monkeypatch.setattr("reid_tracker.cluster.arrivals.time.monotonic", lambda: now)
+    cameras.sync(GroupReport("two", "life", busy=0.0))
+    assert len(cameras.sync(GroupReport("one", "life", busy=1.0)).cameras) == 2  # not at once
+    now += 58
+    cameras.sync(GroupReport("two", "life", busy=0.0))
+    now += 3
+    assert [each.id for each in cameras.sync(GroupReport("one", "life", busy=1.0)).cameras] == ["hall"]
+    assert [each.id for each in cameras.sync(GroupReport("two", "life", busy=0.0)).cameras] == ["door"]
+
+
 def test_a_group_that_is_silent_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     cameras = ClusterCameras({"one": [CameraConfig(id="door", source="x")]}, 1.0)
     assert cameras.report()["door"].state is CameraState.CONNECTING

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reid_tracker.cluster.placement import cut_strength, group, least_loaded, links
+from reid_tracker.cluster.placement import cut_strength, group, least_loaded, links, relief
 from reid_tracker.config import CameraConfig
 
 NAMES = [f"c{number}" for number in range(12)]
@@ -56,3 +56,21 @@ def test_every_camera_is_in_one_group_that_is_not_too_large(
 
 def test_a_new_camera_goes_where_there_are_fewest() -> None:
     assert least_loaded({"one": 3, "two": 1, "three": 1}) == "three"
+
+
+@pytest.mark.parametrize(
+    ("busy", "most", "moved"),
+    [
+        ({"one": 0.95, "two": 0.2}, 8, ("c", "two")),  # the one with the weakest links goes
+        ({"one": 0.8, "two": 0.2}, 8, None),  # keeps up
+        ({"one": 0.95, "two": 0.6}, 8, None),  # nobody has room
+        ({"one": 0.95, "two": 0.2}, 1, None),  # the other is full
+        ({"one": 0.95}, 8, None),  # the other was not heard of
+        ({"one": 0.2, "two": 1.0}, 8, None),  # a single camera stays
+    ],
+)
+def test_a_group_that_cannot_keep_up_is_relieved(
+    busy: dict[str, float], most: int, moved: tuple[str, str] | None
+) -> None:
+    groups = {"one": ["a", "b", "c"], "two": ["d"]}
+    assert relief(groups, busy, {("a", "b"): 0.5, ("b", "c"): 0.1, ("c", "d"): 0.4}, most) == moved
