@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "live": SPINE | {"sources"},
     "outbound": SPINE | {"live", "results"},
     "store": SPINE | {"association", "distance", "results"},
-    "training": SPINE | {"distance", "embedding", "evaluation", "runtime"},
+    "training": SPINE | {"distance", "embedding", "evaluation", "results", "runtime"},
     # the main path wires nothing itself: it asks build for the parts, and sources for the moments of a recording
     "pipeline": SPINE | {"build", "sources"},
 }
