@@ -15,7 +15,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,9 +125,9 @@ def ours(passages: Sequence[Passage], looks: Sequence[Appearance]) -> tuple[Gues
     )
 
 
-def replayed(events: Sequence[IdentityEvent]) -> dict[int, int]:
-    """Tracklet to identity after all events."""
-    held: dict[int, int] = {}
+def replayed(events: Sequence[IdentityEvent], before: Mapping[int, int] | None = None) -> dict[int, int]:
+    """Tracklet to identity after all events; ``before`` is how it was."""
+    held = dict(before or {})
     for event in events:
         if event.type in (EventType.STARTED, EventType.LINKED, EventType.SPLIT):
             held.update(dict.fromkeys(event.tracklets, event.identity))

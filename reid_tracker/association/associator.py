@@ -84,6 +84,7 @@ class CrossCameraAssociator:
     def finish(self, ended: Sequence[Tracklet]) -> tuple[IdentityEvent, ...]:
         """The run is over: read the last tracklets, compare everybody once more, and close the book."""
         changed = [passage for tracklet in ended if self._take_in(tracklet, passage := self._passage(tracklet))]
+        self._compare(changed)
         by_camera: dict[int, list[Passage]] = {}
         for passage in changed:
             by_camera.setdefault(passage.camera, []).append(passage)
@@ -105,6 +106,7 @@ class CrossCameraAssociator:
             passage = self._passage(tracklet)
             if self._take_in(tracklet, passage):
                 changed.append(passage)
+        self._compare(changed)
         changed += self._taken_twice(moment, changed)
         for tracklet in moment.tracklets:
             self.ground.saw(tracklet.id, moment.camera_id, moment.time, tracklet.box, moment.size)
@@ -151,10 +153,15 @@ class CrossCameraAssociator:
             offset = self.calibration.camera_offset(passage.camera_id, looks.global_.shape[1])
             passage.looks = summarise(passage.camera_id, looks.global_, self.calibration.weights(looks.quality), offset)
             passage.kept = varied(looks, self.config.looks_per_passage)
-            self._compare_with_company(passage)
-            if passage.identity:
-                self._identity_changed(self.book.identities[passage.identity], False)
         return True
+
+    def _compare(self, changed: Sequence[Passage]) -> None:
+        """Learn from new looks of one camera, all together: what is learned from one moves the model for the next."""
+        for passage in changed:
+            if passage.looks is not None:
+                self._compare_with_company(passage)
+        for number in sorted({passage.identity for passage in changed if passage.identity}):
+            self._identity_changed(self.book.identities[number], False)
 
     def _compare_with_company(self, passage: Passage) -> None:
         """People in one camera at one time are different people: learn what that looks like."""

@@ -12,7 +12,7 @@ Clocks may differ: where no map is found at equal times, shifted ones are tried,
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -63,13 +63,16 @@ class _Evidence:
     seen: int = 0  # walks ever
 
     def add(self, pair: tuple[int, int], belief: float) -> None:
-        before = self.walks.pop(pair, None)
-        if belief < _BELIEVED:
-            return
-        self.seen += before is None
+        self.seen += self.walks.pop(pair, None) is None
         self.walks[pair] = belief
         while len(self.walks) > _WALKS:
             self.walks.pop(next(iter(self.walks)))
+
+    def keep(self, believed: Callable[[int, int], bool], judged: Collection[int]) -> None:
+        """Let go of the pairs of which both were judged and that are believed no longer."""
+        for one, other in [pair for pair in self.walks if pair[0] in judged and pair[1] in judged]:
+            if not believed(one, other):
+                del self.walks[one, other]
 
     def forget(self, tracklet: int) -> None:
         for pair in [pair for pair in self.walks if tracklet in pair]:
@@ -121,7 +124,10 @@ class OverlapLearner:
         if len({passage.camera for passage in passages}) < 2:
             return
         beliefs = _beliefs(passages, self._calibration)
-        for row, column in zip(*np.nonzero(beliefs), strict=True):
+        place = {passage.tracklet: row for row, passage in enumerate(passages)}
+        for evidence in self._evidence.values():
+            evidence.keep(lambda one, other: beliefs[place[one], place[other]] >= _BELIEVED, place.keys())
+        for row, column in zip(*np.nonzero(beliefs >= _BELIEVED), strict=True):
             one, other = passages[row], passages[column]
             if one.camera_id < other.camera_id and one.tracklet in self._paths and other.tracklet in self._paths:
                 evidence = self._evidence.setdefault((one.camera_id, other.camera_id), _Evidence())
