@@ -24,6 +24,7 @@ COMMANDS = [
     ["correct", "never"],
     ["correct", "list"],
     ["calibrate"],
+    ["refine"],
     ["models"],
     ["models", "list"],
     ["settings"],

@@ -1,0 +1,171 @@
+"""A finished run solved once more, all of it at once, with what people said as hard constraints."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reid_tracker.association.corrections import constraints_of
+from reid_tracker.association.explain import Explainer
+from reid_tracker.association.identities import Identity, IdentityBook, Passage
+from reid_tracker.association.refinement import Assignment, Refinement, learn_topology, refine
+from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.association.topology import ReturnTimes
+from reid_tracker.config import CameraConfig
+from reid_tracker.ids import IdAllocator
+from reid_tracker.results.finished import FinishedRun
+from reid_tracker.results.looks import read_looks
+from reid_tracker.review.correcting import read_corrections
+from reid_tracker.review.evidence import evidence_of, learned
+from reid_tracker.review.revising import held_run, passages_of, revise
+from reid_tracker.types import EventType, IdentityEvent
+
+RULE = "the whole recording solved again"
+
+
+@dataclass(frozen=True, slots=True)
+class Refined:
+    """What solving a run again came to.
+
+    Attributes:
+        before, after: different people.
+        gain: nats by which the new assignment explains the run better; 0 where the run's own stands.
+        moved: tracklets that belong to another number now.
+        stale: files of the run that still show the ids as they were when it ended.
+    """
+
+    before: int
+    after: int
+    gain: float
+    moved: int
+    stale: tuple[str, ...]
+
+
+def refine_run(tracks: str | Path) -> Refined:
+    """Solve a run again and write what changed.
+
+    Args:
+        tracks: its folder, or a file in it.
+
+    Raises:
+        InputError: it cannot be read, or kept no looks.
+        ConfigError, OutputError: the folder is in use or cannot be written.
+    """
+    with held_run(tracks) as run:
+        passages = passages_of(run, tuple(read_looks(run.folder)))
+        assignment, found = solve(run, passages)
+        events = tuple(_events(run, passages, assignment, found))
+        before = len(run.summary.people())
+        moved = len({tracklet for event in events for tracklet in event.tracklets})
+        stale = revise(run, events) if events else ()
+        return Refined(before, len(run.summary.people()), found.after - found.before, moved, stale)
+
+
+def solve(run: FinishedRun, passages: Sequence[RememberedPassage]) -> tuple[Assignment, Refinement]:
+    """The best assignment of a run's passages under what people said about them."""
+    constraints = constraints_of(read_corrections(run.folder))
+    evidence = evidence_of(passages, run.summary.events)
+    calibration, looks = learned(evidence)
+    dimension = len(next(iter(looks.values())).mean) if looks else 1
+    cameras = [CameraConfig.model_validate(camera) for camera in run.run.get("config", {}).get("cameras", ())]
+    topology = learn_topology(ReturnTimes(cameras), passages, evidence.sure)
+    people: defaultdict[int, set[int]] = defaultdict(set)
+    for one in passages:
+        people[one.identity].add(one.tracklet)
+    assignment = Assignment(passages, looks, calibration.spread_of(dimension), topology, len(people), constraints.apart)
+    together = [*constraints.together, *_undescribed(passages, constraints.together)]
+    return assignment, refine(assignment, map(frozenset, people.values()), _disjoint(together))
+
+
+def _undescribed(passages: Sequence[RememberedPassage], together: Sequence[frozenset[int]]) -> Iterator[frozenset[int]]:
+    """A passage without looks stays with the nearest one in time of its person: nothing else is known of it."""
+    held = frozenset().union(*together)
+    for one in passages:
+        if one.looks is None and one.tracklet not in held:
+            own = [other for other in passages if other.identity == one.identity and other.looks is not None]
+            if own:
+                nearest = min(own, key=lambda other: abs(other.start - one.end))
+                yield frozenset({one.tracklet, nearest.tracklet})
+
+
+def _disjoint(groups: Sequence[frozenset[int]]) -> list[frozenset[int]]:
+    found: list[frozenset[int]] = []
+    for group in groups:
+        touching = [one for one in found if one & group]
+        found = [*(one for one in found if not one & group), group.union(*touching)]
+    return found
+
+
+def _events(
+    run: FinishedRun, passages: Sequence[RememberedPassage], assignment: Assignment, found: Refinement
+) -> Iterator[IdentityEvent]:
+    """What takes the run's people to those found: each keeps the number under which most of it is known."""
+    known = {one.tracklet: one for one in passages}
+    held: defaultdict[int, set[int]] = defaultdict(set)
+    for one in passages:
+        held[one.identity].add(one.tracklet)
+    number = IdAllocator(run.last_event + 1)
+    for identity, person in _numbered(found, known, IdAllocator(run.last_identity + 1)):
+        pieces: defaultdict[int, set[int]] = defaultdict(set)
+        for tracklet in person:
+            pieces[known[tracklet].identity].add(tracklet)
+        for former, piece in sorted(pieces.items()):
+            if former == identity:
+                continue
+            kind = EventType.MERGED if piece == held[former] and identity in held else EventType.SPLIT
+            newest = max((known[tracklet] for tracklet in piece), key=lambda one: (one.end, one.tracklet))
+            evidence = _evidence(assignment, person, frozenset(piece), known)
+            yield IdentityEvent(
+                number(),
+                kind,
+                run.last_time,
+                newest.camera_id,
+                identity,
+                tuple(sorted(piece)),
+                (former,),
+                evidence,
+            )
+
+
+def _numbered(
+    found: Refinement, known: dict[int, RememberedPassage], new_number: IdAllocator
+) -> Iterator[tuple[int, frozenset[int]]]:
+    """People with their numbers: the largest share of a former person keeps its number, the older one of two."""
+    claims = []
+    for place, person in enumerate(found.people):
+        for identity, count in Counter(known[tracklet].identity for tracklet in person).items():
+            claims.append((-count, identity, place))
+    numbers: dict[int, int] = {}
+    for _, identity, place in sorted(claims):
+        if place not in numbers and identity not in numbers.values():
+            numbers[place] = identity
+    for place, person in enumerate(found.people):
+        yield numbers.get(place) or new_number(), person
+
+
+def _evidence(
+    assignment: Assignment, person: frozenset[int], piece: frozenset[int], known: dict[int, RememberedPassage]
+) -> dict[str, Any]:
+    """Why a piece belongs to a person: how much worse apart would be, and where the looks meet."""
+    rest = person - piece
+    gain = assignment.worth(person) - assignment.worth(rest) - assignment.worth(piece) if rest else None
+    evidence: dict[str, Any] = {"rule": RULE}
+    passage = _passage(min((known[tracklet] for tracklet in piece), key=lambda one: (one.start, one.tracklet)))
+    if rest:
+        others = sorted((_passage(known[tracklet]) for tracklet in rest), key=lambda one: (one.start, one.tracklet))
+        identity = Identity(0, others, len(others))
+        before = identity.before(passage)
+        evidence |= Explainer(IdentityBook(lambda _identity, _gone: None)).meeting(passage, identity)
+        evidence["time_gap"] = round(passage.start - before.end, 4) if before is not None else None
+    if gain is not None and np.isfinite(gain):
+        evidence["probability"] = round(float(1 / (1 + np.exp(-gain))), 4)
+    return evidence
+
+
+def _passage(one: RememberedPassage) -> Passage:
+    return replace(Passage(one.tracklet, one.camera_id, 0, one.start, one.end), kept=one.looks, open=False)
