@@ -105,6 +105,7 @@ bench: $(VENV)/.installed-dev  ## the figures that the README quotes; benchmarks
 	-$(BIN)/python -m benchmarks.tracking.public_detections
 	-$(BIN)/python -m benchmarks.association.pets
 	-$(BIN)/python -m benchmarks.association.market_replay
+	-$(BIN)/python -m benchmarks.association.all --quick
 	-$(BIN)/python -m benchmarks.aligned_distance
 	-$(BIN)/python -m benchmarks.reid_market --model engines/alignedreid_small
 
