@@ -1,4 +1,4 @@
-"""Every setting of the program: one typed tree, each leaf with default, unit and one line of help.
+"""Every setting of the program: one typed tree of tables (reid_tracker/tables.py).
 
 Precedence: default < site.toml < environment (``REID_TRACKER_<TABLE>__<KEY>``) < command line. Unknown keys fail
 and name the nearest right one. The effective tree is written beside every result.
@@ -10,381 +10,58 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from reid_tracker.errors import ConfigError
+from reid_tracker.tables import (
+    AssociationConfig,
+    CameraConfig,
+    ClusterConfig,
+    DetectionConfig,
+    EmbeddingConfig,
+    LiveConfig,
+    MqttConfig,
+    OutboundConfig,
+    OutputConfig,
+    PrivacyConfig,
+    RuntimeConfig,
+    ServiceConfig,
+    SiteConfig,
+    StoreConfig,
+    Table,
+    TrackingConfig,
+    WebhookConfig,
+)
+
+__all__ = [
+    "AssociationConfig",
+    "CameraConfig",
+    "ClusterConfig",
+    "Config",
+    "DetectionConfig",
+    "EmbeddingConfig",
+    "LiveConfig",
+    "MqttConfig",
+    "OutboundConfig",
+    "OutputConfig",
+    "PrivacyConfig",
+    "RuntimeConfig",
+    "ServiceConfig",
+    "SiteConfig",
+    "StoreConfig",
+    "TrackingConfig",
+    "WebhookConfig",
+    "load_config",
+    "settings_as_toml",
+]
 
 ENVIRONMENT_PREFIX = "REID_TRACKER_"
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
 
-
-def _with_zone(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-class CameraConfig(_Table):
-    """One camera: ``[[cameras]]``."""
-
-    id: str = Field(min_length=1, description="name of the camera, unique")
-    source: str = Field(
-        description="video file, pattern of such, folder of images (paths from the config file), or webcam number"
-    )
-    start_time: Annotated[datetime, AfterValidator(_with_zone)] | None = Field(
-        None, description="when the first frame was taken (ISO 8601; UTC where no zone is given)"
-    )
-    fps: Positive | None = Field(
-        None, description="pictures a second of a folder of pictures (default: its seqinfo.ini, else 25)"
-    )
-    homography: tuple[tuple[float, float, float], ...] | None = Field(
-        None, description="3 x 3 matrix from pixels of the frame to the site's ground plane in metres"
-    )
-    neighbours: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
-        default_factory=dict, description="camera id -> [least, most] seconds that people walk to it"
-    )
-    place: tuple[Fraction, Fraction] | None = Field(
-        None, description="where it stands on the site's map: [x, y], shares of width and height from the upper left"
-    )
-
-    @model_validator(mode="after")
-    def _square(self) -> CameraConfig:
-        if self.homography is not None and len(self.homography) != 3:
-            raise ValueError(f"homography of camera {self.id!r} needs 3 rows of 3 numbers")
-        return self
-
-
-class RuntimeConfig(_Table):
-    """How networks run: ``[runtime]``."""
-
-    backend: Literal["auto", "onnxruntime", "openvino", "tensorrt"] = Field(
-        "auto",
-        description="inference engine; auto takes a TensorRT engine that was built for this GPU, else OpenVINO on a "
-        "CPU where it is installed",
-    )
-    precision: Literal["fp32", "bf16", "fp16", "int8", "fp8"] = Field(
-        "fp32",
-        description="arithmetic of the networks; bf16 is faster on CPUs that have it, with small changes; fp16, int8 "
-        "and fp8 need a TensorRT engine",
-    )
-    threads: int = Field(0, ge=0, description="CPU threads for inference; 0 takes all cores")
-    build: bool = Field(
-        True, description="with backend tensorrt: build an engine that is missing before the run starts"
-    )
-    engine_batch: tuple[int, int, int] = Field(
-        (1, 16, 64), description="least, best and most pictures at once of engines that a run builds"
-    )
-    engine_cache: str = Field(
-        "", description="folder of built engines (default: reid_tracker/engines in the user's cache folder)"
-    )
-    fallback: list[Literal["onnxruntime-cuda", "openvino", "onnxruntime"]] = Field(
-        default_factory=list,
-        description="with backend tensorrt: what to take, in this order, where no engine can run; none: refuse to "
-        "start",
-    )
-
-
-class DetectionConfig(_Table):
-    """Finding people: ``[detection]``."""
-
-    model: str = Field(
-        "nanodet_g",
-        description="name of a shipped model (nanodet_g_int8: eight bits, half the time, needs OpenVINO), .onnx or .pt "
-        "file, or registered detector",
-    )
-    trust_model: bool = Field(False, description="allow loading .pt files, which can run code")
-    input_size: int | Literal["auto"] = Field(
-        "auto", description="longer side of the network input in pixels; auto chooses from the frames and keeps it"
-    )
-    score_threshold: Fraction | Literal["auto"] = Field(
-        "auto", description="least score that leaves the detector; auto follows model and size"
-    )
-    confident_score: Fraction | Literal["auto"] = Field(
-        "auto", description="least score that may begin a track; auto follows model and size"
-    )
-    nms_overlap: Fraction = Field(0.6, description="boxes that overlap more than this (IoU) are one person")
-
-
-class EmbeddingConfig(_Table):
-    """Describing people: ``[embedding]``."""
-
-    model: str = Field("alignedreid_small", description="name of a shipped model, .onnx file, or registered embedder")
-    batch: int = Field(16, ge=1, description="crops per call of the network")
-
-
-class TrackingConfig(_Table):
-    """Following people inside one camera: ``[tracking]``. Times in seconds, lengths in heights of the person."""
-
-    confirm_hits: int = Field(2, ge=1, description="detections until a new person is believed")
-    confirm_seconds: float = Field(0.0, ge=0, description="seconds that these must span at least")
-    tentative_seconds: Positive = Field(0.25, description="seconds that somebody not yet believed may be missed")
-    max_lost_seconds: Positive = Field(
-        10.0, description="seconds that somebody out of sight is looked for; after that the associator takes over"
-    )
-    exit_seconds: float = Field(0.5, ge=0, description="the same for somebody who walked out of the picture")
-    exit_inside: Fraction = Field(
-        0.5, description="share of the predicted box inside the picture below which somebody has walked out"
-    )
-
-    overlap_growth: float = Field(
-        0.1, ge=0, le=2, description="boxes are enlarged by this share of their sides before overlap is taken"
-    )
-    growth_per_second: float = Field(0.1, ge=0, le=2, description="further share per second out of sight")
-    max_growth_seconds: float = Field(3.0, ge=0, description="seconds after which boxes grow no more")
-    least_overlap: Fraction = Field(0.1, description="overlap below which a box cannot continue a track")
-    least_weak_overlap: Fraction = Field(0.3, description="the same for boxes of low score")
-    weak_seconds: float = Field(0.5, ge=0, description="seconds out of sight after which low scores no longer help")
-    least_height_ratio: Fraction = Field(0.5, description="smaller over larger height below which boxes cannot match")
-    lost_cost: float = Field(0.1, ge=0, description="handicap of a lost track against one that was just seen")
-    cost_limit: Positive = Field(
-        0.9, description="1 - overlap - weight x likeness above which a box does not continue a track"
-    )
-    appearance_weight: float = Field(0.8, ge=0, description="weight of looks beside overlap")
-
-    recover_gate: Positive = Field(13.0, description="squared deviations from the prediction within which to look")
-    recover_reach: Positive = Field(3.0, description="heights from the prediction within which to look")
-    blind_reach: float = Field(1.0, ge=0, description="the same where nothing is known of the looks, heights")
-    blind_seconds: float = Field(
-        1.0, ge=0, description="seconds out of sight after which nobody is found again without looks"
-    )
-    recover_height_ratio: Fraction = Field(0.7, description="smaller over larger height for somebody found again")
-    recover_evidence: float = Field(0.2, ge=-1, le=1, description="least likeness (-1..1) to be found again")
-    recover_weight: float = Field(0.5, ge=0, description="weight of looks beside place when found again")
-
-    start_coverage: Fraction = Field(
-        0.7, description="share inside a tracked person's box from which a detection starts nobody new"
-    )
-    refresh_seconds: float = Field(
-        1.0, ge=0, description="most seconds between looks at somebody who is plain to follow and in full view"
-    )
-    refresh_share: float = Field(
-        0.5, ge=0, description="share of the time in view that goes by until the next such look, while that is shorter"
-    )
-    plain_overlap: Fraction = Field(0.6, description="overlap from which somebody is plain to follow by place alone")
-    plain_margin: Fraction = Field(
-        0.3, description="lead in overlap over everybody else that somebody needs to be plain to follow"
-    )
-    looks: int = Field(16, ge=1, le=256, description="looks remembered per tracklet")
-    look_variety: float = Field(0.03, ge=0, le=2, description="cosine distance below which two looks are one")
-    look_coverage: Fraction = Field(0.3, description="most of a box that a nearer person may cover for a good look")
-    look_evidence: float = Field(
-        -0.3, ge=-1, le=1, description="likeness (-1..1) to the looks so far below which a look is not remembered"
-    )
-    look_quality: Fraction = Field(0.2, description="least quality of a remembered look")
-    same_distance: float = Field(
-        0.2, ge=0, le=2, description="cosine distance to expect of one person; learned from there on"
-    )
-    different_distance: float = Field(
-        0.5, ge=0, le=2, description="cosine distance to expect of two people; learned from there on"
-    )
-    history_length: int = Field(64, ge=2, description="newest boxes kept per tracklet")
-
-    position_noise: Positive = Field(0.05, description="error of a detected centre, heights")
-    size_noise: Positive = Field(0.08, description="error of a detected width or height, heights")
-    score_weight: float = Field(1.0, ge=0, description="how much larger the error is at score 0: 1 + this, times")
-    position_change: Positive = Field(0.5, description="change of walking speed in a second, heights per second")
-    size_change: Positive = Field(0.15, description="change of the size's speed in a second, heights per second")
-    start_speed: Positive = Field(0.8, description="walking speed to expect of a new track, heights per second")
-    velocity_memory_seconds: Positive = Field(6.0, description="seconds in which an unseen person's speed fades")
-    size_memory_seconds: Positive = Field(0.5, description="the same for changes of size")
-    box_smoothing: Fraction = Field(0.5, description="share of the filter's box in what is reported; 0 = detector's")
-
-
-class AssociationConfig(_Table):
-    """Linking people across cameras: ``[association]``."""
-
-    shortlist: int = Field(50, ge=1, description="remembered people whose looks are weighed closely for a tracklet")
-    settle_probability: Fraction = Field(0.95, description="probability from which a decision counts as settled")
-    settle_seconds: float = Field(1.0, ge=0, description="seconds in view before a decision can be settled")
-    revise_margin: float = Field(
-        1.0, ge=0, description="lead in log-odds that another answer needs to replace a provisional one"
-    )
-    settled_margin: float = Field(
-        3.0, ge=0, description="lead in log-odds that another answer needs to replace a settled one"
-    )
-    merge_margin: float = Field(1.0, ge=0, description="log-odds from which two identities are merged during a run")
-    looks_per_passage: int = Field(4, ge=1, description="looks kept of each tracklet, varied and of good quality")
-    passages_per_camera: int = Field(6, ge=1, description="tracklets remembered per identity and camera")
-    max_identities: int = Field(10_000, ge=1, description="people remembered; the longest unseen are dropped first")
-    memory_seconds: Positive = Field(86_400.0, description="seconds without a sight after which a person is dropped")
-    calibration: str = Field(
-        "", description="file of reid-tracker calibrate, what distances mean on this site to begin with; empty: learn"
-    )
-
-
-class OutputConfig(_Table):
-    """What a run leaves on disk: ``[output]``."""
-
-    video: bool = Field(False, description="write an annotated video per camera (pictures of people)")
-    report: bool = Field(False, description="write report.html (pictures of people)")
-    save_crops: bool = Field(False, description="write the best crops of each tracklet (pictures of people)")
-    looks: bool = Field(True, description="write each tracklet's embeddings (no pictures)")
-    sinks: list[str] = Field(
-        default_factory=list, description="further sinks by name, registered by other packages (reid_tracker.sinks)"
-    )
-    video_codec: Literal["auto", "h264", "vp8", "vp9"] = Field(
-        "auto",
-        description="h264 (.mp4) needs an ffmpeg program with an H.264 encoder, vp8 and vp9 (.webm, slower) nothing; "
-        "auto takes h264 where it can, else vp8",
-    )
-    crops_per_tracklet: int = Field(4, ge=1, description="most crops that save_crops writes of one tracklet")
-
-
-class PrivacyConfig(_Table):
-    """What pictures of people may show: ``[privacy]``."""
-
-    blur_faces: bool = Field(
-        False,
-        description="blur the top of each tracked person's box, where the face is, in every picture that is stored or "
-        "shown (video, report, crops, page)",
-    )
-
-
-class LiveConfig(_Table):
-    """Reading live cameras: ``[live]``. Times in seconds."""
-
-    transport: Literal["tcp", "udp"] = Field("tcp", description="how RTSP carries pictures; udp loses some")
-    open_seconds: Positive = Field(3.0, description="longest wait for a camera to answer")
-    read_seconds: Positive = Field(2.0, description="longest wait for data of a connected camera")
-    stall_seconds: Positive = Field(
-        4.0, description="seconds without a new picture after which the camera is connected anew"
-    )
-    frozen_seconds: Positive = Field(
-        20.0, description="seconds of exactly the same picture after which the camera is connected anew"
-    )
-    late_seconds: Positive = Field(0.5, description="a picture this far behind its stream is left out as late")
-    first_wait: Positive = Field(0.25, description="wait before the first attempt to connect anew, doubled each time")
-    most_wait: Positive = Field(2.0, description="longest wait between two attempts")
-    password_seconds: Positive = Field(
-        300.0, description="wait after a wrong password, so that the camera does not lock the account"
-    )
-    most_clock_error: Positive = Field(
-        5.0, description="a camera's clock that differs more than this from ours is not believed"
-    )
-    repeat: bool = Field(False, description="begin recordings given as cameras again when they end")
-    decode: Literal["auto", "cpu", "hardware"] = Field(
-        "cpu",
-        description="where network streams are decoded; auto takes hardware that passes a trial, hardware also says "
-        "why where none does (and decodes on the CPU)",
-    )
-
-
-class StoreConfig(_Table):
-    """Memory that outlasts the program: ``[store]``. Used by ``reid-tracker serve``."""
-
-    path: str = Field("", description="SQLite file of identities, looks and sightings; empty keeps none")
-    url: str = Field("", description="PostgreSQL database instead of a file: postgresql://user:${PASSWORD}@host/name")
-    retention_days: Positive = Field(30.0, description="days after which sightings and events are removed")
-    crops: bool = Field(False, description="keep pictures of people (else vectors only)")
-    crops_per_tracklet: int = Field(2, ge=1, le=16, description="most pictures kept of one passage")
-
-
-class ServiceConfig(_Table):
-    """The web service: ``[service]``. Tokens come from REID_TRACKER_TOKENS or a file, never from here."""
-
-    host: str = Field("127.0.0.1", description="address to listen on; others than this machine's need tokens and TLS")
-    port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes any")
-    tokens_file: str = Field("", description="file of tokens, a line each: role name token")
-    tls_certificate: str = Field("", description="certificate file (PEM)")
-    tls_key: str = Field("", description="key file of the certificate (PEM)")
-    behind_proxy: bool = Field(False, description="a proxy in front ends TLS; plain HTTP is meant")
-    hosts: list[str] = Field(default_factory=list, description="further names under which the service is reached")
-    most_viewers: int = Field(200, ge=1, description="open WebSockets and pictures streams together")
-    viewer_queue: int = Field(64, ge=1, description="messages that wait for a slow viewer; older ones are skipped")
-    viewer_seconds: Positive = Field(10.0, description="seconds that a viewer may take for a message")
-    picture_width: int = Field(960, ge=64, description="widest picture sent to a browser, pixels")
-    picture_rate: Positive = Field(8.0, description="most pictures a second sent of one camera")
-    upload_bytes: int = Field(8_000_000, ge=1000, description="largest picture to search by")
-    recent_events: int = Field(2000, ge=10, description="events kept in memory for viewers where there is no store")
-
-
-class OutboundConfig(_Table):
-    """Telling other programs what was decided: ``[outbound]``. Times in seconds; for each destination apart."""
-
-    queue: int = Field(1000, ge=1, description="messages that wait for a destination; the oldest beyond are dropped")
-    hold_seconds: float = Field(
-        1.0, ge=0, description="a new person is told this late, so that one who is recognised at once is told as such"
-    )
-    state_seconds: Positive = Field(1.0, description="least time between two rounds of people counts")
-    timeout_seconds: Positive = Field(10.0, description="longest wait for one answer")
-    first_wait: Positive = Field(1.0, description="wait before a failed message is sent again, doubled each time")
-    most_wait: Positive = Field(60.0, description="longest such wait")
-    most_age_seconds: Positive = Field(3600.0, description="age at which a message that did not get through is dropped")
-    closing_seconds: float = Field(3.0, ge=0, description="longest that the program's end waits for what is left")
-
-
-class WebhookConfig(_Table):
-    """An address that identity events are posted to: ``[[webhooks]]``."""
-
-    name: str = Field(min_length=1, description="name of the destination, unique; as metrics and health show it")
-    url: str = Field(description="where to post; ${NAME} stands for an environment variable")
-    secret_variable: str = Field(
-        "", description="environment variable that holds the secret for signatures; empty: messages are not signed"
-    )
-    kinds: list[Literal["arrived", "handover", "returned", "merged", "split", "ended"]] = Field(
-        default_factory=list, description="what to tell; empty: everything"
-    )
-    cameras: list[str] = Field(default_factory=list, description="of which cameras; empty: of all")
-
-
-class MqttConfig(_Table):
-    """A broker that is told identity events and people counts: ``[mqtt]``."""
-
-    host: str = Field("", description="name or address of the broker; empty: none is told")
-    port: int = Field(1883, ge=1, le=65535, description="port of the broker; 8883 is usual with TLS")
-    tls: bool = Field(False, description="encrypt, and check the broker's certificate")
-    ca_file: str = Field("", description="certificates to check it against (PEM); empty: the system's")
-    user: str = Field("", description="user name, where the broker asks for one")
-    password_variable: str = Field("", description="environment variable that holds the password")
-    topic: str = Field(
-        "reid_tracker",
-        pattern=r"^[^+#/\x00$][^+#\x00]*$",
-        description="what all topics begin with, one for each program",
-    )
-    home_assistant: str = Field(
-        "homeassistant", pattern=r"^[^+#\x00]*$", description="Home Assistant's discovery prefix; empty: no discovery"
-    )
-    frigate: str = Field(
-        "", pattern=r"^[^+#\x00]*$", description="also publish events in Frigate's form on this/events; empty: do not"
-    )
-    keepalive_seconds: int = Field(30, ge=5, le=3600, description="silence after which the connection is checked")
-
-
-class SiteConfig(_Table):
-    """The place that the cameras watch: ``[site]``."""
-
-    map: str = Field("", description="picture of the site for the page (PNG or JPEG, path from the config file)")
-
-
-class ClusterConfig(_Table):
-    """More than one machine: ``[cluster]``. Used with ``--cluster`` (docs/cluster.md)."""
-
-    cpus: Positive = Field(1.0, description="processor cores of a tracking task or of a group of cameras")
-    gpus: float = Field(0.0, ge=0, description="GPUs of the same; a fraction lets several share one")
-    retries: int = Field(3, ge=0, description="how often a piece is tried again when its worker or machine is lost")
-    piece_seconds: Positive = Field(300.0, description="seconds of a camera's recording that one task tracks")
-    overlap_seconds: Positive = Field(
-        10.0, description="seconds that a piece goes on into the next one, to recognise who walks through the seam"
-    )
-    group_cameras: int = Field(8, ge=1, description="most live cameras of one group, read and tracked by one worker")
-    heartbeat_seconds: Positive = Field(1.0, description="seconds between two reports of a group to the site")
-    site_resource: str = Field(
-        "", description="Ray resource of the machine that keeps store and service; empty: any machine"
-    )
-    store_bytes: int = Field(
-        200_000_000, ge=80_000_000, description="shared memory of a cluster that --cluster local starts"
-    )
-
-
-class Config(_Table):
+class Config(Table):
     """The whole tree. Every leaf has a default: ``Config()`` runs."""
 
     cameras: list[CameraConfig] = Field(default_factory=list)
