@@ -113,7 +113,9 @@ def test_the_documents_examples_keep_to_the_schemas(repository: Path) -> None:
     text = (repository / "docs" / "output-format.md").read_text()
     examples = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
     assert len(examples) == 5
-    for name, example in zip(("tracks-line", "run", "identities", "corrections-line", "calibration"), examples, strict=True):
+    for name, example in zip(
+        ("tracks-line", "run", "identities", "corrections-line", "calibration"), examples, strict=True
+    ):
         if name == "run":
             example["models"]["embedder"]["sha256"] = "75e1" * 16  # shortened in the text
         Draft202012Validator(schema(name)).validate(example)
