@@ -28,7 +28,7 @@ from reid_tracker.training.recipe import Recipe, read_recipe, with_compute
 from reid_tracker.training.reid_evaluation import looks_of, open_judged, score_protocol
 from reid_tracker.training.site import SitePeople, gather_site
 
-RECIPE = Path(__file__).parents[1] / "reid_tracker" / "training" / "recipes" / "adapt.toml"
+RECIPE = Path(__file__).parents[1] / "reid_tracker" / "training" / "recipes" / "alignedreid_small_adapted.toml"
 TOGETHER = 8
 WAYS = ("global", "aligned", "fused")
 

@@ -215,7 +215,9 @@ def adapt(
         Path | None,
         typer.Option(help="Training state of the present embedder; default: the shipped one's, in a checkout."),
     ] = None,
-    recipe: Annotated[Path | None, typer.Option(help="How to learn (TOML); default: recipes/adapt.toml.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="How to learn (TOML); default: recipes/alignedreid_small_adapted.toml.")
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Times that the site's crops are asked anew.")] = 2,
     pictures: Annotated[int, typer.Option(min=0, help="Crops seen in each round; 0: as the recipe says.")] = 0,
     cache: Annotated[
@@ -234,7 +236,7 @@ def adapt(
     from reid_tracker.training.recipe import read_recipe, with_compute
 
     _use_threads(threads)
-    wanted = with_compute(read_recipe(recipe or _RECIPES / "adapt.toml"), device, precision)
+    wanted = with_compute(read_recipe(recipe or _RECIPES / "alignedreid_small_adapted.toml"), device, precision)
     if pictures:
         stage = wanted.stages[0].model_copy(update={"pictures": pictures})
         wanted = wanted.model_copy(update={"stages": (stage,)})

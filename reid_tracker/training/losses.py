@@ -119,7 +119,7 @@ def trihard(
     rows = torch.arange(len(labels), device=labels.device)
     global_loss = margin_loss(distances[rows, positives], distances[rows, negatives], usable, margin_global)
     positives, negatives, usable = found
-    near, far = aligned_distance(stripes, stripes[positives]), aligned_distance(stripes, stripes[negatives])
+    near, far = (aligned_distance(stripes, stripes.index_select(0, hard)) for hard in (positives, negatives))
     return global_loss, margin_loss(near, far, usable, margin_local)
 
 
@@ -236,7 +236,8 @@ def aligned_distillation(stripes: Tensor, teacher: Tensor) -> Tensor:
     if len(stripes) < 3:
         return stripes.sum() * 0.0
     first, second = torch.triu_indices(len(stripes), len(stripes), offset=1)
-    found = aligned_distance(stripes[first], stripes[second])
+    # index_select: the gradient of indexing adds up in an order of its own where several threads do it.
+    found = aligned_distance(stripes.index_select(0, first), stripes.index_select(0, second))
     wanted = 1 - (teacher[first] * teacher[second]).sum(dim=1)
     return 1 - functional.cosine_similarity(found - found.mean(), wanted - wanted.mean(), dim=0)
 

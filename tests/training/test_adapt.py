@@ -172,7 +172,7 @@ class TestLearning:
         from reid_tracker.training.recipe import read_recipe
 
         root = Path(__file__).parents[2]
-        recipe = read_recipe(root / "reid_tracker/training/recipes/adapt.toml")
+        recipe = read_recipe(root / "reid_tracker/training/recipes/alignedreid_small_adapted.toml")
         stage = recipe.stages[0].model_copy(update={"pictures": 96, "size_hw": (64, 32), "frozen_blocks": 8})
         sets = (recipe.sets[0].model_copy(update={"people": 12}),)
         recipe = recipe.model_copy(update={"stages": (stage,), "sets": sets, **changes})
