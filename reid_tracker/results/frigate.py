@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reid_tracker.results.files import write_json_lines
-from reid_tracker.results.jsonl import IdKind, read_tracks
+from reid_tracker.results.jsonl import IdKind, last_sightings, read_tracks
 from reid_tracker.types import TrackedFrame, TrackedPerson
 
 Json = dict[str, Any]
@@ -25,9 +25,7 @@ def export_frigate(tracks: Path, out: Path, ids: IdKind) -> list[Path]:
     Raises:
         InputError, OutputError: tracks cannot be read, the file not written.
     """
-    last: dict[int, tuple[str, int]] = {}
-    for tracked in read_tracks(tracks):
-        last.update({person.tracklet: (tracked.camera_id, tracked.index) for person in tracked.people})
+    last = last_sightings(tracks)
 
     def events() -> Iterator[Json]:
         teller = FrigateTeller()

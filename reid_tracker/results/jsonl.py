@@ -270,3 +270,15 @@ def _event_from_json(event: dict[str, Any]) -> IdentityEvent:
         supersedes=tuple(int(identity) for identity in event["supersedes"]),
         evidence=dict(event["evidence"]),
     )
+
+
+def last_sightings(tracks: Path) -> dict[int, tuple[str, int]]:
+    """Camera and frame of each tracklet's last line: tracklet -> (camera id, frame from 0).
+
+    Raises:
+        InputError: tracks cannot be read.
+    """
+    last: dict[int, tuple[str, int]] = {}
+    for tracked in read_tracks(tracks):
+        last.update({person.tracklet: (tracked.camera_id, tracked.index) for person in tracked.people})
+    return last

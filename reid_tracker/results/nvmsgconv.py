@@ -9,7 +9,7 @@ from typing import Any
 
 from reid_tracker import __version__
 from reid_tracker.results.files import write_json_lines
-from reid_tracker.results.jsonl import IdKind, read_tracks, utc_text
+from reid_tracker.results.jsonl import IdKind, last_sightings, read_tracks, utc_text
 from reid_tracker.types import TrackedFrame, TrackedPerson
 
 _MESSAGES = uuid.UUID("5d8d4f8e-6f1b-4b0e-9d53-8f3b0d7f3c11")  # ours alone: the same track gives the same message id
@@ -31,9 +31,7 @@ def export_nvmsgconv(tracks: Path, out: Path, ids: IdKind) -> list[Path]:
     Raises:
         InputError, OutputError: tracks cannot be read, the file not written.
     """
-    last: dict[int, tuple[str, int]] = {}
-    for tracked in read_tracks(tracks):
-        last.update({person.tracklet: (tracked.camera_id, tracked.index) for person in tracked.people})
+    last = last_sightings(tracks)
 
     def messages() -> Iterator[dict[str, Any]]:
         begun = set[int]()
