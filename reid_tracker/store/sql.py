@@ -17,32 +17,10 @@ from reid_tracker.association.remembering import RememberedPassage
 from reid_tracker.errors import StoreError
 from reid_tracker.results.jsonl import event_to_json
 from reid_tracker.store.records import AuditEntry, Batch, Numbers, PersonSummary, Sighting
+from reid_tracker.store.schema import SCHEMA, SCHEMA_VERSION
 from reid_tracker.store.vectors import looks_from_blobs, mean_look
 from reid_tracker.types import EventType, FloatArray, IdentityEvent
 
-SCHEMA_VERSION = 1
-_SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS sightings (tracklet {integer} PRIMARY KEY, identity {integer} NOT NULL, "
-    "camera TEXT NOT NULL, started {real} NOT NULL, ended {real} NOT NULL, mean {vector})",
-    "CREATE INDEX IF NOT EXISTS sightings_identity ON sightings (identity, started)",
-    "CREATE INDEX IF NOT EXISTS sightings_ended ON sightings (ended)",
-    "CREATE TABLE IF NOT EXISTS looks (tracklet {integer} PRIMARY KEY REFERENCES sightings ON DELETE CASCADE, "
-    "layout TEXT NOT NULL, quality {bytes} NOT NULL, vectors {bytes} NOT NULL, stripes {bytes} NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS crops (number {number}, tracklet {integer} NOT NULL REFERENCES sightings "
-    "ON DELETE CASCADE, time {real} NOT NULL, quality {real} NOT NULL, jpeg {bytes} NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS crops_tracklet ON crops (tracklet)",
-    "CREATE TABLE IF NOT EXISTS apart (one {integer} NOT NULL REFERENCES sightings ON DELETE CASCADE, "
-    "other {integer} NOT NULL REFERENCES sightings ON DELETE CASCADE, PRIMARY KEY (one, other)) {by_key}",
-    "CREATE TABLE IF NOT EXISTS events (event_id {integer} PRIMARY KEY, time {real} NOT NULL, "
-    "identity {integer} NOT NULL, body TEXT NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS events_identity ON events (identity)",
-    "CREATE INDEX IF NOT EXISTS events_time ON events (time)",
-    "CREATE TABLE IF NOT EXISTS concerned (identity {integer} NOT NULL, event_id {integer} NOT NULL "
-    "REFERENCES events ON DELETE CASCADE, PRIMARY KEY (identity, event_id)) {by_key}",
-    "CREATE TABLE IF NOT EXISTS audit (number {number}, time {real} NOT NULL, who TEXT NOT NULL, "
-    "action TEXT NOT NULL, about TEXT NOT NULL)",
-)
 # What a killed program may have numbered in the second that it had not written.
 _MARGIN = Numbers(identity=100, tracklet=500, event=1000)
 _AT_ONCE = 500  # parameters of one statement
@@ -99,13 +77,13 @@ class SqlStore(ABC):
 
         Args:
             shown: the database, for messages.
-            types: names of the column types in ``_SCHEMA``.
+            types: names of the column types in ``SCHEMA``.
 
         Raises:
             StoreError: it was written by a newer release.
         """
         with self._writing() as base:
-            for statement in _SCHEMA:
+            for statement in SCHEMA:
                 base.run(statement.format(**types))
             version = int(self._meta(base, "version") or SCHEMA_VERSION)
             if version > SCHEMA_VERSION:
