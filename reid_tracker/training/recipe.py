@@ -24,6 +24,9 @@ class SetRecipe(_Part):
     )
     people: int = Field(ge=1, description="people of this set in each batch")
     most_per_person: int = Field(0, ge=0, description="pictures kept of each person; 0 keeps all")
+    composed: int = Field(
+        0, ge=0, description="use this many people made of the halves of the set's people instead of themselves"
+    )
     teacher: bool = Field(True, description="whether the teacher is asked about this set")
 
 

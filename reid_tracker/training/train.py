@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from reid_tracker.errors import ConfigError, ModelError
 from reid_tracker.training.backbones import load_start_weights
 from reid_tracker.training.checkpoints import CHECKPOINT, load, save_checkpoint
+from reid_tracker.training.composed import compose_people
 from reid_tracker.training.data import (
     PeopleSet,
     TrainingSet,
@@ -31,7 +32,7 @@ from reid_tracker.training.data import (
 )
 from reid_tracker.training.learner import Starter
 from reid_tracker.training.pack import Pack
-from reid_tracker.training.recipe import Recipe, StageRecipe
+from reid_tracker.training.recipe import Recipe, SetRecipe, StageRecipe
 from reid_tracker.training.teacher import teacher_stripes, teacher_vectors
 from reid_tracker.training.trainer import Trainer
 
@@ -98,11 +99,14 @@ def read_sets(recipe: Recipe, places: Places) -> list[PeopleSet]:
     if places.pack is not None:
         pack = Pack(places.pack)
         return [pack.people(wanted.name) for wanted in recipe.sets]
-    sets = []
-    for wanted in recipe.sets:
-        people = read_people(places.data / wanted.folder, wanted.name)
-        sets.append(at_most_per_person(people, wanted.most_per_person) if wanted.most_per_person else people)
-    return sets
+    return [_read_set(wanted, places) for wanted in recipe.sets]
+
+
+def _read_set(wanted: SetRecipe, places: Places) -> PeopleSet:
+    people = read_people(places.data / wanted.folder, wanted.name)
+    if wanted.most_per_person:
+        people = at_most_per_person(people, wanted.most_per_person)
+    return compose_people(people, wanted.composed, places.cache) if wanted.composed else people
 
 
 def load_stage(recipe: Recipe, places: Places, sets: list[PeopleSet], stage: StageRecipe) -> TrainingSet:
