@@ -2,13 +2,19 @@
 
 
 class IdAllocator:
-    """Hands out 1, 2, 3, ... The run owns one and gives it to whoever must share the numbering."""
+    """Hands out 1, 2, 3, ... The run owns one and gives it to whoever must share the numbering.
 
-    def __init__(self, first: int = 1) -> None:
+    Args:
+        first: to be handed out.
+        step: between two ids; several allocators with as many different firsts never hand out the same.
+    """
+
+    def __init__(self, first: int = 1, step: int = 1) -> None:
         self._next = first
+        self._step = step
 
     def __call__(self) -> int:
         """The next free id."""
         allocated = self._next
-        self._next += 1
+        self._next += self._step
         return allocated

@@ -310,6 +310,11 @@ class OutboundConfig(Table):
     first_wait: Positive = Field(1.0, description="wait before a failed message is sent again, doubled each time")
     most_wait: Positive = Field(60.0, description="longest such wait")
     most_age_seconds: Positive = Field(3600.0, description="age at which a message that did not get through is dropped")
+    spool: str = Field(
+        "",
+        description="file that keeps messages that did not get through over a restart; empty: beside store.path where "
+        "that is set (people.db: people.outbox.db), else none",
+    )
     closing_seconds: float = Field(3.0, ge=0, description="longest that the program's end waits for what is left")
 
 
@@ -367,6 +372,11 @@ class ClusterConfig(Table):
         10.0, description="seconds that a piece goes on into the next one, to recognise who walks through the seam"
     )
     group_cameras: int = Field(8, ge=1, description="most live cameras of one group, read and tracked by one worker")
+    associator_cameras: int = Field(
+        100,
+        ge=1,
+        description="most cameras of one associator; a larger site is cut into several along its weakest links",
+    )
     heartbeat_seconds: Positive = Field(1.0, description="seconds between two reports of a group to the site")
     site_resource: str = Field(
         "", description="Ray resource of the machine that keeps store and service; empty: any machine"

@@ -14,7 +14,7 @@ them has gained a passage, and once more when the run ends.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -328,6 +328,12 @@ class CrossCameraAssociator:
         """Forget what was thought of an open passage; it is decided anew with its camera's next frame."""
         self._outlook.pop(passage.tracklet, None)
         passage.version = -1
+
+    def doubt(self, identities: Collection[int]) -> None:
+        """Weigh the open passages of these identities anew when they are decided next: somebody else changed them."""
+        for passage in self._passages.values():
+            if passage.identity in identities:
+                self._outlook.pop(passage.tracklet, None)
 
     def counters(self) -> Mapping[str, int]:
         """What was dropped from memory so far, by reason."""

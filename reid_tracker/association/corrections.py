@@ -29,12 +29,10 @@ def merge_identities(associator: CrossCameraAssociator, first: int, second: int,
     one, other = _known(associator, first), _known(associator, second)
     if one is other:
         raise InputError(f"identities {first} and {second} are one already")
-    for passage in (*one.passages, *other.passages):  # a person may take back what was said before
-        passage.apart = passage.apart - {each.tracklet for each in (*one.passages, *other.passages)}
+    take_back([*one.passages, *other.passages])
     if one.meets(other.passages):
         raise InputError(f"identities {first} and {second} were in one camera at the same time: they are two people")
-    for passage in (*one.passages, *other.passages):
-        passage.pinned = True
+    pin([*one.passages, *other.passages])
     newer = max(one, other, key=lambda identity: identity.number)
     return associator.book.merge(one, other, time, newer.last, _evidence()).number
 
@@ -89,11 +87,31 @@ def erase_identity(associator: CrossCameraAssociator, number: int, time: float) 
     return True
 
 
+def pin(passages: Iterable[Passage]) -> None:
+    """Whose these are was said by somebody who knows: no evidence moves them."""
+    for passage in passages:
+        passage.pinned = True
+
+
+def take_back(passages: Sequence[Passage]) -> None:
+    """These are not known to be different people any more: a person may take back what was said before."""
+    tracklets = {passage.tracklet for passage in passages}
+    for passage in passages:
+        passage.apart = passage.apart - tracklets
+
+
+def hold_apart(passages: Iterable[Passage], some: frozenset[int], others: frozenset[int]) -> None:
+    """Of these passages, those of tracklets on one side are other people than all those on the other side."""
+    for passage in passages:
+        if passage.tracklet in some:
+            passage.apart = passage.apart | others
+        elif passage.tracklet in others:
+            passage.apart = passage.apart | some
+
+
 def _tell_apart(some: Sequence[Passage], others: Sequence[Passage]) -> tuple[tuple[int, int], ...]:
-    for ours, theirs in ((some, others), (others, some)):
-        tracklets = frozenset(passage.tracklet for passage in theirs)
-        for passage in ours:
-            passage.apart = passage.apart | tracklets
+    ours, theirs = (frozenset(passage.tracklet for passage in side) for side in (some, others))
+    hold_apart([*some, *others], ours, theirs)
     return tuple((one.tracklet, other.tracklet) for one in some for other in others)
 
 

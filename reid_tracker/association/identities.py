@@ -136,9 +136,13 @@ class IdentityBook:
         self._new_event = IdAllocator()
         self._events: list[IdentityEvent] = []
 
-    def continue_after(self, identity: int, event: int) -> None:
-        """Number what is new from here on, as a run does that remembers an earlier one."""
-        self._new_identity = IdAllocator(identity + 1)
+    def continue_after(self, identity: int, event: int, step: int = 1) -> None:
+        """Number what is new from here on, as a run does that remembers an earlier one.
+
+        Args:
+            step: between two identities; above 1 where several books number the people of one site.
+        """
+        self._new_identity = IdAllocator(identity + 1, step)
         self._new_event = IdAllocator(event + 1)
 
     def restore(self, identity: Identity) -> None:
@@ -146,6 +150,41 @@ class IdentityBook:
         self.identities[identity.number] = identity
         self.people += 1
         self._changed(identity, False)
+
+    def adopt(self, passage: Passage, number: int) -> None:
+        """A passage is somebody's because another book says so; no event tells of it here, and nobody new has come."""
+        source = self.identities.get(passage.identity)
+        if source is not None and passage in source.passages:
+            if source.number == number:
+                self._changed(source, False)
+                return
+            source.passages.remove(passage)
+            source.tracklets -= 1
+            if not source.passages:
+                del self.identities[source.number]
+            self._changed(source, not source.passages)
+        self._give(passage, self.identities.setdefault(number, Identity(number)))
+
+    def renumber(self, gone: int, kept: int) -> bool:
+        """Two numbers are one person because another book says so; whether that was news. No event tells of it here."""
+        source = self.identities.pop(gone, None)
+        if source is None or gone == kept:
+            self.identities |= {} if source is None else {gone: source}
+            return False
+        self._changed(source, True)
+        target = self.identities.setdefault(kept, Identity(kept))
+        for passage in source.passages:
+            passage.identity = kept
+        target.passages = sorted(target.passages + source.passages, key=lambda own: (own.start, own.tracklet))
+        target.tracklets += source.tracklets
+        source.passages = []
+        self._changed(target, False)
+        return True
+
+    def release(self, identity: Identity) -> None:
+        """Drop somebody who is another book's to remember; no event tells of it."""
+        del self.identities[identity.number]
+        self._changed(identity, True)
 
     def erase(self, identity: Identity, time: float, rule: str) -> None:
         """Drop an identity although somebody of it is in view: those passages belong to nobody then."""

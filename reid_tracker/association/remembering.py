@@ -33,7 +33,7 @@ class RememberedPassage:
 
 def open_passages(associator: CrossCameraAssociator) -> list[RememberedPassage]:
     """The passages that have not ended and belong to somebody, as they are now."""
-    return [_remembered(passage) for passage in associator.passages if passage.identity]
+    return [as_remembered(passage) for passage in associator.passages if passage.identity]
 
 
 def restore(
@@ -50,7 +50,7 @@ def restore(
     associator.book.continue_after(last_identity, last_event)
     identities: dict[int, Identity] = {}
     for remembered in sorted(passages, key=lambda passage: (passage.start, passage.tracklet)):
-        passage = _passage(associator, remembered)
+        passage = passage_of(associator, remembered)
         identity = identities.setdefault(remembered.identity, Identity(remembered.identity))
         identity.passages.append(passage)
         identity.tracklets += 1
@@ -58,7 +58,8 @@ def restore(
         associator.book.restore(identity)
 
 
-def _passage(associator: CrossCameraAssociator, remembered: RememberedPassage) -> Passage:
+def passage_of(associator: CrossCameraAssociator, remembered: RememberedPassage) -> Passage:
+    """A passage that is over as the associator remembers it, which learns from its looks."""
     passage = Passage(
         remembered.tracklet,
         remembered.camera_id,
@@ -72,16 +73,22 @@ def _passage(associator: CrossCameraAssociator, remembered: RememberedPassage) -
     )
     looks = remembered.looks
     if looks is not None and len(looks):
-        calibration = associator.calibration
-        calibration.observe_passage(looks, remembered.camera_id, ended=False)
-        calibration.observe_passage(looks, remembered.camera_id, ended=True)
-        offset = calibration.camera_offset(remembered.camera_id, looks.global_.shape[1])
-        passage.looks = summarise(remembered.camera_id, looks.global_, calibration.weights(looks.quality), offset)
-        passage.kept = looks
+        associator.calibration.observe_passage(looks, remembered.camera_id, ended=False)
+        associator.calibration.observe_passage(looks, remembered.camera_id, ended=True)
+        describe(associator, passage, looks)
     return passage
 
 
-def _remembered(passage: Passage) -> RememberedPassage:
+def describe(associator: CrossCameraAssociator, passage: Passage, looks: Appearance) -> None:
+    """Give a passage that is over its looks, at least one."""
+    calibration = associator.calibration
+    offset = calibration.camera_offset(passage.camera_id, looks.global_.shape[1])
+    passage.looks = summarise(passage.camera_id, looks.global_, calibration.weights(looks.quality), offset)
+    passage.kept = looks
+
+
+def as_remembered(passage: Passage) -> RememberedPassage:
+    """A passage as others may keep it."""
     return RememberedPassage(
         passage.tracklet,
         passage.identity,
