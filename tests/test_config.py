@@ -97,3 +97,10 @@ def test_printed_settings_are_the_defaults_once_uncommented(tmp_path: Path) -> N
     uncommented = re.sub(r"^#(?=\w+ = )", "", tables, flags=re.MULTILINE)
     assert tomllib.loads(uncommented)
     assert load_config(write(tmp_path, uncommented), {}) == Config()
+
+
+def test_the_page_shows_the_settings_as_they_are(repository: Path) -> None:
+    """The list in docs/configuration.md is what ``reid-tracker settings`` prints."""
+    page = (repository / "docs" / "configuration.md").read_text(encoding="utf-8")
+    _, _, listed = page.partition("`reid-tracker settings` prints this, ready to be changed:\n\n```toml\n")
+    assert listed.partition("```")[0] == settings_as_toml()

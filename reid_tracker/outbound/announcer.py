@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Self
 
 from reid_tracker.config import Config
 from reid_tracker.outbound.delivery import Delivery, DeliveryReport, Destination
 from reid_tracker.outbound.messages import EventTeller, Message, json_bytes
 from reid_tracker.outbound.mqtt import MqttBroker
+from reid_tracker.outbound.spool import Spool
 from reid_tracker.outbound.webhook import Webhook
 from reid_tracker.results.frigate import FrigateTeller
 from reid_tracker.types import Frame, IdentityEvent, TrackedFrame
+
+_log = logging.getLogger(__name__)
 
 
 class Announcer:
     """Turns what the site decides into messages and hands them to the destinations. Thread-safe; a context manager.
 
     Args:
-        config: the tree; its webhooks and broker are the destinations.
+        config: the tree; its webhooks and broker are the destinations. Where ``outbound.spool`` or ``store.path`` is
+            set, what did not arrive outlasts the program.
 
     Raises:
-        ConfigError: a destination cannot be used as it is configured.
+        ConfigError: a destination, or the file of what did not arrive, cannot be used as it is configured.
     """
 
     def __init__(self, config: Config) -> None:
@@ -35,7 +41,9 @@ class Announcer:
         self._people: dict[str, tuple[int, ...]] = {}
         self._site: tuple[int, ...] | None = None
         self._number = 0
-        self._deliveries = [Delivery(name, each, config.outbound) for name, each in _destinations(config).items()]
+        destinations = _destinations(config)
+        self._spool = _opened_spool(config, list(destinations))
+        self._deliveries = [Delivery(name, each, config.outbound, self._spool) for name, each in destinations.items()]
 
     def __enter__(self) -> Self:
         self.start()
@@ -79,6 +87,10 @@ class Announcer:
         """How each destination is served."""
         return {delivery.name: delivery.report() for delivery in self._deliveries}
 
+    def spool_failure(self) -> str:
+        """Why what waits cannot be kept on disk; empty while it can, or need not."""
+        return "" if self._spool is None else self._spool.failure
+
     def close(self) -> None:
         """Send what is left, for a little while; side by side, so that one that hangs costs the others nothing."""
         closing = [threading.Thread(target=delivery.close) for delivery in self._deliveries]
@@ -86,6 +98,8 @@ class Announcer:
             thread.start()
         for thread in closing:
             thread.join()
+        if self._spool is not None:
+            self._spool.close()
 
     def _tell_event(self, event: IdentityEvent) -> None:
         told = self._events.tell(event)
@@ -136,3 +150,21 @@ def _destinations(config: Config) -> dict[str, Destination]:
     if config.mqtt.host:
         found["mqtt"] = MqttBroker(config.mqtt, [camera.id for camera in config.cameras], timeout)
     return found
+
+
+def spool_path(config: Config) -> Path | None:
+    """The file that keeps what did not arrive: the one that is configured, else beside the store's; None for none."""
+    if config.outbound.spool:
+        return Path(config.outbound.spool)
+    return Path(config.store.path).with_suffix(".outbox.db") if config.store.path else None
+
+
+def _opened_spool(config: Config, destinations: Sequence[str]) -> Spool | None:
+    path = spool_path(config)
+    if path is None or not (destinations or path.exists()):
+        return None
+    spool = Spool(path)
+    dropped = spool.drop_others(destinations)
+    if dropped:
+        _log.warning("%s: %d messages dropped, whose destinations are no longer configured", path, dropped)
+    return spool

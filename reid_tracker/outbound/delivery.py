@@ -5,7 +5,7 @@
                  ▼                    ▼
             queue_full      refused, too_old, stopped ...     every loss counted by its reason
 
-Messages arrive in order and at least once; receivers drop a repeated key.
+Messages arrive in order and at least once; receivers drop a repeated key. With a spool that holds over a restart too.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from reid_tracker.config import OutboundConfig
 from reid_tracker.errors import ReidTrackerError
 from reid_tracker.live import Backoff
 from reid_tracker.outbound.messages import Message
+from reid_tracker.outbound.spool import Spool
 
 _TICK = 1.0  # seconds between two looks at an idle connection
 _CLOSING_WAIT = 0.25  # seconds between two tries while the program ends
@@ -95,6 +96,7 @@ class Delivery:
 
     Args:
         name: of the destination, for logs.
+        spool: keeps what did not arrive over a restart; None: what is left at the end is dropped.
         monotonic: the clock.
     """
 
@@ -103,11 +105,13 @@ class Delivery:
         name: str,
         destination: Destination,
         config: OutboundConfig,
+        spool: Spool | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self._destination = destination
         self._config = config
+        self._spool = spool
         self._now = monotonic
         self._backoff = Backoff(config.first_wait, config.most_wait)
         self._changed = threading.Condition()
@@ -121,6 +125,7 @@ class Delivery:
         self._failure = ""
         self._until: float | None = None  # set when closing
         self._thread = threading.Thread(target=self._run, name=f"outbound {name}", daemon=True)
+        self._take_up(spool)
 
     def start(self) -> None:
         """Begin to send."""
@@ -139,10 +144,9 @@ class Delivery:
             if message.state:
                 self._states[message.channel] = waiting
             else:
-                self._queue.append(waiting)
-                if len(self._queue) > self._config.queue:
-                    self._queue.popleft()
-                    self._dropped["queue_full"] += 1
+                if self._spool is not None:
+                    self._spool.keep(self.name, message)
+                self._append(waiting)
             self._changed.notify()
 
     def withdraw(self, key: str) -> bool:
@@ -151,15 +155,19 @@ class Delivery:
             for waiting in self._queue:
                 if waiting.message.key == key:
                     self._queue.remove(waiting)
+                    self._let_go(waiting)
                     return True
         return False
 
     def forget(self, identity: int) -> None:
-        """Drop what waits about a person."""
+        """Drop what waits about a person, what was tried and is to be sent again included."""
         with self._changed:
-            kept = [waiting for waiting in self._queue if identity not in waiting.message.people]
-            self._dropped["erased"] += len(self._queue) - len(kept)
-            self._queue = deque(kept)
+            for waiting in [*self._queue, *([self._trying] if self._trying is not None else [])]:
+                if identity in waiting.message.people:
+                    self._drop(waiting, "erased")
+            self._queue = deque(waiting for waiting in self._queue if identity not in waiting.message.people)
+            if self._trying is not None and identity in self._trying.message.people:
+                self._trying = None
             self._states.clear()  # the next picture brings new ones
 
     def report(self) -> DeliveryReport:
@@ -169,7 +177,10 @@ class Delivery:
             return DeliveryReport(waiting, self._sent, Counter(self._retried), +Counter(self._dropped), self._failure)
 
     def close(self) -> None:
-        """Send what waits for at most ``closing_seconds``; what is left is counted as dropped. May be called twice."""
+        """Send what waits for at most ``closing_seconds``; what is left stays in the spool, or is counted as dropped.
+
+        May be called twice.
+        """
         with self._changed:
             if self._until is None:
                 self._until = self._now() + self._config.closing_seconds
@@ -203,7 +214,10 @@ class Delivery:
             left = len(self._queue) + (self._trying is not None)
             if left and self._now() < self._until:
                 return False
-            self._dropped["stopped"] += left
+            if self._spool is None:
+                self._dropped["stopped"] += left
+            elif left:
+                _log.info("%s: %d messages are kept for the next start", self.name, left)
             self._queue.clear()
             self._trying = None
             return True
@@ -216,8 +230,7 @@ class Delivery:
                 now = self._now()
                 closing = self._until is not None
                 while self._queue and self._queue[0].stale <= now:
-                    self._queue.popleft()
-                    self._dropped["too_old"] += 1
+                    self._drop(self._queue.popleft(), "too_old")
                 if self._queue and (closing or self._queue[0].due <= now):
                     self._trying = self._queue.popleft()
                 elif self._states and not closing and self._states_due <= now:
@@ -237,6 +250,7 @@ class Delivery:
         with self._changed:
             if self._trying is not None:
                 self._sent += 1
+                self._let_go(self._trying)
                 self._trying = None
             was, self._failure = self._failure, ""
         if was:
@@ -248,14 +262,15 @@ class Delivery:
             now = self._now()
             trying = self._trying
             if not error.again:
-                self._dropped[error.reason] += trying is not None
+                if trying is not None:
+                    self._drop(trying, error.reason)
                 self._trying = None
                 wait = 0.0 if trying is not None else _TICK
             else:
                 self._retried[error.reason] += 1
                 wait = max(self._backoff(), min(error.after, self._config.most_age_seconds))
                 if trying is not None and trying.stale <= now + wait:
-                    self._dropped["too_old"] += 1
+                    self._drop(trying, "too_old")
                     self._trying = None
                 elif trying is not None and trying.message.state:  # a newer one may have come
                     self._states.setdefault(trying.message.channel, trying)
@@ -267,3 +282,24 @@ class Delivery:
                 self._changed.wait(_CLOSING_WAIT)
             else:
                 self._changed.wait_for(lambda: self._until is not None, wait)
+
+    def _take_up(self, spool: Spool | None) -> None:
+        """Begin with what an earlier run left."""
+        now = self._now()
+        for age, message in [] if spool is None else spool.waiting(self.name):
+            self._append(_Waiting(message, now, now + self._config.most_age_seconds - age))
+        if self._queue:
+            _log.info("%s: %d messages of an earlier run wait", self.name, len(self._queue))
+
+    def _append(self, waiting: _Waiting) -> None:
+        self._queue.append(waiting)
+        if len(self._queue) > self._config.queue:
+            self._drop(self._queue.popleft(), "queue_full")
+
+    def _drop(self, waiting: _Waiting, reason: str) -> None:
+        self._dropped[reason] += 1
+        self._let_go(waiting, erased=reason == "erased")
+
+    def _let_go(self, waiting: _Waiting, erased: bool = False) -> None:
+        if self._spool is not None and not waiting.message.state:
+            self._spool.let_go(self.name, waiting.message.key, erased)

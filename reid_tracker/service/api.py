@@ -229,7 +229,7 @@ def _add_state(app: FastAPI, service: Service) -> None:
             )
             for name, each in service.announcer.report().items()
         }
-        failing = [writing.failure, *(each.failure for each in outbound.values())]
+        failing = [writing.failure, service.announcer.spool_failure(), *(each.failure for each in outbound.values())]
         degraded = any(failing) or any(state not in well for state in states.values())
         return models.Health(
             status="failing" if not service.site.running else "degraded" if degraded else "ok",
@@ -245,6 +245,7 @@ def _add_state(app: FastAPI, service: Service) -> None:
             store_failure=writing.failure,
             viewers=service.hub.viewers,
             outbound=outbound,
+            outbound_failure=service.announcer.spool_failure(),
         )
 
     @app.get("/api/events", responses=problems(), tags=["state"])

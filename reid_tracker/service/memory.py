@@ -6,7 +6,7 @@ from reid_tracker.config import StoreConfig
 from reid_tracker.errors import ConfigError
 from reid_tracker.live import Address
 from reid_tracker.store import PostgresStore, SqliteStore, Store
-from reid_tracker.store.sqlite import MEMORY
+from reid_tracker.store.sqlite_file import MEMORY
 
 
 def open_store(config: StoreConfig) -> Store:

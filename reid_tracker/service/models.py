@@ -83,6 +83,7 @@ class Health(_Answer):
     store_failure: str
     viewers: int
     outbound: dict[str, DestinationStatus]
+    outbound_failure: str = Field(description="why messages cannot be kept on disk; empty while all is well")
 
 
 class Place(_Answer):

@@ -17,10 +17,8 @@ import numpy as np
 
 from reid_tracker.errors import StoreError
 from reid_tracker.store.sql import SqlStore
+from reid_tracker.store.sqlite_file import open_file
 from reid_tracker.types import FloatArray
-
-MEMORY = ":memory:"
-"""A path that keeps everything in memory, until the store is closed."""
 
 _TYPES = {
     "integer": "INTEGER",
@@ -30,7 +28,6 @@ _TYPES = {
     "number": "INTEGER PRIMARY KEY",
     "by_key": "WITHOUT ROWID",
 }
-_BUSY_SECONDS = 5.0
 
 
 class SqliteStore(SqlStore):
@@ -48,14 +45,7 @@ class SqliteStore(SqlStore):
         self._lock = threading.RLock()
         self._closed = False
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            if str(path) != MEMORY:
-                self._path.touch(mode=0o600)
-            self._base = sqlite3.connect(
-                self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
-                self._base.execute(f"PRAGMA {pragma}")
+            self._base = open_file(self._path)
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"store {self._path}: cannot be opened ({error}); choose another file") from error
         self._begin(str(self._path), _TYPES)

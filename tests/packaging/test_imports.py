@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": SPINE | {"distance", "results"},
     "review": SPINE | {"association", "distance", "evaluation", "results"},
     "live": SPINE | {"sources"},
-    "outbound": SPINE | {"live", "results"},
+    "outbound": SPINE | {"live", "results", "store"},
     "store": SPINE | {"association", "distance", "results"},
     "training": SPINE | {"distance", "embedding", "evaluation", "results", "runtime"},
     # the main path wires nothing itself: it asks build for the parts, and sources for the moments of a recording
