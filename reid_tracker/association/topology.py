@@ -23,6 +23,9 @@ _EDGES = np.concatenate([[-np.inf, 0.0], 2.0 ** np.arange(0, 18)])
 _UPPER = np.append(_EDGES[2:], np.inf)
 _MIDDLE = np.concatenate([[0.5, 0.5], 1.5 * 2.0 ** np.arange(0, 18)])
 
+_ALL_BINS = np.arange(len(_EDGES))
+_FIRST_CAMERAS = 8
+
 _LEAST_LINK = 0.5  # people; less may be nobody
 _RETURNS_PER_DOUBLING = 0.6
 _SHORTEST_WAIT = 5.0  # seconds; below it the starting law is flat
@@ -58,22 +61,30 @@ class ReturnTimes:
         self._spans = {
             (camera.id, neighbour): span for camera in cameras for neighbour, span in camera.neighbours.items()
         }
+        self._ways: dict[str, list[tuple[str, str]]] = {}
+        for pair in self._spans:
+            for camera_id in pair:
+                self._ways.setdefault(camera_id, []).append(pair)
+        # These are longer than there are cameras, so that they seldom grow; numbers of cameras are places in them.
         self._events = np.zeros((0, 0, len(_EDGES)))
         self._waited = np.zeros((0, len(_EDGES)))
         self._waiting = np.zeros((0, len(_EDGES)))
+        self._least, self._most = np.zeros((0, 0)), np.zeros((0, 0))
+        self._totals = np.zeros((2, len(_EDGES)))  # events in the same camera, and from one to another
+        self._new: list[tuple[NDArray[np.intp], int, NDArray[np.intp], NDArray[np.floating]]] = []
         self._began: float | None = None
         self._now = 0.0
-        self._table: NDArray[np.float64] | None = None
+        self._rates_known: _Rates | None = None
+        self._highest: dict[int, float] = {}
 
     def index(self, camera_id: str) -> int:
         """Number of a camera, given out at first sight."""
         if camera_id not in self._index:
-            self._index[camera_id] = len(self._index)
-            count = len(self._index)
-            self._events = _grown(self._events, (count, count, len(_EDGES)))
-            self._waited = _grown(self._waited, (count, len(_EDGES)))
-            self._waiting = _grown(self._waiting, (count, len(_EDGES)))
-            self._table = None
+            self._index[camera_id] = count = len(self._index)
+            if count == len(self._waited):
+                self._make_room(max(_FIRST_CAMERAS, 2 * count))
+            self._take_spans(camera_id)
+            self._changed()
         return self._index[camera_id]
 
     def advance(self, now: float) -> None:
@@ -83,6 +94,7 @@ class ReturnTimes:
 
     def links(self) -> list[CameraLink]:
         """The ways between different cameras that people are known to have taken."""
+        self._count()
         names = list(self._index)
         found = []
         for origin, destination in np.argwhere(self._events.sum(axis=2) >= _LEAST_LINK):
@@ -106,16 +118,18 @@ class ReturnTimes:
         Returns:
             (K,) log of returns a second.
         """
-        rates: NDArray[np.float64] = self._log_rates()[origins, destinations, _bins(gaps)]
+        rates: NDArray[np.float64] = np.log(self._rates(origins, destinations, _bins(gaps)))
         if self._spans:
-            least, most = self._configured_spans()
-            rates = rates + _TOO_FAST * (gaps < least[origins, destinations])
-            rates = rates + _TOO_SLOW * (gaps > most[origins, destinations])
+            rates = rates + _TOO_FAST * (gaps < self._least[origins, destinations])
+            rates = rates + _TOO_SLOW * (gaps > self._most[origins, destinations])
         return rates
 
     def highest_log_rate(self, destination: int) -> float:
         """The most that ``log_rate`` gives for a camera, from anywhere and at any gap."""
-        return float(self._log_rates()[:, destination].max())
+        if destination not in self._highest:
+            origins = np.arange(len(self._index))[:, None]
+            self._highest[destination] = float(np.log(self._rates(origins, destination, _ALL_BINS[None]).max()))
+        return self._highest[destination]
 
     def chain(self, cameras: NDArray[np.intp], starts: NDArray[np.float64], ends: NDArray[np.float64]) -> float:
         """Log rate of a whole life: every sighting but the first, given the one before it.
@@ -124,11 +138,17 @@ class ReturnTimes:
             cameras: (K,) camera numbers, in order of ``starts``.
             starts, ends: (K,) seconds.
         """
+        return float(self.returns(cameras, starts, ends).sum())
+
+    def returns(
+        self, cameras: NDArray[np.intp], starts: NDArray[np.float64], ends: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """(K - 1,) log rate of each return that ``chain`` sums."""
         if len(cameras) < 2:
-            return 0.0
+            return np.zeros(0)
         latest = np.maximum.accumulate(ends)
         last = np.maximum.accumulate(np.where(ends >= latest, np.arange(len(ends)), 0))[:-1]
-        return float(self.log_rate(cameras[last], cameras[1:], starts[1:] - ends[last]).sum())
+        return self.log_rate(cameras[last], cameras[1:], starts[1:] - ends[last])
 
     def log_new_rate(self, people: int) -> float:
         """Log of new people a second in one camera, ``people`` having come so far."""
@@ -140,7 +160,7 @@ class ReturnTimes:
         self, origins: NDArray[np.intp], destination: int, gaps: NDArray[np.floating], weights: NDArray[np.floating]
     ) -> None:
         """Candidates that may have returned: (K,) origins, gaps in seconds and probabilities."""
-        np.add.at(self._events[:, destination], (origins, _bins(gaps)), weights)
+        self._new.append((origins, destination, _bins(gaps), weights))  # counted when the waiting is
 
     def observe_waited(self, origin: int, gap: float) -> None:
         """Somebody was awaited for ``gap`` seconds after leaving ``origin``, and came or was given up."""
@@ -155,36 +175,65 @@ class ReturnTimes:
         """
         self._waiting[:] = 0
         np.add.at(self._waiting, origins, _time_per_bin(gaps))
-        self._table = None
+        self._changed()
 
-    def _log_rates(self) -> NDArray[np.float64]:
-        if self._table is None:
-            self._table = np.log(self._rates())
-        return self._table
+    def _changed(self) -> None:
+        self._rates_known = None
+        self._highest.clear()
 
-    def _rates(self) -> NDArray[np.float64]:
-        """(cameras, cameras, bins) returns a second, from each to each."""
-        count = len(self._index)
-        same = np.eye(count, dtype=bool)
-        exposure = np.repeat((self._waited + self._waiting)[:, None], count, axis=1)
-        prior = _RETURNS_PER_DOUBLING / (_MIDDLE + _SHORTEST_WAIT) / max(1, count)
-        rates = np.empty_like(self._events)
-        for group in (same, ~same):
-            events, time = self._events[group].sum(axis=0), exposure[group].sum(axis=0)
-            shared = (events + _PRIOR_EVENTS) / (time + _PRIOR_EVENTS / prior)
-            own = (self._events[group] + _PAIR_EVENTS) / (exposure[group] + _PAIR_EVENTS / shared)
-            rates[group] = own
+    def _count(self) -> None:
+        for origins, destination, bins, weights in self._new:
+            np.add.at(self._events[:, destination], (origins, bins), weights)
+            np.add.at(self._totals, ((origins != destination).astype(np.intp), bins), weights)
+        self._new.clear()
+
+    def _rates(
+        self, origins: NDArray[np.intp], destinations: NDArray[np.intp] | int, bins: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """Returns a second, as counted when the waiting was last looked at; shapes as they broadcast."""
+        if self._rates_known is None:
+            self._count()
+            self._rates_known = self._common_rates()
+        shared = self._rates_known.shared[np.not_equal(origins, destinations).astype(np.intp), bins]
+        events, exposure = self._events[origins, destinations, bins], self._rates_known.exposure[origins, bins]
+        rates: NDArray[np.float64] = (events + _PAIR_EVENTS) / (exposure + _PAIR_EVENTS / shared)
         return rates
 
-    def _configured_spans(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(cameras, cameras) least and most seconds; anything goes where nothing is configured."""
+    def _common_rates(self) -> _Rates:
         count = len(self._index)
-        least, most = np.full((count, count), -np.inf), np.full((count, count), np.inf)
-        for (origin, destination), span in self._spans.items():
+        exposure = self._waited + self._waiting
+        prior = _RETURNS_PER_DOUBLING / (_MIDDLE + _SHORTEST_WAIT) / max(1, count)
+        waited = exposure[:count].sum(axis=0)
+        time = np.stack([waited, (count - 1) * waited])
+        return _Rates(exposure, (self._totals + _PRIOR_EVENTS) / (time + _PRIOR_EVENTS / prior))
+
+    def _make_room(self, capacity: int) -> None:
+        self._events = _grown(self._events, (capacity, capacity, len(_EDGES)))
+        self._waited = _grown(self._waited, (capacity, len(_EDGES)))
+        self._waiting = _grown(self._waiting, (capacity, len(_EDGES)))
+        if self._spans:
+            self._least = _grown(self._least, (capacity, capacity), -np.inf)
+            self._most = _grown(self._most, (capacity, capacity), np.inf)
+
+    def _take_spans(self, camera_id: str) -> None:
+        """Least and most seconds of the configured ways to and from a camera; anything goes where nothing is."""
+        for origin, destination in self._ways.get(camera_id, ()):
             if origin in self._index and destination in self._index:
-                least[self._index[origin], self._index[destination]] = span[0]
-                most[self._index[origin], self._index[destination]] = span[1]
-        return least, most
+                place = self._index[origin], self._index[destination]
+                self._least[place], self._most[place] = self._spans[origin, destination]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rates:
+    """What all pairs of cameras have in common.
+
+    Attributes:
+        exposure: (cameras, bins) seconds that people were awaited after leaving each.
+        shared: (2, bins) returns a second to the same camera, and from one to another.
+    """
+
+    exposure: NDArray[np.float64]
+    shared: NDArray[np.float64]
 
 
 def _bins(gaps: NDArray[np.floating]) -> NDArray[np.intp]:
@@ -198,7 +247,7 @@ def _time_per_bin(gaps: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.concatenate([in_view, spent], axis=1)
 
 
-def _grown(array: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
-    grown = np.zeros(shape)
+def _grown(array: NDArray[np.float64], shape: tuple[int, ...], fill: float = 0.0) -> NDArray[np.float64]:
+    grown = np.zeros(shape) if fill == 0 else np.full(shape, fill)  # zeros take no memory until they are written to
     grown[tuple(slice(0, size) for size in array.shape)] = array
     return grown
