@@ -7,18 +7,18 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks.association.cases import Case, Sightings
+from benchmarks.association.refined import refined
 from benchmarks.association.scoring import Ids
 from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.config import AssociationConfig
 from reid_tracker.results.replay import IdentityReplay
-from reid_tracker.types import IdentityEvent
+from reid_tracker.types import IdentityEvent, TrackedFrame
 
 DELAY = 2.0  # seconds after which an emitted id is judged
 
@@ -72,13 +72,14 @@ def associate(case: Case, variant: Variant | None = None, weigh: bool = False, r
         case: what the trackers said.
         variant: of the associator; as shipped where None.
         weigh: measure what it remembers (costs a copy).
-        refine: solve the finished run once more, where the associator can.
+        refine: solve the finished run once more.
     """
     variant = variant or Variant()
     case = variant.prepare(case)
     associator = CrossCameraAssociator(variant.config, case.cameras)
     variant.adjust(associator)
     told: list[tuple[float, tuple[IdentityEvent, ...]]] = []
+    shown: list[TrackedFrame] = []
     spent = []
     with threadpool_limits(1), variant.during():
         for step in case.steps:
@@ -86,6 +87,7 @@ def associate(case: Case, variant: Variant | None = None, weigh: bool = False, r
             frames = associator(step.tracks)
             spent.append(time.process_time() - began)
             told.append((step.time, tuple(event for frame in frames for event in frame.events)))
+            shown += frames if refine else ()
         state = len(pickle.dumps(associator)) / 1e6 if weigh else float("nan")
         last = associator.finish(case.ended)
     sightings = case.sightings
@@ -95,18 +97,12 @@ def associate(case: Case, variant: Variant | None = None, weigh: bool = False, r
         online=as_told(sightings, sightings.times + DELAY, told),
         at_end=as_told(sightings, last_times(sightings) + DELAY, told),
         final=final,
-        refined=_refined(case, associator, final) if refine else None,
+        refined=refined(case, shown, [*(event for _, events in told for event in events), *last], final)
+        if refine
+        else None,
         step_ms=np.array(spent) * 1000,
         state_mb=state,
     )
-
-
-def _refined(case: Case, associator: CrossCameraAssociator, final: Ids) -> Ids | None:
-    if find_spec("reid_tracker.association.refinement") is None:
-        return None  # an associator of an older version is measured without
-    from benchmarks.association.refined import refined
-
-    return refined(case, associator, final)
 
 
 def as_told(

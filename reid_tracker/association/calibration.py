@@ -178,6 +178,12 @@ class AlignedScale:
     def __init__(self) -> None:
         self._kept = np.zeros((_PAIRS, 3))  # aligned distance, evidence of the global ones, probability
         self._added = 0
+        self._fitted: _AlignedFit | None = None
+
+    @property
+    def useful(self) -> bool:
+        """Enough was seen that it may say something."""
+        return self._added >= self._WORTH
 
     def observe(
         self, distances: NDArray[np.floating], looks: NDArray[np.floating], probabilities: NDArray[np.floating]
@@ -193,11 +199,18 @@ class AlignedScale:
         for row in np.stack([distances, looks, probabilities], axis=1)[taken]:
             self._kept[self._added % _PAIRS] = row
             self._added += 1
+            self._fitted = None
 
     def evidence(self, distances: NDArray[np.floating], looks: NDArray[np.floating]) -> NDArray[np.float64]:
         """(K,) log-likelihood ratio of right against wrong candidates beyond ``looks``; 0 where the distance is NaN."""
-        if self._added < self._WORTH:
+        if not self.useful:
             return np.zeros(len(distances))
+        fit = self._fitted = self._fitted or self._fit()
+        ratio = (fit.far - fit.near) / fit.variance * ((fit.far + fit.near) / 2 - (distances - fit.slope * looks))
+        said: NDArray[np.float64] = np.clip(np.nan_to_num(ratio), -self._MOST_SAID, self._MOST_SAID)
+        return said
+
+    def _fit(self) -> _AlignedFit:
         distance, global_, right = self._kept[: min(self._added, _PAIRS)].T
         wrong = 1 - right
         shares = np.stack([right / max(right.sum(), 1e-9), wrong / max(wrong.sum(), 1e-9)])
@@ -207,9 +220,17 @@ class AlignedScale:
         near, far = shares @ left
         near = min((right.sum() * near + self._WORTH * far) / (right.sum() + self._WORTH), far)
         variance = float((right @ (left - near) ** 2 + wrong @ (left - far) ** 2) / len(left)) + 1e-6
-        ratio = (far - near) / variance * ((far + near) / 2 - (distances - slope * looks))
-        said: NDArray[np.float64] = np.clip(np.nan_to_num(ratio), -self._MOST_SAID, self._MOST_SAID)
-        return said
+        return _AlignedFit(slope, float(near), float(far), variance)
+
+
+@dataclass(frozen=True, slots=True)
+class _AlignedFit:
+    """What is left of the aligned distance without ``slope`` times the global evidence: one person's, strangers'."""
+
+    slope: float
+    near: float
+    far: float
+    variance: float
 
 
 class Calibration:

@@ -67,6 +67,19 @@ def combine(passages: Sequence[PassageLooks], spread: Spread) -> tuple[FloatArra
     return mean, precision
 
 
+def combined_so_far(passages: Sequence[PassageLooks], spread: Spread) -> tuple[FloatArray, NDArray[np.float64]]:
+    """``combine`` of the first passage, of the first two, and so on: (K, D) mean looks and (K,) precisions."""
+    shared, own = _SHARED_BY_CAMERA * spread.passage, (1 - _SHARED_BY_CAMERA) * spread.passage
+    precisions = np.array([1 / (own + spread.look / passage.weight) for passage in passages])
+    _, cameras = np.unique([passage.camera_id for passage in passages], return_inverse=True)
+    known = np.tril(np.ones((len(passages), len(passages))))  # (so far, passage)
+    together = (known * precisions) @ (cameras[:, None] == cameras)  # of all in the passage's camera so far
+    share = known * precisions / (shared * together + 1)
+    total: NDArray[np.float64] = share.sum(axis=1)
+    means = (share @ np.stack([passage.mean for passage in passages]) / total[:, None]).astype(np.float32)
+    return means, total
+
+
 def appearance_evidence(
     means: FloatArray,
     variances: NDArray[np.floating],

@@ -23,7 +23,7 @@ from reid_tracker.types import FloatArray
 _FOOT_ERROR = 0.5  # metres; detectors' lower box edges through a hand-made homography
 _SITE_AREA = 400.0  # square metres on which a stranger could stand as well
 _MOST_FOR, _MOST_AGAINST = 8.0, 100.0  # nats; people crowd together, but nobody stands in two places
-_PASSAGES = 4096  # with foot points; the longest known is dropped first
+_PASSAGES = 4096
 
 _LEAST_ERROR = 0.06  # body heights; boxes shake by more than a good map is off
 _RAYLEIGH_MEDIAN = 1.177  # median distance over standard deviation, two dimensions
@@ -32,14 +32,26 @@ _NEARBY = 1.0  # body heights from where people proved a map; farther off it has
 
 
 class GroundPlane:
-    """Foot points of remembered passages, and what they say. One per site, not thread-safe."""
+    """Foot points of remembered passages, and what they say. One per site, not thread-safe.
 
-    def __init__(self, cameras: Sequence[CameraConfig] = (), calibration: Calibration | None = None) -> None:
+    Args:
+        cameras: homographies of those that are configured.
+        calibration: what looks mean here.
+        most: passages with foot points; the longest known is dropped first.
+    """
+
+    def __init__(
+        self,
+        cameras: Sequence[CameraConfig] = (),
+        calibration: Calibration | None = None,
+        most: int = _PASSAGES,
+    ) -> None:
         self._homographies = {
             camera.id: np.array(camera.homography, np.float64) for camera in cameras if camera.homography is not None
         }
         self._paths: dict[int, FootPath] = {}
         self._learner = OverlapLearner(self._paths, calibration or Calibration())
+        self._most = most
 
     @property
     def known(self) -> bool:
@@ -56,7 +68,7 @@ class GroundPlane:
     ) -> None:
         """A person's box (4,) at one moment; ``size`` is that of the picture, whose edge may cut the box."""
         if tracklet not in self._paths:
-            if len(self._paths) >= _PASSAGES:
+            if len(self._paths) >= self._most:
                 self.forget([next(iter(self._paths))])
             self._paths[tracklet] = FootPath(camera_id)
         self._paths[tracklet].add(time, box, size)

@@ -1,35 +1,23 @@
 """The whole assignment solved once more over a finished recording: who is one, given every tracklet at once.
 
-Correlation clustering: a partition of the passages is worth the sum over its people of what their looks and their way
-through space and time say, in nats against "everybody is somebody else",
-
-    worth(person) = sum over passages but the first [ looks(passage | those before) + log h(gap) - log new ]
-
-which is what the online decisions weigh, one by one and with less known. It is climbed from the online result: pairs
-of people are merged best first while that gains, then single passages move to where they are worth most (Kernighan and
-Lin's moves), until nothing gains. The online result stands where nothing beats it. A move must gain as much as a
-settled answer's change does online: on a cut of PETS with public detections and overlapping views, moves for any gain
-took people apart (global IDF1 .592 to .580), with this hurdle they mend (.625). Being in one camera at once, impossible
+Correlation clustering: of all partitions of the passages into people the one that is worth most (worth.py) is looked
+for, from the online result on. Pairs of people are merged, best first; a person falls apart where its passages, put
+together anew from nothing, come to others; and single passages move to where they are worth most (Kernighan and Lin's
+moves), until nothing gains. The online result stands where nothing beats it. Being in one camera at once, impossible
 travel and what people said are never broken.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from reid_tracker.association.calibration import PassageLooks, Spread
-from reid_tracker.association.evidence import appearance_evidence, combine
-from reid_tracker.association.remembering import RememberedPassage
-from reid_tracker.association.topology import ReturnTimes
+from reid_tracker.association.worth import Assignment
 
-_NEIGHBOURS = 12  # most alike passages that each could be one with
 _MOST_ROUNDS = 20
-_IMPOSSIBLE = -60.0  # log rate that only configured travel times give
 _GAIN = 1e-6
 _MOVE_GAIN = 3.0  # nats; AssociationConfig.settled_margin
 
@@ -48,109 +36,6 @@ class Refinement:
     people: tuple[frozenset[int], ...]
     before: float
     after: float
-
-
-class Assignment:
-    """The passages of a finished recording and what partitions of them are worth.
-
-    Args:
-        passages: all of them.
-        looks: tracklet -> its looks in short; passages without say nothing by looks.
-        spread: what distances mean here.
-        topology: return times; numbers of the cameras are asked for by name.
-        people: how many came, for the rate of new ones.
-        apart: tracklet -> those that are somebody else for certain, beside what the passages show themselves.
-    """
-
-    def __init__(
-        self,
-        passages: Sequence[RememberedPassage],
-        looks: Mapping[int, PassageLooks],
-        spread: Spread,
-        topology: ReturnTimes,
-        people: int,
-        apart: Mapping[int, frozenset[int]] | None = None,
-    ) -> None:
-        self.passages = {one.tracklet: one for one in sorted(passages, key=lambda one: (one.start, one.tracklet))}
-        self._place = {tracklet: place for place, tracklet in enumerate(self.passages)}
-        self._looks = looks
-        self._spread = spread
-        self._topology = topology
-        self._new = topology.log_new_rate(max(people - 1, 0))
-        self._apart = self._exclusive(apart or {})
-        self._worth: dict[frozenset[int], float] = {}
-
-    def possible(self, tracklets: Iterable[int]) -> bool:
-        """Nothing forbids that they are one person."""
-        one = frozenset(tracklets)
-        return not any(self._apart[tracklet] & one for tracklet in one)
-
-    def worth(self, person: frozenset[int]) -> float:
-        """Nats by which one person explains the passages better than somebody new each time; -inf where impossible."""
-        if len(person) < 2:
-            return 0.0
-        known = self._worth.get(person)
-        if known is None:
-            known = self._worth[person] = self._measured(person)
-        return known
-
-    def total(self, people: Iterable[frozenset[int]]) -> float:
-        """Worth of a partition."""
-        return sum(self.worth(person) for person in people)
-
-    def alike(self) -> dict[int, list[int]]:
-        """For each passage the others that it could be one with, most alike first."""
-        described = [tracklet for tracklet in self.passages if tracklet in self._looks]
-        found: dict[int, list[int]] = {tracklet: [] for tracklet in self.passages}
-        if len(described) < 2:
-            return found
-        means = np.stack([self._looks[tracklet].mean for tracklet in described])
-        variances = np.array([self._spread.of_passage(self._looks[tracklet].weight) for tracklet in described])
-        for row, tracklet in enumerate(described):
-            evidence = appearance_evidence(
-                means[row : row + 1], variances[row : row + 1], means, 1 / variances, self._spread
-            )[0]
-            evidence[row] = -np.inf
-            best = np.argsort(-evidence, kind="stable")[: 2 * _NEIGHBOURS]
-            allowed = [described[place] for place in best.tolist() if described[place] not in self._apart[tracklet]]
-            found[tracklet] = allowed[:_NEIGHBOURS]
-        return found
-
-    def _measured(self, person: frozenset[int]) -> float:
-        if not self.possible(person):
-            return -np.inf
-        ordered = sorted(person, key=self._place.__getitem__)
-        passages = [self.passages[tracklet] for tracklet in ordered]
-        cameras = np.array([self._topology.index(one.camera_id) for one in passages], np.intp)
-        starts, ends = (np.array([getattr(one, name) for one in passages]) for name in ("start", "end"))
-        way = self._topology.chain(cameras, starts, ends)
-        if way < _IMPOSSIBLE * (len(ordered) - 1) or way <= _IMPOSSIBLE:
-            return -np.inf
-        return self._looks_agree(ordered) + way - (len(ordered) - 1) * self._new
-
-    def _looks_agree(self, ordered: Sequence[int]) -> float:
-        described = [self._looks[tracklet] for tracklet in ordered if tracklet in self._looks]
-        said = 0.0
-        for place in range(1, len(described)):
-            mean, precision = combine(described[:place], self._spread)
-            own = described[place]
-            variance = np.array([self._spread.of_passage(own.weight)])
-            evidence = appearance_evidence(own.mean[None], variance, mean[None], np.array([precision]), self._spread)
-            said += float(evidence[0, 0])
-        return said
-
-    def _exclusive(self, apart: Mapping[int, frozenset[int]]) -> dict[int, frozenset[int]]:
-        """Who is somebody else for certain: seen in one camera at once, or said to be."""
-        found = {tracklet: set(apart.get(tracklet, ())) for tracklet in self.passages}
-        for camera in {one.camera_id for one in self.passages.values()}:
-            open_: list[RememberedPassage] = []
-            for one in (each for each in self.passages.values() if each.camera_id == camera):
-                open_ = [other for other in open_ if other.end >= one.start]
-                for other in open_:
-                    found[one.tracklet].add(other.tracklet)
-                    found[other.tracklet].add(one.tracklet)
-                open_.append(one)
-        return {tracklet: frozenset(others) for tracklet, others in found.items()}
 
 
 def refine(assignment: Assignment, online: Iterable[frozenset[int]], together: Iterable[frozenset[int]]) -> Refinement:
@@ -222,9 +107,10 @@ def _searched(
     owner = {tracklet: person for person in start for tracklet in person}
     person_of = {group: owner[next(iter(group))] for group in groups}
     for _ in range(_MOST_ROUNDS):
+        parted = _part(assignment, person_of)
         merged = _merge(assignment, person_of, neighbours)
         moved = _move(assignment, person_of, neighbours)
-        if not merged and not moved:
+        if not parted and not merged and not moved:
             break
     return list(dict.fromkeys(person_of.values()))
 
@@ -261,6 +147,21 @@ def _merge(
         joined = True
         consider(whole, beside(whole))
     return joined
+
+
+def _part(assignment: Assignment, person_of: dict[frozenset[int], frozenset[int]]) -> bool:
+    """Take apart whoever is worth more as several people; whether anybody was."""
+    parted = False
+    for person, groups in _index(person_of).items():
+        if len(groups) < 2:
+            continue
+        anew = {group: group for group in groups}
+        _merge(assignment, anew, {group: set(groups) - {group} for group in groups})
+        found = set(anew.values())
+        if len(found) > 1 and assignment.total(found) > assignment.worth(person) + _MOVE_GAIN:
+            person_of.update(anew)
+            parted = True
+    return parted
 
 
 def _move(
@@ -311,35 +212,3 @@ def _index(person_of: Mapping[frozenset[int], frozenset[int]]) -> dict[frozenset
     for group, person in person_of.items():
         parts.setdefault(person, []).append(group)
     return parts
-
-
-def learn_topology(
-    topology: ReturnTimes, passages: Sequence[RememberedPassage], sure: Mapping[int, float]
-) -> ReturnTimes:
-    """Teach return times what a finished run's identities show, as tracking teaches them.
-
-    Args:
-        sure: tracklet -> probability of its identity.
-    """
-    if not passages:
-        return topology
-    first, last = min(one.start for one in passages), max(one.end for one in passages)
-    topology.advance(first)
-    topology.advance(last)
-    left: dict[int, RememberedPassage] = {}
-    for one in sorted(passages, key=lambda each: (each.start, each.tracklet)):
-        camera = topology.index(one.camera_id)
-        topology.observe_waited(camera, one.start - one.end)
-        before = left.get(one.identity)
-        if before is not None:
-            gap = one.start - before.end
-            origin = topology.index(before.camera_id)
-            weights = np.array([sure.get(one.tracklet, 1.0)])
-            topology.observe_returns(np.array([origin], np.intp), camera, np.array([gap]), weights)
-            topology.observe_waited(origin, max(gap, 0.0))
-        if before is None or one.end >= before.end:
-            left[one.identity] = one
-    waiting = list(left.values())
-    origins: NDArray[np.intp] = np.array([topology.index(one.camera_id) for one in waiting], np.intp)
-    topology.refresh(origins, np.array([last - one.end for one in waiting]))
-    return topology

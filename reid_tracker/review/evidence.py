@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from reid_tracker.association.calibration import Calibration, PassageLooks, Spread
 from reid_tracker.association.evidence import appearance_evidence, combine, summarise
 from reid_tracker.association.remembering import RememberedPassage
-from reid_tracker.distance import global_distance
+from reid_tracker.distance import aligned_distance, global_distance
 from reid_tracker.types import Appearance, EventType, IdentityEvent
 
 _UNSAID = 0.9  # probability of a link of which the run does not say how sure it was
 _CONFIDENT = 0.95  # from which a link of the run counts as an example of one person
 _HALF = 2  # looks that a half of a tracklet needs
+_ALIGNED, _ALIGNED_PEOPLE, _ALIGNED_PASSAGES = 64, 8, 6  # passages asked, people beside each, newest passages of these
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ def learned(evidence: Evidence, calibration: Calibration | None = None) -> tuple
     short = {passage.tracklet: described(passage, calibration) for passage in evidence.passages}
     _learn_links(evidence, calibration, short)
     _learn_crowd(evidence, calibration, short)
+    _learn_aligned(evidence, calibration, short)
     for one, other in evidence.together():  # last: of the pairs that are remembered, the newest stay
         calibration.observe_strangers(short[one.tracklet], short[other.tracklet])
     return calibration, short
@@ -168,3 +170,46 @@ def _learn_crowd(evidence: Evidence, calibration: Calibration, short: dict[int, 
     for passage in evidence.passages:
         different = (identities != passage.identity).astype(np.float64)
         calibration.observe_crowd(short[passage.tracklet], means, precisions, different)
+
+
+def _learn_aligned(evidence: Evidence, calibration: Calibration, short: dict[int, PassageLooks]) -> None:
+    """What the aligned distance adds: passages beside the people whom they are most like, their own among them."""
+    of: defaultdict[int, list[RememberedPassage]] = defaultdict(list)
+    for passage in evidence.passages:
+        if passage.looks is not None and passage.looks.stripes.shape[1]:
+            of[passage.identity].append(passage)
+    asked = [passage for own in of.values() for passage in own if len(own) > 1]
+    for passage in asked[:: max(1, len(asked) // _ALIGNED)]:
+        others = {number: [one for one in own if one is not passage] for number, own in of.items()}
+        numbers, said = _most_like(short[passage.tracklet], others, short, calibration)
+        distances = [_mean_aligned(passage, others[number][-_ALIGNED_PASSAGES:]) for number in numbers]
+        sure = evidence.sure.get(passage.tracklet, 1.0)
+        right = np.where(np.array(numbers) == passage.identity, sure, 0.0)
+        calibration.aligned.observe(np.array(distances), said, right)
+
+
+def _most_like(
+    looks: PassageLooks,
+    people: Mapping[int, Sequence[RememberedPassage]],
+    short: Mapping[int, PassageLooks],
+    calibration: Calibration,
+) -> tuple[list[int], NDArray[np.float64]]:
+    """Numbers of the people whom some looks are most like, and what the global distances say of each."""
+    spread = calibration.spread_of(len(looks.mean))
+    numbers = [number for number, own in people.items() if own]
+    known = [combine([short[one.tracklet] for one in people[number]], spread) for number in numbers]
+    said = appearance_evidence(
+        looks.mean[None],
+        np.array([spread.of_passage(looks.weight)]),
+        np.stack([mean for mean, _ in known]),
+        np.array([precision for _, precision in known]),
+        spread,
+    )[0].astype(np.float64)
+    best = np.argsort(-said, kind="stable")[:_ALIGNED_PEOPLE]
+    return [numbers[place] for place in best.tolist()], said[best]
+
+
+def _mean_aligned(passage: RememberedPassage, others: Sequence[RememberedPassage]) -> float:
+    assert passage.looks is not None
+    theirs = np.concatenate([one.looks.stripes for one in others if one.looks is not None])
+    return float(aligned_distance(passage.looks.stripes, theirs, threads=1).mean())

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from reid_tracker.association.corrections import constraints_of
+from reid_tracker.association.corrections import Constraints, constraints_of
 from reid_tracker.association.explain import Explainer
+from reid_tracker.association.hindsight import learn_ground, learn_topology
 from reid_tracker.association.identities import Identity, IdentityBook, Passage
-from reid_tracker.association.refinement import Assignment, Refinement, learn_topology, refine
+from reid_tracker.association.refinement import Refinement, refine
 from reid_tracker.association.remembering import RememberedPassage
 from reid_tracker.association.topology import ReturnTimes
+from reid_tracker.association.worth import Assignment
 from reid_tracker.config import CameraConfig
 from reid_tracker.ids import IdAllocator
 from reid_tracker.results.finished import FinishedRun
+from reid_tracker.results.jsonl import read_tracks
 from reid_tracker.results.looks import read_looks
 from reid_tracker.review.correcting import read_corrections
 from reid_tracker.review.evidence import evidence_of, learned
 from reid_tracker.review.revising import held_run, passages_of, revise
-from reid_tracker.types import EventType, IdentityEvent
+from reid_tracker.types import EventType, IdentityEvent, TrackedFrame
 
 RULE = "the whole recording solved again"
 
@@ -68,16 +71,36 @@ def refine_run(tracks: str | Path) -> Refined:
 
 def solve(run: FinishedRun, passages: Sequence[RememberedPassage]) -> tuple[Assignment, Refinement]:
     """The best assignment of a run's passages under what people said about them."""
-    constraints = constraints_of(read_corrections(run.folder))
-    evidence = evidence_of(passages, run.summary.events)
-    calibration, looks = learned(evidence)
-    dimension = len(next(iter(looks.values())).mean) if looks else 1
     cameras = [CameraConfig.model_validate(camera) for camera in run.run.get("config", {}).get("cameras", ())]
+    constraints = constraints_of(read_corrections(run.folder))
+    return solve_again(passages, run.summary.events, read_tracks(run.folder), cameras, constraints)
+
+
+def solve_again(
+    passages: Sequence[RememberedPassage],
+    events: Sequence[IdentityEvent],
+    frames: Iterable[TrackedFrame],
+    cameras: Sequence[CameraConfig] = (),
+    constraints: Constraints | None = None,
+) -> tuple[Assignment, Refinement]:
+    """The best assignment of passages, from what the whole run shows of the site.
+
+    Args:
+        passages: under the ids that the run came to.
+        events: all of the run; they say how sure it was.
+        frames: of all cameras in the order of time; where people stood.
+        cameras: what is configured of them.
+        constraints: what people said.
+    """
+    constraints = constraints or Constraints()
+    evidence = evidence_of(passages, events)
+    calibration, looks = learned(evidence)
     topology = learn_topology(ReturnTimes(cameras), passages, evidence.sure)
+    ground = learn_ground(frames, passages, looks, calibration, cameras)
     people: defaultdict[int, set[int]] = defaultdict(set)
     for one in passages:
         people[one.identity].add(one.tracklet)
-    assignment = Assignment(passages, looks, calibration.spread_of(dimension), topology, len(people), constraints.apart)
+    assignment = Assignment(passages, looks, calibration, topology, len(people), constraints.apart, ground)
     together = [*constraints.together, *_undescribed(passages, constraints.together)]
     return assignment, refine(assignment, map(frozenset, people.values()), _disjoint(together))
 

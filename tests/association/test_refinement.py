@@ -7,13 +7,20 @@ from dataclasses import replace
 
 import pytest
 
+from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.association.calibration import PassageLooks
-from reid_tracker.association.refinement import Assignment, Refinement, learn_topology, refine
+from reid_tracker.association.evidence import combine, combined_so_far
+from reid_tracker.association.hindsight import learn_topology
+from reid_tracker.association.refinement import Refinement, refine
 from reid_tracker.association.remembering import RememberedPassage
 from reid_tracker.association.topology import ReturnTimes
+from reid_tracker.association.worth import Assignment
 from reid_tracker.config import CameraConfig
 from reid_tracker.review.evidence import Evidence, learned
+from reid_tracker.review.refining import solve_again
 from tests.association.scenes import DIMENSION, Wardrobe
+from tests.association.test_ground import walkers
+from tests.association.walks import Floor, Viewpoint
 
 CAMERAS = ("door", "hall", "yard")
 
@@ -44,7 +51,7 @@ def solved(
     people: defaultdict[int, set[int]] = defaultdict(set)
     for one in passages:
         people[one.identity].add(one.tracklet)
-    assignment = Assignment(passages, looks, calibration.spread_of(DIMENSION), topology, len(people), apart)
+    assignment = Assignment(passages, looks, calibration, topology, len(people), apart)
     return refine(assignment, map(frozenset, people.values()), together)
 
 
@@ -53,6 +60,46 @@ def true_people(passages: list[RememberedPassage]) -> set[frozenset[int]]:
     for one in passages:
         people[one.identity].add(one.tracklet)
     return {frozenset(person) for person in people.values()}
+
+
+def test_a_life_of_many_returns_is_not_taken_for_an_impossible_one() -> None:
+    wardrobe = Wardrobe(noise=0.3)
+    busy = [
+        RememberedPassage(1 + place, 1, CAMERAS[place % 3], 300.0 * place, 300.0 * place + 5, wardrobe.looks(1, 4))
+        for place in range(40)
+    ]
+    others = [replace(one, tracklet=one.tracklet + 100, identity=one.identity + 1) for one in site(12)]
+    assert frozenset(range(1, 41)) in solved([*busy, *others]).people
+
+
+@pytest.mark.slow
+def test_where_people_stood_tells_those_dressed_alike_apart() -> None:
+    """Two views of one floor; half of the people are twins who cross it at once. All begin as one person each look."""
+    ways = walkers(12)
+    twins = [(person, start, end, begin) for person, start, begin, end in ways[6:]]  # the same ways, from the far end
+    associator = CrossCameraAssociator()
+    story, walker = Floor({"front": Viewpoint(), "side": Viewpoint(turned=1.2)}, [*ways, *twins]).play(associator)
+    ended = {one.id: one for frame in story.frames for one in frame.finished}
+    passages = [
+        RememberedPassage(one.id, one.id, one.camera_id, one.started, one.updated, one.looks) for one in ended.values()
+    ]
+    truth = {frozenset(one for one in walker if walker[one] == who) for who in set(walker.values())}
+    blind = set(solve_again(passages, (), ())[1].people)
+    seeing = set(solve_again(passages, (), story.frames)[1].people)
+    assert len(seeing & truth) > len(blind & truth)
+    assert seeing == truth
+
+
+def test_what_is_known_so_far_is_what_combining_says() -> None:
+    evidence = Evidence(tuple(site(4)))
+    calibration, looks = learned(evidence)
+    spread = calibration.spread_of(DIMENSION)
+    some = [looks[tracklet] for tracklet in (1, 4, 7, 2, 10)]  # several in one camera
+    means, precisions = combined_so_far(some, spread)
+    for place in range(len(some)):
+        mean, precision = combine(some[: place + 1], spread)
+        assert means[place] == pytest.approx(mean, abs=1e-6)
+        assert precisions[place] == pytest.approx(precision)
 
 
 def test_a_right_result_stays_as_it_is() -> None:
@@ -117,7 +164,7 @@ def test_nobody_is_faster_than_the_configured_travel_time() -> None:
 def test_hardly_anybody(count: int) -> None:
     passages = site(1)[:count]
     topology = learn_topology(ReturnTimes(), passages, {})
-    spread = learned(Evidence(tuple(site(4))))[0].spread_of(DIMENSION)
+    calibration, _ = learned(Evidence(tuple(site(4))))
     looks: dict[int, PassageLooks] = {}
-    found = refine(Assignment(passages, looks, spread, topology, count), [frozenset({1})] * count, ())
+    found = refine(Assignment(passages, looks, calibration, topology, count), [frozenset({1})] * count, ())
     assert found.people == (frozenset({1}),) * count
