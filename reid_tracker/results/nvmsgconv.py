@@ -68,7 +68,13 @@ def full_message(tracked: TrackedFrame, person: TrackedPerson, event: str) -> di
         "messageid": str(uuid.uuid5(_MESSAGES, name)),
         "mdsversion": "1.0",
         "@timestamp": utc_text(tracked.time),
-        "place": {"id": "", "name": "", "type": "", "location": _NOWHERE, "entrance": {}},
+        "place": {
+            "id": "",
+            "name": "",
+            "type": "entrance",
+            "location": _NOWHERE,
+            "entrance": {"name": "", "lane": "", "level": "", "coordinate": _ORIGIN},
+        },
         "sensor": {
             "id": tracked.camera_id,
             "type": "Camera",
