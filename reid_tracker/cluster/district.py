@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.association.corrections import erase_identity, hold_apart, pin, take_back
@@ -22,6 +23,7 @@ from reid_tracker.cluster.orders import Answer, Apart, Erase, Order, Part, Renum
 from reid_tracker.types import CameraTracks, EventType, IdentityEvent, TrackedFrame, Tracklet
 
 _PASSAGES = 3  # newest ones of a person that a neighbour is told
+_LOOKS_SECONDS = 2.0  # of an open passage between two times that its looks are told
 _TIDY_SECONDS = 60.0
 
 
@@ -38,7 +40,13 @@ class Surroundings:
     entrances: frozenset[str] = frozenset()
 
 
-_State = tuple[int, float, int]  # identity, end and version of the looks of a passage
+class _State(NamedTuple):
+    """A passage as it was told: whose, its end, the version of its looks, and its end when those were told."""
+
+    identity: int
+    end: float
+    version: int
+    looked: float
 
 
 class District:
@@ -212,13 +220,19 @@ class _Link:
     heard_of: set[int] = field(default_factory=set)
 
     def news(self, passage: Passage) -> RememberedPassage | None:
-        """What the other does not know of a passage; its looks only where they are new."""
-        state, before = (passage.identity, passage.end, passage.version), self.sent.get(passage.tracklet)
-        if before == state:
-            return None
-        self.sent[passage.tracklet] = state
+        """What the other does not know of a passage; its looks only where they are new, and not each time they are."""
+        before = self.sent.get(passage.tracklet)
         told = as_remembered(passage)
-        return replace(told, looks=None) if before is not None and before[2] == passage.version else told
+        if before is None:
+            self.sent[passage.tracklet] = _State(passage.identity, passage.end, passage.version, passage.end)
+            return told
+        fresh = passage.version != before.version
+        fresh = fresh and (not passage.open or passage.end - before.looked >= _LOOKS_SECONDS)
+        if not fresh and (passage.identity, passage.end) == (before.identity, before.end):
+            return None
+        version, looked = (passage.version, passage.end) if fresh else (before.version, before.looked)
+        self.sent[passage.tracklet] = _State(passage.identity, passage.end, version, looked)
+        return told if fresh else replace(told, looks=None)
 
     def forget(self, tracklets: Iterable[int]) -> None:
         """Take passages for unknown to the other."""

@@ -112,12 +112,22 @@ class RemoteCamera:
 
 
 class SitePipeline(Pipeline):
-    """The associator's half of the pipeline; the detector and embedder are for searching by picture alone."""
+    """The associator's half of the pipeline; the detector and embedder are for searching by picture alone.
+
+    Args:
+        first, step: how tracklets are numbered: first, first + step, ...
+    """
 
     def __init__(
-        self, detector: Detector, embedder: Embedder, associator: CrossCameraAssociator, config: Config, first: int
+        self,
+        detector: Detector,
+        embedder: Embedder,
+        associator: CrossCameraAssociator,
+        config: Config,
+        first: int,
+        step: int = 1,
     ) -> None:
-        next_id = IdAllocator(first)
+        next_id = IdAllocator(first, step)
         length = config.tracking.history_length
         super().__init__(detector, embedder, lambda _camera: RemoteCamera(length, next_id), associator)
         self.unclear: list[str] = []
