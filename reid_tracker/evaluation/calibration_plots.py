@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reid_tracker.evaluation.drawing import COLOURS, HEIGHT, WIDTH, Axes, document, frame, legend
+from reid_tracker.evaluation.drawing import COLOURS, Axes, chart, frame
 from reid_tracker.evaluation.reliability import THRESHOLDS, Reliability
+
+_NORMAL_95 = 1.96  # standard deviations that hold 95 % of a normal distribution
 
 
 def errors_svg(judged: Mapping[str, Reliability], title: str) -> str:
@@ -25,11 +27,13 @@ def errors_svg(judged: Mapping[str, Reliability], title: str) -> str:
             points = axes.line(THRESHOLDS.tolist(), shares.tolist())
             body.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"{dashes}/>')
             entries.append((colour, f"{what}, {name}"))
-    return document(WIDTH, HEIGHT, [*body, legend(entries)])
+    return chart(body, entries)
 
 
 def reliability_svg(judged: Mapping[str, Reliability], title: str) -> str:
-    """Predicted against observed probability; on the diagonal they mean what they say, larger dots hold more pairs.
+    """Predicted against observed probability; on the diagonal they mean what they say.
+
+    Larger dots hold more pairs; a bar spans what the true part may be (95 %), so few pairs have long ones.
 
     Args:
         judged: by what the pairs are, for the legend.
@@ -42,14 +46,24 @@ def reliability_svg(judged: Mapping[str, Reliability], title: str) -> str:
         colour = COLOURS[2 * number]
         predicted, observed, pairs = one.bins()
         points = axes.line(predicted.tolist(), observed.tolist())
-        body.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        body.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-opacity="0.5"/>')
         most = max(1, int(pairs.max(initial=1)))
         for x, y, count in zip(predicted, observed, pairs, strict=True):
             px, py = axes.at(float(x), float(y))
+            low, high = (axes.at(float(x), part)[1] for part in _interval(float(y), int(count)))
+            body.append(f'<path d="M{px:.1f},{low:.1f}V{high:.1f}" stroke="{colour}" stroke-opacity="0.6"/>')
             radius = 2 + 5 * (count / most) ** 0.5
             body.append(
                 f'<circle cx="{px:.1f}" cy="{py:.1f}" r="{radius:.1f}" fill="{colour}" fill-opacity="0.5">'
                 f"<title>{count} pairs: predicted {x:.3f}, observed {y:.3f}</title></circle>"
             )
         entries.append((colour, f"{name}: off by {100 * one.calibration_error:.1f} %"))
-    return document(WIDTH, HEIGHT, [*body, legend(entries, low=True)])
+    return chart(body, entries)
+
+
+def _interval(part: float, count: int) -> tuple[float, float]:
+    """Wilson's interval for a part of so many pairs, 95 %."""
+    spread = _NORMAL_95**2 / count
+    middle = (part + spread / 2) / (1 + spread)
+    half = (part * (1 - part) * spread + spread**2 / 4) ** 0.5 / (1 + spread)
+    return max(0.0, middle - half), min(1.0, middle + half)

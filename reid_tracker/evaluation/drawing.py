@@ -12,6 +12,7 @@ import numpy as np
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 WIDTH, HEIGHT = 560, 360
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 20, 36, 48
+_IN_A_ROW, _LINE = 2, 18  # entries below a chart, and pixels from one row of them to the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,12 @@ class Axes:
 def frame(axes: Axes, title: str, x_name: str, y_name: str, percent: bool) -> str:
     """Title, grid and names of the axes."""
     parts = [f'<text x="{_LEFT}" y="22" font-size="14">{escape(title)}</text>']
-    for y in np.linspace(*axes.y, 6):
+    for y in _ticks(*axes.y):
         left, at = axes.at(axes.x[0], float(y))
         text = f"{100 * y:.3g} %" if percent else f"{y:.3g}"
         parts.append(f'<path d="M{left:.1f},{at:.1f}H{WIDTH - _RIGHT}" stroke="#dddddd"/>')
         parts.append(f'<text x="{left - 6:.1f}" y="{at + 4:.1f}" font-size="11" text-anchor="end">{text}</text>')
-    # Whole numbers where the axis counts.
-    for x in np.unique(np.round(np.linspace(*axes.x, 6), 0 if axes.x[1] > 2 else 2)):
+    for x in _ticks(*axes.x):
         at, bottom = axes.at(float(x), axes.y[0])
         parts.append(f'<text x="{at:.1f}" y="{bottom + 16:.1f}" font-size="11" text-anchor="middle">{x:.3g}</text>')
     middle = (_LEFT + WIDTH - _RIGHT) / 2
@@ -51,15 +51,25 @@ def frame(axes: Axes, title: str, x_name: str, y_name: str, percent: bool) -> st
     return "".join(parts)
 
 
-def legend(entries: Sequence[tuple[str, str]], low: bool = False) -> str:
-    """Colours and what they stand for, at the top right or, where ``low``, at the bottom right."""
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers between two, about five: steps of 1, 2 or 5 times a power of ten."""
+    rough = (high - low) / 5
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * (1 - 1e-9))
+    first, last = np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9)
+    return [float(step * number) + 0.0 for number in np.arange(first, last + 1)]  # no minus before a zero
+
+
+def chart(body: Sequence[str], entries: Sequence[tuple[str, str]]) -> str:
+    """A picture with axes and, below it where no curve can run, colours and what they stand for, two in a row."""
     parts = []
-    begin = HEIGHT - _BOTTOM - 18 * len(entries) if low else _TOP + 14
     for number, (colour, text) in enumerate(entries):
-        x, y = WIDTH - _RIGHT - 220, begin + 18 * number
-        parts.append(f'<rect x="{x}" y="{y - 9}" width="12" height="10" fill="{colour}"/>')
-        parts.append(f'<text x="{x + 18}" y="{y}" font-size="12">{escape(text)}</text>')
-    return "".join(parts)
+        row, column = divmod(number, _IN_A_ROW)
+        x, y = _LEFT + column * (WIDTH - _LEFT - _RIGHT) / _IN_A_ROW, HEIGHT + 14 + _LINE * row
+        parts.append(f'<rect x="{x:g}" y="{y - 9}" width="12" height="10" fill="{colour}"/>')
+        parts.append(f'<text x="{x + 18:g}" y="{y}" font-size="12">{escape(text)}</text>')
+    rows = -(-len(entries) // _IN_A_ROW)
+    return document(WIDTH, HEIGHT + 10 + _LINE * rows, [*body, *parts])
 
 
 def document(width: int, height: int, body: Sequence[str]) -> str:

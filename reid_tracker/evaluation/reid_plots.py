@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_tracker.distance import AlignedPath
-from reid_tracker.evaluation.drawing import COLOURS, HEIGHT, WIDTH, Axes, document, frame, legend
+from reid_tracker.evaluation.drawing import COLOURS, Axes, chart, document, frame
 from reid_tracker.evaluation.reid import ReidScores
 from reid_tracker.types import FloatArray
 
@@ -31,7 +31,7 @@ def cmc_svg(scores: Mapping[str, ReidScores], title: str, most_rank: int = 20) -
         points = axes.line(range(1, most + 1), [float(value) for value in one.cmc[:most]])
         body.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
         entries.append((colour, f"{name}: rank-1 {100 * one.rank(1):.1f}, mAP {100 * one.mean_ap:.1f}"))
-    return document(WIDTH, HEIGHT, [*body, legend(entries, low=True)])
+    return chart(body, entries)
 
 
 def histogram_svg(same: FloatArray, different: FloatArray, title: str, bins: int = 60) -> str:
@@ -46,14 +46,14 @@ def histogram_svg(same: FloatArray, different: FloatArray, title: str, bins: int
     low, high = float(min(same.min(), different.min())), float(max(same.max(), different.max()))
     edges = np.linspace(low, high if high > low else low + 1, bins + 1)
     parts = [np.histogram(values, edges)[0] / len(values) for values in (same, different)]
-    axes = Axes((edges[0], edges[-1]), (0, float(max(part.max() for part in parts)) * 1.35))
+    axes = Axes((edges[0], edges[-1]), (0, float(max(part.max() for part in parts)) * 1.05))
     body = [frame(axes, title, "distance", "part of the pairs", percent=True)]
     for colour, part in zip(COLOURS, parts, strict=False):
         steps = axes.line(np.repeat(edges, 2).tolist(), [0.0, *np.repeat(part, 2).tolist(), 0.0])
         body.append(f'<polygon points="{steps}" fill="{colour}" fill-opacity="0.25" stroke="{colour}"/>')
     overlap = 100 * float(np.minimum(*parts).sum())
     entries = [(COLOURS[0], f"one person, {len(same)} pairs"), (COLOURS[1], f"two people, {len(different)} pairs")]
-    return document(WIDTH, HEIGHT, [*body, legend([*entries, ("none", f"overlap {overlap:.1f} %")])])
+    return chart(body, [*entries, ("none", f"overlap {overlap:.1f} %")])
 
 
 def alignment_svg(first_jpeg: bytes, second_jpeg: bytes, path: AlignedPath, title: str) -> str:
