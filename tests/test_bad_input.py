@@ -332,6 +332,7 @@ def test_vectors_that_are_not_finite_leave_a_readable_run(site: Site, command: C
     list(read_tracks(site.out))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("room", "least_lines"),
     [

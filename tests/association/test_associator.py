@@ -250,6 +250,7 @@ visits_of_scenes = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(visits=visits_of_scenes, noise=st.sampled_from([0.3, 0.6, 0.8]))
 def test_events_tell_the_whole_story(visits: list[tuple[int, str, int, int, int]], noise: float) -> None:

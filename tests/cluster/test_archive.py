@@ -194,6 +194,7 @@ def test_finished_pieces_are_not_tracked_again(config: Config, tmp_path: Path) -
     assert len(changed.tracked()) == 4
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_where_it_was(config: Config, alone: list[TrackedFrame], tmp_path: Path) -> None:
     class Told(TasksHere):
         def stop(self) -> bool:
@@ -208,6 +209,7 @@ def test_a_stopped_run_goes_on_where_it_was(config: Config, alone: list[TrackedF
     assert len(lines) == len(alone)
 
 
+@pytest.mark.slow
 def test_what_fails_is_told_and_the_rest_goes_on(config: Config, tmp_path: Path) -> None:
     for number in range(3):
         write_visits(tmp_path / f"yard_{number}.avi", [("blue", 0.5, 4.0)], 4.0)
@@ -230,6 +232,7 @@ def test_what_fails_is_told_and_the_rest_goes_on(config: Config, tmp_path: Path)
     assert told[-1] == (summary.frames, summary.frames)
 
 
+@pytest.mark.slow
 def test_videos_are_drawn_from_the_recordings(config: Config, tmp_path: Path) -> None:
     camera = config.cameras[1].model_dump(mode="json", exclude_unset=True)
     drawn = config.with_values({"cameras": [camera], "output.video": True, "output.video_codec": "vp8"})

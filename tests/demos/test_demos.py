@@ -42,6 +42,7 @@ def test_track_two_cameras_writes_people_in_both(tracks: Path) -> None:
     assert {frame.camera_id for frame in frames if frame.people} == {"door", "hall"}
 
 
+@pytest.mark.slow
 def test_own_loop_says_who_is_where_every_second(short_clip: tuple[Path, Path]) -> None:
     lines = _run("own_loop.py", *short_clip).splitlines()
     assert [line.split()[0] for line in lines[:-1]] == ["0", "1", "2"]
@@ -49,6 +50,7 @@ def test_own_loop_says_who_is_where_every_second(short_clip: tuple[Path, Path]) 
     assert lines[-1].startswith("at the end:")
 
 
+@pytest.mark.slow
 def test_own_detector_follows_what_it_was_given(short_clip: tuple[Path, Path]) -> None:
     lines = _run("own_detector.py", *short_clip).splitlines()
     assert lines

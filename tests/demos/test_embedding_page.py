@@ -43,12 +43,14 @@ def folder(tmp_path: Path, short_clip: tuple[Path, Path]) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_own_loop_tells_of_everybody_who_comes(folder: Path) -> None:
     lines = run(folder, "own_loop.py").splitlines()
     assert {line.partition("s  ")[2].split(":")[0] for line in lines} == {"door", "hall"}
     assert any("started person 1" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_own_boxes_are_followed(folder: Path) -> None:
     found = re.fullmatch(r"(\d+) people\n", run(folder, "own_boxes.py"))
     assert found

@@ -195,6 +195,7 @@ def test_another_codec_after_a_restart_is_taken(cameras: Cameras) -> None:
         assert wait_for(lambda: bool(live.next_moment(0.2)) and live.report()["gate"].codec == "mjpeg", 10)
 
 
+@pytest.mark.slow
 def test_a_resolution_that_changes_in_the_stream_is_taken(clips: Path, cameras: Cameras, tmp_path: Path) -> None:
     """Two recordings as one raw H.264 stream over plain TCP, as some encoders do when somebody turns their knob."""
     import subprocess

@@ -15,6 +15,7 @@ CHECKS = (
 )
 
 
+@pytest.mark.slow
 def test_answers_are_as_described(address: str) -> None:
     """A few dozen requests for each operation, hostile ones among them."""
     from schemathesis.checks import CHECKS as known

@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from reid_tracker.association.corrections import Correction
 from reid_tracker.association.remembering import RememberedPassage
 from reid_tracker.errors import StoreError
 from reid_tracker.store import Batch, LookIndex, Numbers, Recorder, SqliteStore, Store, StoredCrop, search
@@ -180,11 +182,28 @@ def test_vectors_come_back_whole_and_in_pieces(store: Store, monkeypatch: pytest
         np.testing.assert_allclose(vector, mean_look(looks(number)), atol=1e-3)
 
 
+def apart(store: Store) -> dict[int, frozenset[int]]:
+    return {passage.tracklet: passage.apart for passage in store.remembered(0, 10, 10)}
+
+
 def test_people_who_were_told_apart_stay_so(store: Store) -> None:
-    store.save(batch(passage(1, 1), passage(2, 2)))
-    store.tell_apart([(1, 2), (1, 77)])
-    store.tell_apart([(1, 2)])
-    assert [store.sightings([1, 2])[each][1].apart for each in (1, 2)] == [{2}, {1}]
+    store.save(batch(passage(1, 1), passage(2, 2), passage(3, 3)))
+    store.correct(Correction("never", (1,), (2, 3, 77), (1, 2), "2026-05-01T08:00:00+00:00"))
+    assert apart(store) == {1: {2, 3}, 2: {1}, 3: {1}}
+    store.correct(Correction("merge", (1,), (2,), (1, 2), "2026-05-01T08:01:00+00:00"))
+    assert apart(store) == {1: {3}, 2: set(), 3: {1}}  # who is told to be one is no longer kept apart
+
+
+def test_what_was_said_of_those_who_are_gone_goes_too(store: Store) -> None:
+    store.save(batch(passage(1, 1), passage(2, 1, 100), passage(3, 2, 100), passage(4, 3, 100)))
+    whole = Correction("never", (1, 2), (3,), (1, 2), "2026-05-01T08:00:00+00:00")
+    other = Correction("never", (3,), (4,), (2, 3), "2026-05-01T08:00:01+00:00")
+    for told in (whole, other):
+        store.correct(told)
+    store.expire(50)
+    assert store.corrections() == [replace(whole, some=(2,)), other]
+    store.erase(1)
+    assert store.corrections() == [other]
 
 
 def test_a_batch_is_written_whole_or_not_at_all(store: Store) -> None:
@@ -237,6 +256,7 @@ for number in range(1, 100000):
 """
 
 
+@pytest.mark.slow
 def test_a_kill_loses_at_most_the_last_second(tmp_path: Path, repository: Path) -> None:
     path = tmp_path / "people.db"
     program = subprocess.Popen(

@@ -48,6 +48,7 @@ def crops(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_vectors_stay_close_and_the_papers_say_how_close(model, crops, tmp_path):
     found = quantise.export_int8(model, crops, tmp_path / "cache", tmp_path / "int8")
     assert 0.98 <= found["global mean"] < 1
@@ -65,6 +66,7 @@ def test_vectors_stay_close_and_the_papers_say_how_close(model, crops, tmp_path)
         assert (one * other).sum(axis=-1).mean() > 0.95
 
 
+@pytest.mark.slow
 def test_a_model_that_moved_too_far_is_not_written(model, crops, tmp_path, monkeypatch):
     monkeypatch.setattr(quantise, "LEAST_MEAN_COSINE", 1.1)
     with pytest.raises(ModelError, match="too far"):
