@@ -185,6 +185,17 @@ class Never(_Answer):
 Correction = Annotated[Merge | Split | Never, Field(discriminator="kind")]
 
 
+class ToldCorrection(_Answer):
+    """What somebody said, as a line of a run's corrections.jsonl has it: by tracklets, which keep their numbers."""
+
+    version: int
+    kind: Literal["merge", "split", "never"]
+    some: list[int]
+    others: list[int]
+    identities: list[int] = Field(description="the numbers by which they were named then")
+    at: str = Field(description="when it was said, ISO 8601")
+
+
 class Corrected(_Answer):
     """The number that holds now."""
 

@@ -113,6 +113,11 @@ def _add_pictures(app: FastAPI, service: Service) -> None:
 
 
 def _add_corrections(app: FastAPI, service: Service) -> None:
+    @app.get("/api/corrections", responses=problems(), tags=["people"])
+    def corrections(_person: Viewer) -> list[models.ToldCorrection]:
+        """What was said so far, oldest first."""
+        return [models.ToldCorrection.model_validate(told.to_json()) for told in service.store.corrections()]
+
     @app.post("/api/corrections", responses=problems(), tags=["people"])
     def correct(person: Operator, told: models.Correction) -> models.Corrected:
         """Say what you know better: these are one, these passages are somebody else, these are never one."""

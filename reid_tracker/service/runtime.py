@@ -7,10 +7,18 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 
-from reid_tracker.association.corrections import erase_identity, keep_apart, merge_identities, split_identity
+from reid_tracker.association.corrections import (
+    Correction,
+    CorrectionKind,
+    erase_identity,
+    keep_apart,
+    merge_identities,
+    split_identity,
+)
 from reid_tracker.association.remembering import restore
 from reid_tracker.build import build_pipeline
 from reid_tracker.config import CameraConfig, Config
@@ -148,18 +156,25 @@ class Service:
         return search(self.store, self.index, query, count, camera, since, until)
 
     def merge(self, first: int, second: int) -> int:
-        """These two are one person; the number that stays. Raises InputError, Busy."""
-        return self.site.call(lambda: merge_identities(self.site.associator, first, second, time.time()))
+        """These two are one person; the number that stays. Raises InputError, Busy, StoreError."""
+        sides = self._tracklets(first), self._tracklets(second)
+        number = self.site.call(lambda: merge_identities(self.site.associator, first, second, time.time()))
+        self._keep_told("merge", sides, (first, second))
+        return number
 
     def split(self, identity: int, tracklets: Sequence[int]) -> int:
         """These passages are somebody else; the new number. Raises InputError, Busy, StoreError."""
-        number, pairs = self.site.call(lambda: split_identity(self.site.associator, identity, tracklets, time.time()))
-        self._keep_apart(pairs)
+        own = self._tracklets(identity)
+        number, _ = self.site.call(lambda: split_identity(self.site.associator, identity, tracklets, time.time()))
+        leaving = tuple(tracklet for tracklet in own if tracklet in tracklets)
+        self._keep_told("split", (leaving, tuple(one for one in own if one not in leaving)), (identity,))
         return number
 
     def never(self, first: int, second: int) -> None:
         """These two are never one person. Raises InputError, Busy, StoreError."""
-        self._keep_apart(self.site.call(lambda: keep_apart(self.site.associator, first, second)))
+        sides = self._tracklets(first), self._tracklets(second)
+        self.site.call(lambda: keep_apart(self.site.associator, first, second))
+        self._keep_told("never", sides, (first, second))
 
     def erase(self, identity: int) -> int:
         """Remove a person everywhere; how many passages went. Raises InputError (nobody known), Busy, StoreError."""
@@ -190,9 +205,16 @@ class Service:
         (looks,) = self.site.pipeline.embedder([frame], [found])
         return looks
 
-    def _keep_apart(self, pairs: Sequence[tuple[int, int]]) -> None:
-        self.recorder.flush()  # both sides must be there
-        self.store.tell_apart(pairs)
+    def _tracklets(self, identity: int) -> tuple[int, ...]:
+        """The passages by which a correction names somebody: those keep their numbers when identities change theirs."""
+        self.recorder.flush()
+        return tuple(sorted(sighting.tracklet for sighting in self.store.history(identity)))
+
+    def _keep_told(
+        self, kind: CorrectionKind, sides: tuple[tuple[int, ...], tuple[int, ...]], identities: tuple[int, ...]
+    ) -> None:
+        if all(sides):  # else there is nothing in the store that it could hold for
+            self.store.correct(Correction(kind, *sides, identities, datetime.now(UTC).isoformat(timespec="seconds")))
 
     def _check_embedder(self) -> None:
         mine = _embedder_name(self.config)

@@ -90,7 +90,7 @@ class PostgresStore(SqlStore):
     def _after_erasing(self) -> None:
         """Let the room of erased rows be written over; the server's log and backups are its keeper's."""
         with self._reading() as base:
-            for table in ("sightings", "looks", "crops", "events", "concerned"):
+            for table in ("sightings", "looks", "crops", "events", "concerned", "corrections"):
                 base.run(f"VACUUM {table}")
 
     def _has_pgvector(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from reid_tracker.association.corrections import Correction
 from reid_tracker.association.remembering import RememberedPassage
 from reid_tracker.types import FloatArray, IdentityEvent
 
@@ -97,7 +98,7 @@ class Store(Protocol):
 
     def remembered(self, since: float, per_camera: int, most_people: int) -> list[RememberedPassage]:
         """Passages that ended after ``since`` (UTC seconds): the newest few per person and camera, of the people seen
-        last."""
+        last; each with those that were said to be of others."""
         ...
 
     def vectors(self) -> Iterable[tuple[int, FloatArray]]:
@@ -136,8 +137,12 @@ class Store(Protocol):
         """People in view by time and camera: (start of the bucket, camera, different people)."""
         ...
 
-    def tell_apart(self, pairs: Sequence[tuple[int, int]]) -> None:
-        """Keep that these tracklets are of different people."""
+    def correct(self, correction: Correction) -> None:
+        """Keep what somebody said about stored passages."""
+        ...
+
+    def corrections(self) -> list[Correction]:
+        """What was said so far, oldest first; passages that are gone are no longer named in it."""
         ...
 
     def erase(self, identity: int) -> list[int]:

@@ -12,8 +12,7 @@ SCHEMA = (
     "CREATE TABLE IF NOT EXISTS crops (number {number}, tracklet {integer} NOT NULL REFERENCES sightings "
     "ON DELETE CASCADE, time {real} NOT NULL, quality {real} NOT NULL, jpeg {bytes} NOT NULL)",
     "CREATE INDEX IF NOT EXISTS crops_tracklet ON crops (tracklet)",
-    "CREATE TABLE IF NOT EXISTS apart (one {integer} NOT NULL REFERENCES sightings ON DELETE CASCADE, "
-    "other {integer} NOT NULL REFERENCES sightings ON DELETE CASCADE, PRIMARY KEY (one, other)) {by_key}",
+    "CREATE TABLE IF NOT EXISTS corrections (number {number}, body TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS events (event_id {integer} PRIMARY KEY, time {real} NOT NULL, "
     "identity {integer} NOT NULL, body TEXT NOT NULL)",
     "CREATE INDEX IF NOT EXISTS events_identity ON events (identity)",

@@ -9,15 +9,18 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from reid_tracker.association.corrections import Correction
 from reid_tracker.association.remembering import RememberedPassage
 from reid_tracker.errors import StoreError
 from reid_tracker.results.jsonl import event_to_json
+from reid_tracker.store import told
 from reid_tracker.store.records import AuditEntry, Batch, Numbers, PersonSummary, Sighting
 from reid_tracker.store.schema import SCHEMA, SCHEMA_VERSION
+from reid_tracker.store.session import Session
 from reid_tracker.store.vectors import looks_from_blobs, mean_look
 from reid_tracker.types import EventType, FloatArray, IdentityEvent
 
@@ -25,22 +28,6 @@ from reid_tracker.types import EventType, FloatArray, IdentityEvent
 _MARGIN = Numbers(identity=100, tracklet=500, event=1000)
 _AT_ONCE = 500  # parameters of one statement
 _VECTORS_AT_ONCE = 5000
-
-
-class Session(Protocol):
-    """A connection inside a transaction. ``?`` stands for a parameter."""
-
-    def rows(self, query: str, parameters: Sequence[object] = (), /) -> list[Any]:
-        """All rows that a query gives."""
-        ...
-
-    def run(self, statement: str, parameters: Sequence[object] = (), /) -> None:
-        """Carry out a statement that gives no rows."""
-        ...
-
-    def run_many(self, statement: str, rows: Iterable[Sequence[object]], /) -> None:
-        """Carry out a statement once per row of parameters."""
-        ...
 
 
 class SqlStore(ABC):
@@ -132,7 +119,8 @@ class SqlStore(ABC):
             "SELECT tracklet FROM ranked WHERE place <= ?",
             (since, most_people, per_camera),
         )
-        return [passage for _, passage in self.sightings([row[0] for row in rows]).values()]
+        passages = [passage for _, passage in self.sightings([row[0] for row in rows]).values()]
+        return told.with_constraints(passages, self.corrections())
 
     def vectors(self) -> Iterable[tuple[int, FloatArray]]:
         """Tracklet and (D,) mean look of every passage that has looks."""
@@ -151,9 +139,6 @@ class SqlStore(ABC):
         for start in range(0, len(tracklets), _AT_ONCE):
             chunk = tracklets[start : start + _AT_ONCE]
             marks = ",".join("?" * len(chunk))
-            apart: dict[int, set[int]] = {}
-            for one, other in self._rows(f"SELECT one, other FROM apart WHERE one IN ({marks})", chunk):
-                apart.setdefault(one, set()).add(other)
             rows = self._rows(
                 "SELECT tracklet, identity, camera, started, ended, layout, quality, vectors, stripes FROM sightings "
                 f"LEFT JOIN looks USING (tracklet) WHERE tracklet IN ({marks})",
@@ -168,7 +153,6 @@ class SqlStore(ABC):
                     started,
                     ended,
                     looks_from_blobs(*blobs),
-                    frozenset(apart.get(tracklet, ())),
                 )
                 found[tracklet] = (sighting, passage)
         return found
@@ -236,15 +220,15 @@ class SqlStore(ABC):
                 seen.setdefault((place, camera), set()).add(identity)
         return [(place * bucket, camera, len(people)) for (place, camera), people in sorted(seen.items())]
 
-    def tell_apart(self, pairs: Sequence[tuple[int, int]]) -> None:
-        """Keep that these tracklets are of different people."""
-        both = [pair for one, other in pairs for pair in ((one, other), (other, one))]
+    def correct(self, correction: Correction) -> None:
+        """Keep what somebody said about stored passages."""
         with self._writing() as base:
-            known = {row[0] for row in self._among(base, [one for one, _ in both])}
-            base.run_many(
-                "INSERT INTO apart VALUES (?, ?) ON CONFLICT DO NOTHING",
-                [pair for pair in both if known.issuperset(pair)],
-            )
+            told.keep(base, correction)
+
+    def corrections(self) -> list[Correction]:
+        """What was said so far, oldest first."""
+        with self._reading() as base:
+            return told.kept(base)
 
     def erase(self, identity: int) -> list[int]:
         """Remove every trace of a person, from the database's log too where it can; the tracklets that went."""
@@ -252,6 +236,7 @@ class SqlStore(ABC):
             gone = [row[0] for row in base.rows("SELECT tracklet FROM sightings WHERE identity = ?", (identity,))]
             numbers = self._former_numbers(base, identity)
             self._delete_sightings(base, gone)
+            told.forget(base, gone)
             for number in numbers:
                 base.run(
                     "DELETE FROM events WHERE event_id IN (SELECT event_id FROM concerned WHERE identity = ?)",
@@ -265,6 +250,7 @@ class SqlStore(ABC):
         with self._writing() as base:
             gone = [row[0] for row in base.rows("SELECT tracklet FROM sightings WHERE ended < ?", (before,))]
             self._delete_sightings(base, gone)
+            told.forget(base, gone)
             base.run("DELETE FROM events WHERE time < ?", (before,))
             base.run("DELETE FROM audit WHERE time < ?", (before,))
         if gone:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from importlib.resources import files
 
 import cv2
 import httpx
 import numpy as np
 import pytest
 import websockets.sync.client
+from jsonschema import Draft202012Validator
 
 from reid_tracker.service.runtime import Service
 from tests.service.conftest import wait_for
@@ -112,6 +114,14 @@ def test_corrections_hold(client: httpx.Client) -> None:
     unknown = client.post("/api/corrections", json={"kind": "merge", "first": 10**6, "second": red})
     assert unknown.status_code == 422
     assert "not remembered" in unknown.json()["detail"]
+    told = client.get("/api/corrections").json()
+    assert [line["kind"] for line in told][:2] == ["never", "merge"]
+    assert told[0]["identities"] == told[1]["identities"] == [red, blue]
+    assert (told[0]["some"], told[0]["others"]) == (told[1]["some"], told[1]["others"])  # by tracklets, which stay
+    assert {*told[0]["some"], *told[0]["others"]} <= {sighting["tracklet"] for sighting in history["sightings"]}
+    schema = json.loads(files("reid_tracker.results").joinpath("schemas/corrections-line.json").read_text())
+    for line in told:
+        Draft202012Validator(schema).validate(line)  # as corrections.jsonl has them
 
 
 def test_an_erased_person_is_gone(client: httpx.Client, service: Service) -> None:
