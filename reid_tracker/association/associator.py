@@ -34,6 +34,7 @@ from reid_tracker.config import AssociationConfig, CameraConfig
 from reid_tracker.types import CameraTracks, IdentityEvent, TrackedFrame, TrackedPerson, Tracklet
 
 _REFRESH_AFTER = 4  # ended passages between two counts of all who have not returned
+_COMPANY = 12  # people beside one in a camera from whom is learned, with each look, what strangers look like
 _FORGET_EVERY = 10.0  # seconds between two looks for who is out of date
 
 
@@ -69,10 +70,11 @@ class CrossCameraAssociator:
     def __call__(self, tracks: Sequence[CameraTracks]) -> list[TrackedFrame]:
         """Take what all cameras saw at one moment; one result per input, in order."""
         told: list[TrackedFrame] = []
-        for moment in tracks:
-            self._now = max(self._now, moment.time)
-            self.topology.advance(moment.time)
-            changed = self._read(moment)
+        news = [self._read(moment) for moment in tracks]
+        self._compare([passage for changed in news for passage in changed])
+        self._weigher.look_ahead([passage for changed in news for passage in changed])
+        for moment, changed in zip(tracks, news, strict=True):
+            changed += self._taken_twice(moment, changed)
             self.ground.learn(self.passages, self._now)
             self._decide(changed, moment.time)
             for tracklet in moment.ended:
@@ -101,13 +103,13 @@ class CrossCameraAssociator:
 
     def _read(self, moment: CameraTracks) -> list[Passage]:
         """Take in one camera's tracklets; the passages that have something new to say."""
+        self._now = max(self._now, moment.time)
+        self.topology.advance(moment.time)
         changed = []
         for tracklet in (*moment.tracklets, *moment.lost, *moment.ended):
             passage = self._passage(tracklet)
             if self._take_in(tracklet, passage):
                 changed.append(passage)
-        self._compare(changed)
-        changed += self._taken_twice(moment, changed)
         for tracklet in moment.tracklets:
             self.ground.saw(tracklet.id, moment.camera_id, moment.time, tracklet.box, moment.size)
         return changed
@@ -147,7 +149,7 @@ class CrossCameraAssociator:
         passage.version = tracklet.looks_version
         usable = tracklet.looks.valid
         if usable.any():
-            looks = tracklet.looks.select(usable)
+            looks = tracklet.looks if usable.all() else tracklet.looks.select(usable)
             if passage.looks is None:
                 self.calibration.observe_passage(looks, passage.camera_id, ended=False)
             offset = self.calibration.camera_offset(passage.camera_id, looks.global_.shape[1])
@@ -156,20 +158,27 @@ class CrossCameraAssociator:
         return True
 
     def _compare(self, changed: Sequence[Passage]) -> None:
-        """Learn from new looks of one camera, all together: what is learned from one moves the model for the next."""
-        for passage in changed:
+        """Learn from new looks, all together: what is learned from one moves the model for the next."""
+        present: dict[int, list[Passage]] = {}
+        for passage in self._passages.values():
             if passage.looks is not None:
-                self._compare_with_company(passage)
+                present.setdefault(passage.camera, []).append(passage)
+        for passage in changed:
+            self._compare_with_company(passage, present.get(passage.camera, ()))
         for number in sorted({passage.identity for passage in changed if passage.identity}):
             self._identity_changed(self.book.identities[number], False)
 
-    def _compare_with_company(self, passage: Passage) -> None:
+    def _compare_with_company(self, passage: Passage, present: Sequence[Passage]) -> None:
         """People in one camera at one time are different people: learn what that looks like."""
-        for other in self._passages.values():
-            if other is passage or other.camera != passage.camera or not other.overlaps(passage):
-                continue
-            if other.looks is not None and passage.looks is not None:
-                self.calibration.observe_strangers(passage.looks, other.looks)
+        if passage.looks is None:
+            return
+        company = [
+            other.looks
+            for other in present
+            if other is not passage and other.looks is not None and other.overlaps(passage)
+        ]
+        # In a crowd a few, evenly over those who came early and late, tell as much and cost no more than few people do.
+        self.calibration.observe_strangers(passage.looks, company[:: max(1, -(-len(company) // _COMPANY))])
 
     # 2. and 3. weigh and decide
 
@@ -258,8 +267,9 @@ class CrossCameraAssociator:
         candidates = self._outlook.pop(passage.tracklet, None)
         if candidates is not None:
             self._weigher.learn(passage, candidates)
-        if passage.looks is not None:
-            self._compare_with_company(passage)
+        self._compare_with_company(
+            passage, [other for other in self._passages.values() if other.camera == passage.camera]
+        )
         if passage.kept is not None:
             self.calibration.observe_passage(passage.kept, passage.camera_id, ended=True)
         self._identity_changed(self.book.identities[passage.identity], False)

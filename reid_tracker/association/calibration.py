@@ -24,7 +24,7 @@ filled up with start values, worth a fixed number of observations, that suit the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -146,6 +146,19 @@ class _Pairs:
         self._variances[place] = variances
         self._weights[place] = weight
         self._added += 1
+
+    def add_beside(
+        self, mean: FloatArray, others: FloatArray, own: tuple[float, float, float], theirs: NDArray[np.float64]
+    ) -> None:
+        """Keep a mean (D,) paired with each of (N, D) others, certainly strangers; ``own`` and ``theirs`` as above."""
+        if self._added == 0:
+            self._sums = np.zeros((_PAIRS, len(mean)), np.float32)
+        places = (self._added + np.arange(len(others))) % _PAIRS
+        self._sums[places] = mean + others
+        self._products[places] = others @ mean
+        self._variances[places, 0], self._variances[places, 1] = own, theirs
+        self._weights[places] = 1.0
+        self._added += len(others)
 
     def cosines(self, centre: FloatArray, scale: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(N,) products of the centred pairs, and their weights."""
@@ -314,11 +327,16 @@ class Calibration:
             self._look_count += 1
         self._spread = None
 
-    def observe_strangers(self, first: PassageLooks, second: PassageLooks) -> None:
-        """Two people who were in one camera at once."""
-        variances = (0.0, 1.0, 1 / first.weight), (0.0, 1.0, 1 / second.weight)
-        self._strangers.add(first.mean, second.mean, variances, 1.0)
-        self._spread = None
+    def observe_strangers(self, looks: PassageLooks, others: Sequence[PassageLooks]) -> None:
+        """Somebody, and other people who were in the same camera at once."""
+        if others:
+            self._strangers.add_beside(
+                looks.mean,
+                np.stack([other.mean for other in others]),
+                (0.0, 1.0, 1 / looks.weight),
+                np.array([(0.0, 1.0, 1 / other.weight) for other in others]),
+            )
+            self._spread = None
 
     def observe_crowd(
         self,

@@ -8,10 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_tracker.association.evidence import appearance_evidence, combine
-from reid_tracker.association.identities import Identity, Passage
+from reid_tracker.association.calibration import Calibration, Spread
+from reid_tracker.association.evidence import combine, evidence_of_products
+from reid_tracker.association.ground import GroundPlane
+from reid_tracker.association.identities import IdentityBook, Passage
 from reid_tracker.association.judge import Judge
-from reid_tracker.distance import aligned_distance
+from reid_tracker.association.memory import Gallery
+from reid_tracker.association.pairs import Pairs
+from reid_tracker.association.shortlist import Products, likest_and_latest
+from reid_tracker.association.topology import ReturnTimes
+from reid_tracker.config import AssociationConfig
+from reid_tracker.distance import aligned_distance_shortlist
 from reid_tracker.types import FloatArray
 
 _HOPELESS = -12.0  # log-odds by looks and time below which a candidate cannot matter
@@ -19,6 +26,7 @@ _JUDGED_BY_STRIPES = 8  # candidates, the most probable ones, whose stripes are 
 _AT_A_TIME = 16  # passages against everybody remembered: a few MB at ten thousand people
 _OPEN = 8.0  # nats behind the best answer from which stripes could not turn it any more
 _PASSAGES_ALIGNED = 6  # newest passages of each that are aligned
+_NO_LONGER_TOGETHER = 10.0  # seconds unseen from which nobody stands beside somebody, however wrong the clocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,44 +76,54 @@ class Candidates:
 class Weigher(Judge):
     """Finds and weighs candidates."""
 
+    def __init__(
+        self,
+        config: AssociationConfig,
+        book: IdentityBook,
+        gallery: Gallery,
+        calibration: Calibration,
+        topology: ReturnTimes,
+        ground: GroundPlane,
+    ) -> None:
+        super().__init__(config, book, gallery, calibration, topology, ground)
+        self._products = Products(gallery)
+
+    def look_ahead(self, passages: Sequence[Passage]) -> None:
+        """These passages, of all cameras, will be asked about at this moment: do at once what can be done at once."""
+        described = next((passage.looks for passage in passages if passage.looks is not None), None)
+        if described is not None and self._gallery.precisions.any():
+            self._products.look_ahead(passages, self._calibration.spread_of(len(described.mean)).centre)
+
     def __call__(self, passages: Sequence[Passage]) -> list[Candidates]:
         """Weigh passages of one camera, each for itself; nothing is decided in between."""
         alone = [self._alone(passage) for passage in passages]
-        log_new = [self._topology.log_new_rate(self._book.people - own) for own in alone]
-        shortlists = self._shortlists(passages, log_new)
-        return [self._weighed(*each) for each in zip(passages, alone, log_new, shortlists, strict=True)]
+        log_new = np.array([self._topology.log_new_rate(self._book.people - own) for own in alone])
+        pairs = self._shortlists(passages, log_new)
+        self._take_out_own_share(passages, pairs)
+        pairs = pairs.only(self._meeting(passages, pairs))
+        odds = pairs.looks + self._together(passages, pairs) - log_new[pairs.places]
+        if len(odds):
+            odds += self._topology.log_rate(pairs.origins, passages[0].camera, pairs.gaps)
+        aligned = self._aligned(passages, pairs, odds)
+        odds += self._calibration.aligned.evidence(aligned, pairs.looks)
+        return [self._candidates(pairs, odds, aligned, place, own) for place, own in enumerate(alone)]
 
     def _alone(self, passage: Passage) -> bool:
         own = self._book.identities.get(passage.identity)
         return own is not None and own.tracklets == 1
 
-    def _weighed(self, passage: Passage, alone: bool, log_new: float, rows: NDArray[np.intp]) -> Candidates:
-        identities, odds, looks, gaps, origins = [], [], [], [], []
-        for row, likeness in zip(rows, self._likeness(passage, rows), strict=True):
-            identity = self._book.identities[int(self._gallery.numbers[row])]
-            before = identity.before(passage) or identity.beside(passage)
-            if before is None or identity.meets([passage]):
-                continue
-            gap = passage.start - before.end
-            if gap < 0 and not before.open:
-                gap = min(gap, -1e-3)
-            identities.append(identity.number)
-            odds.append(likeness + self._together(passage, identity) - log_new)
-            looks.append(likeness)
-            gaps.append(gap)
-            origins.append(before.camera)
-        if identities:
-            odds = np.add(odds, self._topology.log_rate(np.array(origins), passage.camera, np.array(gaps))).tolist()
-        aligned = self._aligned(passage, identities, odds)
-        stripes = self._calibration.aligned.evidence(aligned, np.array(looks, np.float64))
-        total = np.array(odds, np.float64) + stripes
-        order = np.argsort(-total, kind="stable")
+    def _candidates(
+        self, pairs: Pairs, odds: NDArray[np.float64], aligned: NDArray[np.float64], place: int, alone: bool
+    ) -> Candidates:
+        """What was found about one passage, the most probable first."""
+        begin, end = np.searchsorted(pairs.places, (place, place + 1))
+        order = begin + np.argsort(-odds[begin:end], kind="stable")
         return Candidates(
-            np.array(identities, np.int64)[order],
-            total[order],
-            np.array(looks, np.float64)[order],
-            np.array(gaps, np.float64)[order],
-            np.array(origins, np.intp)[order],
+            self._gallery.numbers[pairs.rows[order]],
+            odds[order],
+            pairs.looks[order],
+            pairs.gaps[order],
+            pairs.origins[order],
             aligned[order],
             alone,
         )
@@ -133,27 +151,22 @@ class Weigher(Judge):
                 mean, _ = combine(described, self._calibration.spread_of(len(passage.looks.mean)))
                 self._calibration.observe_link(passage.looks.mean, mean, probability)
 
-    def _aligned(self, passage: Passage, identities: list[int], odds: list[float]) -> NDArray[np.float64]:
-        """(K,) mean aligned distance to the candidates that it could still decide between, NaN for the others."""
-        distances = np.full(len(identities), np.nan)
-        if not odds or passage.kept is None or passage.kept.stripes.shape[1] == 0:
-            return distances
-        behind = max(0.0, *odds) - np.array(odds)
-        order = np.argsort(behind, kind="stable")[:_JUDGED_BY_STRIPES]
-        best = order[behind[order] < _OPEN].tolist()
-        if len(best) == 1 and odds[best[0]] > _OPEN:  # nor could it be somebody new
-            return distances
-        known = [self._stripes(identities[place], passage) for place in best]
-        counts = [sum(map(len, stripes)) for stripes in known]
-        if not any(counts):
-            return distances
-        # One call for all: many small ones cost more in calling than in arithmetic.
-        everyone = np.concatenate([looks for stripes in known for looks in stripes])
-        pairs = aligned_distance(passage.kept.stripes, everyone, threads=1).mean(axis=0, dtype=np.float64)
-        begins = np.cumsum([0, *counts])
-        for place, begin, end in zip(best, begins, begins[1:], strict=False):
-            if end > begin:
-                distances[place] = pairs[begin:end].mean()
+    def _aligned(self, passages: Sequence[Passage], pairs: Pairs, odds: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(P,) mean aligned distance to the candidates that it could still decide between, NaN for the others."""
+        distances = np.full(len(odds), np.nan)
+        asked: list[tuple[int, FloatArray, FloatArray]] = []  # pair, looks of the passage, looks of the identity
+        for place, (begin, end) in enumerate(pairs.slices(len(passages))):
+            passage = passages[place]
+            if begin == end or passage.kept is None or passage.kept.stripes.shape[1] == 0:
+                continue
+            for pair in begin + _undecided(odds[begin:end]):
+                known = self._stripes(int(self._gallery.numbers[pairs.rows[pair]]), passage)
+                asked += [(int(pair), passage.kept.stripes, stripes) for stripes in known]
+        if asked:
+            of_pair, sums, counts = _summed_distances(asked)
+            totals = np.bincount(of_pair, sums, len(odds))
+            looked_at = np.bincount(of_pair, counts, len(odds))
+            np.divide(totals, looked_at, out=distances, where=looked_at > 0)
         return distances
 
     def _stripes(self, identity: int, without: Passage) -> list[FloatArray]:
@@ -172,62 +185,149 @@ class Weigher(Judge):
         different[self._gallery.row(passage.identity)] = 0
         self._calibration.observe_crowd(passage.looks, self._gallery.means, self._gallery.precisions, different)
 
-    def _together(self, passage: Passage, identity: Identity) -> float:
-        """What the ground plane says of a passage and all of an identity."""
-        if not self._ground.known:
-            return 0.0
-        return sum(self._ground.evidence(passage.tracklet, other.tracklet) for other in identity.passages)
+    def _together(self, passages: Sequence[Passage], pairs: Pairs) -> NDArray[np.float64]:
+        """(P,) what the ground plane says of each passage and all of an identity."""
+        said = np.zeros(len(pairs.rows))
+        if self._ground.known:
+            for pair in np.flatnonzero(pairs.gaps < _NO_LONGER_TOGETHER):
+                passage = passages[pairs.places[pair]]
+                identity = self._book.identities[int(self._gallery.numbers[pairs.rows[pair]])]
+                said[pair] = sum(self._ground.evidence(passage.tracklet, other.tracklet) for other in identity.passages)
+        return said
 
-    def _shortlists(self, passages: Sequence[Passage], log_new: Sequence[float]) -> list[NDArray[np.intp]]:
-        """For each, the rows of the gallery that looks and time together leave as worth a closer look."""
-        rows = [np.zeros(0, np.intp)] * len(passages)
+    def _shortlists(self, passages: Sequence[Passage], log_new: NDArray[np.float64]) -> Pairs:
+        """The passages with the people that looks and time together leave as worth a closer look."""
         looked_at = [place for place, passage in enumerate(passages) if passage.looks is not None]
         if not looked_at or not self._gallery.precisions.any():  # nobody has been looked at yet
-            return rows
-        for start in range(0, len(looked_at), _AT_A_TIME):
-            places = looked_at[start : start + _AT_A_TIME]
-            described = [looks for place in places if (looks := passages[place].looks) is not None]
-            spread = self._calibration.spread_of(len(described[0].mean))
-            evidence = appearance_evidence(
-                np.stack([looks.mean for looks in described]),
-                np.array([spread.of_passage(looks.weight) for looks in described]),
-                self._gallery.means,
-                self._gallery.precisions,
-                spread,
-                self._gallery.squares,
-            )
-            for place, row in zip(places, evidence, strict=True):
-                rows[place] = self._shortlist(passages[place], row, log_new[place])
-        return rows
+            return Pairs.none()
+        found = [
+            self._shortlist(passages, looked_at[start : start + _AT_A_TIME], log_new)
+            for start in range(0, len(looked_at), _AT_A_TIME)
+        ]
+        return Pairs.joined(found)
 
-    def _shortlist(self, passage: Passage, evidence: FloatArray, log_new: float) -> NDArray[np.intp]:
+    def _shortlist(self, passages: Sequence[Passage], places: list[int], log_new: NDArray[np.float64]) -> Pairs:
         """By looks first, as far as any rate could make up for it; then by time as well."""
-        gallery = self._gallery
-        fastest = self._topology.highest_log_rate(passage.camera)
-        usable = np.flatnonzero((evidence > _HOPELESS + log_new - fastest) & (gallery.precisions > 0))
-        gaps = passage.start - gallery.seen[usable]
-        odds = evidence[usable] + self._topology.log_rate(gallery.cameras[usable], passage.camera, gaps) - log_new
-        usable, odds = usable[odds > _HOPELESS], odds[odds > _HOPELESS]
-        if len(usable) > self._config.shortlist:
-            usable = usable[np.argpartition(-odds, self._config.shortlist - 1)[: self._config.shortlist]]
-        if passage.identity:  # the present answer is always weighed
-            usable = np.union1d(usable, [gallery.row(passage.identity)])
-        return usable
+        gallery, camera, new = self._gallery, passages[places[0]].camera, log_new[places]
+        evidence = self._evidence([passages[place] for place in places])
+        hopeful = evidence > (_HOPELESS + new - self._topology.highest_log_rate(camera))[:, None]
+        hopeful &= gallery.precisions > 0
+        worth = likest_and_latest(evidence, gallery.seen)
+        asked, rows = np.nonzero(hopeful if worth is None else hopeful & worth)
+        looks = evidence[asked, rows].astype(np.float64)
+        gaps = np.array([passages[place].start for place in places])[asked] - gallery.seen[rows]
+        odds = looks + self._topology.log_rate(gallery.cameras[rows], camera, gaps) - new[asked]
+        kept = odds > _HOPELESS
+        pairs = Pairs(np.array(places, np.intp)[asked], rows, looks, gaps, gallery.cameras[rows]).only(kept)
+        return self._with_present(passages, places, pairs.best(odds[kept], self._config.shortlist), evidence)
 
-    def _likeness(self, passage: Passage, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """(K,) log-likelihood ratio of the looks, the passage's own share in its identity taken out."""
-        if passage.looks is None or len(rows) == 0:
-            return np.zeros(len(rows))
-        spread = self._calibration.spread_of(len(passage.looks.mean))
-        means, precisions = self._gallery.means[rows], self._gallery.precisions[rows]  # copies
-        if passage.identity:
-            mine = rows == self._gallery.row(passage.identity)
-            others = self._book.identities[passage.identity].described(without=passage)
-            if others:
-                means[mine], precisions[mine] = combine(others, spread)
-            else:
-                means[mine], precisions[mine] = 0, 0
-        variance = np.array([spread.of_passage(passage.looks.weight)])
-        evidence = appearance_evidence(passage.looks.mean[None], variance, means, precisions, spread)
-        likeness: NDArray[np.float64] = evidence[0].astype(np.float64)
-        return likeness
+    def _with_present(
+        self, passages: Sequence[Passage], places: list[int], pairs: Pairs, evidence: FloatArray
+    ) -> Pairs:
+        """The present answer of each passage is always weighed."""
+        present = [(line, place) for line, place in enumerate(places) if passages[place].identity]
+        own = {place: self._gallery.row(passages[place].identity) for _, place in present}
+        there = set(zip(pairs.places.tolist(), pairs.rows.tolist(), strict=True))
+        missing = [(line, place, own[place]) for line, place in present if (place, own[place]) not in there]
+        if not missing:
+            return pairs
+        lines, of, rows = np.array(missing, np.intp).T
+        gaps = np.array([passages[place].start for place in of]) - self._gallery.seen[rows]
+        looks = evidence[lines, rows].astype(np.float64)
+        return Pairs.joined([pairs, Pairs(of, rows, looks, gaps, self._gallery.cameras[rows])])
+
+    def _evidence(self, passages: Sequence[Passage]) -> FloatArray:
+        """(T, N) what looks say of each passage and everybody remembered."""
+        gallery = self._gallery
+        described = [(passage.tracklet, passage.looks) for passage in passages if passage.looks is not None]
+        spread = self._calibration.spread_of(len(described[0][1].mean))
+        return evidence_of_products(
+            self._products(described),
+            self._products.beside(spread.centre),
+            np.stack([looks.mean for _, looks in described]),
+            np.array([spread.of_passage(looks.weight) for _, looks in described]),
+            gallery.precisions,
+            gallery.squares,
+            spread,
+        )
+
+    def _take_out_own_share(self, passages: Sequence[Passage], pairs: Pairs) -> None:
+        """A passage does not speak for itself: it is compared with what its present identity is without it."""
+        held = np.array([passage.identity for passage in passages], np.int64)
+        asked = np.flatnonzero(held[pairs.places] == self._gallery.numbers[pairs.rows])
+        if not len(asked):
+            return
+        described = [looks for pair in asked if (looks := passages[pairs.places[pair]].looks) is not None]
+        spread = self._calibration.spread_of(len(described[0].mean))
+        without = [self._without(passages[pairs.places[pair]], spread) for pair in asked]
+        own, others = np.stack([looks.mean for looks in described]), np.stack([mean for mean, _ in without])
+        evidence = evidence_of_products(
+            np.einsum("pd,pd->p", own, others)[:, None],
+            (others @ spread.centre)[:, None],
+            own,
+            np.array([spread.of_passage(looks.weight) for looks in described]),
+            np.array([precision for _, precision in without])[:, None],
+            np.einsum("pd,pd->p", others, others)[:, None],
+            spread,
+        )
+        pairs.looks[asked] = evidence[:, 0]
+
+    def _without(self, passage: Passage, spread: Spread) -> tuple[FloatArray, float]:
+        """Mean look and precision of a passage's identity without the passage."""
+        others = self._book.identities[passage.identity].described(without=passage)
+        return combine(others, spread) if others else (np.zeros_like(spread.centre), 0.0)
+
+    def _meeting(self, passages: Sequence[Passage], pairs: Pairs) -> NDArray[np.bool_]:
+        """Where and when each was last seen before the passage, into ``pairs``; (P,) who is possible at all.
+
+        The gallery knows where people were last. Only for those who were seen since the passage began does it matter
+        which of their passages came before it, and whether they were in its camera meanwhile.
+        """
+        possible = np.ones(len(pairs.rows), np.bool_)
+        told_apart = np.array([bool(passage.apart) for passage in passages])
+        for pair in np.flatnonzero((pairs.gaps <= 0) | told_apart[pairs.places]):
+            passage = passages[pairs.places[pair]]
+            identity = self._book.identities[int(self._gallery.numbers[pairs.rows[pair]])]
+            before = identity.before(passage) or identity.beside(passage)
+            if before is None or identity.meets([passage]):
+                possible[pair] = False
+                continue
+            gap = passage.start - before.end
+            pairs.gaps[pair] = min(gap, -1e-3) if gap < 0 and not before.open else gap
+            pairs.origins[pair] = before.camera
+        return possible
+
+
+def _undecided(odds: NDArray[np.float64]) -> NDArray[np.intp]:
+    """The candidates of a passage between which stripes could still decide."""
+    behind = max(0.0, float(odds.max())) - odds
+    order = np.argsort(behind, kind="stable")[:_JUDGED_BY_STRIPES]
+    best = order[behind[order] < _OPEN]
+    if len(best) == 1 and odds[best[0]] > _OPEN:  # nor could it be somebody new
+        return best[:0]
+    return best
+
+
+def _summed_distances(
+    asked: Sequence[tuple[int, FloatArray, FloatArray]],
+) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.intp]]:
+    """Aligned distances of all looks of one set with all of another, summed, and how many; for many pairs of sets.
+
+    One call for all: many small ones cost more in calling than in arithmetic.
+
+    Args:
+        asked: number of the pair that each is about, (M, S, d) and (N, S, d).
+    """
+    of_pair = np.array([pair for pair, _, _ in asked], np.intp)
+    own, known = np.array([len(mine) for _, mine, _ in asked]), np.array([len(theirs) for _, _, theirs in asked])
+    mine = np.concatenate([stripes for _, stripes, _ in asked])
+    theirs = np.concatenate([stripes for _, _, stripes in asked])
+    most = int(known.max())
+    each = np.arange(most)[None]
+    counted = each < known[:, None]
+    begins = (np.cumsum(known) - known)[:, None]
+    candidates = begins + np.where(counted, each, 0)
+    group = np.repeat(np.arange(len(asked)), own)
+    distances = np.where(counted[group], aligned_distance_shortlist(mine, theirs, candidates[group]), 0)
+    sums = np.bincount(group, distances.sum(axis=1), len(asked)).astype(np.float64)
+    return of_pair, sums, own * known

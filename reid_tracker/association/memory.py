@@ -27,10 +27,12 @@ class Gallery:
 
     Attributes:
         dropped: what was left out so far, by reason.
+        touched: rows whose prototype changed since whoever keeps products of them last cleared it.
     """
 
     def __init__(self, passages_per_camera: int) -> None:
         self.dropped: Counter[str] = Counter()
+        self.touched: set[int] = set()
         self._passages_per_camera = passages_per_camera
         self._rows: dict[int, int] = {}
         self._numbers = np.zeros(0, np.int64)
@@ -80,6 +82,7 @@ class Gallery:
         row = self._rows.get(identity.number)
         if row is None:
             row = self._new_row(identity.number)
+        self.touched.add(row)
         if described:
             mean, precision = combine(described, calibration.spread_of(len(described[0].mean)))
             self._grow_dimension(len(mean))
@@ -104,6 +107,7 @@ class Gallery:
             for array in (self._numbers, self._means, self._squares, self._precisions, self._seen, self._cameras):
                 array[row] = array[last]
             self._rows[int(self._numbers[row])] = row
+            self.touched.add(row)
 
     def _bound(self, identity: Identity) -> None:
         """Let go of the passages that say least: per camera the ended ones with the fewest good looks."""

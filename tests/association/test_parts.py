@@ -111,7 +111,7 @@ def _observed(common: float, people: int = 30) -> tuple[Calibration, Wardrobe]:
         calibration.observe_passage(looks, "door", ended=True)
         passages.append(PassageLooks("door", looks.global_.mean(axis=0), 5.0))
     for first, second in itertools.pairwise(passages):
-        calibration.observe_strangers(first, second)
+        calibration.observe_strangers(first, [second])
     return calibration, wardrobe
 
 
