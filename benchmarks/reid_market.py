@@ -14,12 +14,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from reid_tracker.training.protocols import read_protocol
 from reid_tracker.training.reid_evaluation import (
@@ -33,32 +29,13 @@ from reid_tracker.training.reid_evaluation import (
 
 SHORTLIST = 100
 WAYS = ("global", "aligned", "fused")
-Answers = dict[str, NDArray[np.float32]]
-Ask = Callable[[NDArray[np.uint8]], Answers]
-
-
-def open_shipped(folder: Path, threads: int) -> tuple[Ask, tuple[int, int]]:
-    """A shipped embedder and its input size."""
-    return _asking(open_judged(str(folder), threads))
-
-
-def open_peer(file: Path, threads: int) -> tuple[Ask, tuple[int, int]]:
-    """An embedder with one output that takes BGR 0..255."""
-    return _asking(open_judged(str(file), threads))
-
-
-def _asking(judged: Judged) -> tuple[Ask, tuple[int, int]]:
-    def ask(crops: NDArray[np.uint8]) -> Answers:
-        global_, stripes = judged.embedder.embed(crops)
-        return {"global": global_, "stripes": stripes}
-
-    return ask, judged.embedder.size_hw
 
 
 def figures(judged: Judged, options: argparse.Namespace) -> dict[str, Any]:
     """All figures of one embedder."""
     found: dict[str, Any] = {
         "input": list(judged.embedder.size_hw),
+        "runs_on": judged.embedder.describe(),
         "ms_a_crop_batch_8": milliseconds_a_crop(judged.embedder),
     }
     sets = ["market1501"]
@@ -93,13 +70,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--queries", type=int, default=0, help="about so many queries only, for a quick look")
     parser.add_argument("--market-only", action="store_true")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="arithmetic of the networks")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     if options.data is None:
         parser.error("say where the data sets are: --data or REID_DATA")
     options.data = Path(options.data)
-    opened = {name: open_judged(name, options.threads) for name in options.model}
-    opened |= {Path(name).stem: open_judged(name, options.threads) for name in options.peer}
+    names = {name: name for name in options.model} | {Path(name).stem: name for name in options.peer}
+    opened = {name: open_judged(model, options.threads, options.precision) for name, model in names.items()}
     results = {name: figures(judged, options) for name, judged in opened.items()}
     print_table(results)
     if options.json:

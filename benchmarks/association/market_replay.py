@@ -32,9 +32,9 @@ from benchmarks.association.replay import (
     moments,
     splits_and_merges,
 )
-from benchmarks.reid_market import open_peer, open_shipped
 from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.config import AssociationConfig
+from reid_tracker.training.reid_evaluation import open_judged
 from reid_tracker.types import Appearance, EventType, IdentityEvent
 
 MARKET = "Market-1501-v15.09.15"
@@ -194,15 +194,15 @@ def _ask(
     files: Sequence[str], root: Path, embedder: str, threads: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     shipped = ENGINES / embedder
-    ask, (height, width) = open_shipped(shipped, threads) if shipped.is_dir() else open_peer(Path(embedder), threads)
-    answers: list[dict[str, NDArray[np.float32]]] = []
+    opened = open_judged(str(shipped if shipped.is_dir() else embedder), threads).embedder
+    height, width = opened.size_hw
+    global_, stripes = [], []
     for start in range(0, len(files), BATCH):
         crops = [cv2.imread(str(root / name)) for name in files[start : start + BATCH]]
-        answers.append(ask(np.stack([cv2.resize(crop, (width, height)) for crop in crops])))
-    vectors = np.concatenate([answer["global"] for answer in answers])
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    stripes = [answer.get("stripes", np.zeros((len(answer["global"]), 0, 0), np.float32)) for answer in answers]
-    return vectors, np.concatenate(stripes)
+        answer = opened.embed(np.stack([cv2.resize(crop, (width, height)) for crop in crops]))
+        global_.append(answer[0])
+        stripes.append(answer[1])
+    return np.concatenate(global_), np.concatenate(stripes)
 
 
 def main() -> None:

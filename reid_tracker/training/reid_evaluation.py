@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,7 @@ class Judged:
     key: str
 
 
-def open_judged(model: str, threads: int = 0) -> Judged:
+def open_judged(model: str, threads: int = 0, precision: Literal["fp32", "bf16"] = "fp32") -> Judged:
     """An embedder by shipped name, by its folder under ``engines/``, or by its file.
 
     Raises:
@@ -57,9 +58,10 @@ def open_judged(model: str, threads: int = 0) -> Judged:
     else:
         file, name = path, path.stem if path.suffix else model
     chosen = str(file) if path.exists() else model
-    embedder = open_embedder(EmbeddingConfig(model=chosen, batch=BATCH), RuntimeConfig(threads=threads))
+    runtime = RuntimeConfig(threads=threads, precision=precision)
+    embedder = open_embedder(EmbeddingConfig(model=chosen, batch=BATCH), runtime)
     key = hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.is_file() else model
-    return Judged(name, embedder, key)
+    return Judged(name, embedder, key if precision == "fp32" else f"{key}-{precision}")
 
 
 def looks_of(judged: Judged, people: PeopleSet, cache: Path, partial: PartialBody | None = None) -> Looks:
