@@ -11,6 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from reid_tracker.errors import ConfigError
+
 if TYPE_CHECKING:
     from reid_tracker.results.report_view import Link, Person
     from reid_tracker.review.calibrating import SiteLessons
@@ -153,8 +155,34 @@ def _say_corrected(what: str, done: Corrected) -> None:
 def _say_stale(stale: tuple[str, ...]) -> None:
     if stale:
         out.print(
-            f"as before, because they hold pictures: {', '.join(stale)}; explain --out shows it anew", markup=False
+            f"as before, because they hold pictures: {', '.join(stale)}; `reid-tracker redraw` draws them anew",
+            markup=False,
         )
+
+
+def redraw(
+    tracks: TracksOption,
+    camera: Annotated[
+        list[str] | None,
+        typer.Option("--camera", metavar="ID=SOURCE", help="Where a camera's recording lies now, if it has moved."),
+    ] = None,
+) -> None:
+    """Draw report and videos of a run anew, with the ids as known now; reads the recordings again.
+
+    For after `correct` and `refine`. What the run did not have (--report, --video) is not begun.
+
+    Example: `reid-tracker redraw --tracks out/`
+    """
+    from reid_tracker.review.redrawing import redraw as draw
+
+    moved = dict(text.partition("=")[::2] for text in camera or [])
+    if not all(moved.values()):
+        raise ConfigError("--camera: expected NAME=SOURCE")
+    written = draw(tracks, moved)
+    for path in written:
+        out.print(str(path), markup=False)
+    if not written:
+        out.print("the run has neither report nor video; track with --report or --video")
 
 
 def calibrate(
@@ -236,3 +264,4 @@ def register(app: typer.Typer) -> None:
     app.add_typer(correct_app, name="correct")
     app.command("calibrate")(calibrate)
     app.command("refine")(refine)
+    app.command("redraw")(redraw)

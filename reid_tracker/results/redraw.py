@@ -47,16 +47,24 @@ def draw_recordings(
     for source in recordings:
         _log.info("camera %r: drawing the video", source.camera_id)
         with VideoSink(folder, codec, rates, NOTE) as sink:
-            for tracked in _with_pictures(read_tracks(tracks, "final"), source):
-                sink.write(without_faces(tracked) if blur_faces else tracked)
+            for tracked in pictured(tracks, source, blur_faces):
+                sink.write(tracked)
 
 
-def _with_pictures(run: Iterator[TrackedFrame], source: Source) -> Iterator[TrackedFrame]:
-    """The camera's frames of a run with their pictures; both are in order of the frames' numbers.
+def pictured(tracks: Path, source: Source, blur_faces: bool) -> Iterator[TrackedFrame]:
+    """The camera's frames of a run, with the ids as known now and their pictures, read from the recording again.
 
     Nothing changes any more at the end, so nobody is drawn as provisional.
+
+    Args:
+        tracks: tracks.jsonl of the run, complete.
+        source: the recording; both are in order of the frames' numbers. Closed at the end.
+        blur_faces: blur the top of everybody's box (reid_tracker.results.blurring).
+
+    Raises:
+        SourceError: the recording cannot be read any more.
     """
-    own = (tracked for tracked in run if tracked.camera_id == source.camera_id)
+    own = (tracked for tracked in read_tracks(tracks, "final") if tracked.camera_id == source.camera_id)
     tracked = next(own, None)
     try:
         for frame in source:
@@ -64,7 +72,8 @@ def _with_pictures(run: Iterator[TrackedFrame], source: Source) -> Iterator[Trac
                 return
             if frame.index == tracked.index:
                 settled = tuple(replace(person, state=SETTLED) for person in tracked.people)
-                yield replace(tracked, people=settled, image=frame.image)
+                shown = replace(tracked, people=settled, image=frame.image)
+                yield without_faces(shown) if blur_faces else shown
                 tracked = next(own, None)
     finally:
         source.close()

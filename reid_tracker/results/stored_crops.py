@@ -1,13 +1,16 @@
-"""The pictures that a run stored in crops/, found again by tracklet."""
+"""The pictures that a run stored in crops/, found again by tracklet, and named anew."""
 
 from __future__ import annotations
 
 import csv
 import functools
+import io
+from collections.abc import Mapping
 from pathlib import Path
 
 from reid_tracker.errors import InputError
 from reid_tracker.results.crops import CROPS_FOLDER, CROPS_TABLE
+from reid_tracker.results.files import output_error, write_atomically
 from reid_tracker.results.report_time import TimeAxis
 from reid_tracker.results.report_view import CropPicture
 
@@ -54,3 +57,34 @@ class StoredCrops:
         known = self._best.get(tracklet)
         if known is None or quality > known[0]:
             self._best[tracklet] = quality, row
+
+
+def rename_crops(folder: Path, identity_of: Mapping[int, int]) -> None:
+    """Bring the names of a run's stored crops up to date, and its table.
+
+    Args:
+        folder: of the run; one without stored crops is left as it is.
+        identity_of: tracklet -> identity as known now.
+
+    Raises:
+        OutputError: a file cannot be renamed or written.
+    """
+    table = folder / CROPS_FOLDER / CROPS_TABLE
+    if not table.is_file():
+        return
+    with table.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    for row in rows:
+        identity = identity_of.get(int(row["tracklet"]), int(row["identity"]))
+        before, name = table.parent / row["file"], f"{identity:04d}_{row['file'].partition('_')[2]}"
+        if before.is_file():  # a crop that somebody deleted stays away
+            try:
+                before.rename(table.parent / name)
+            except OSError as error:
+                raise output_error(before, error) from error
+        row["file"], row["identity"] = name, str(identity)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0] if rows else (), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(sorted(rows, key=lambda row: row["file"]))
+    write_atomically(table, [text.getvalue()])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,9 +25,10 @@ from reid_tracker.results.looks import TrackletLooks
 from reid_tracker.results.mot import write_mot_of_run
 from reid_tracker.results.report import REPORT_FILE
 from reid_tracker.results.run_folder import MOT_FOLDER, VIDEO_FOLDER
+from reid_tracker.results.stored_crops import rename_crops
 from reid_tracker.types import IdentityEvent
 
-STALE = (REPORT_FILE, VIDEO_FOLDER, "crops")
+STALE = (REPORT_FILE, VIDEO_FOLDER)  # reid_tracker.review.redrawing draws them anew
 
 
 @contextmanager
@@ -94,7 +95,9 @@ def revise(run: FinishedRun, events: Sequence[IdentityEvent]) -> tuple[str, ...]
     write_atomically(folder / REVISIONS_FILE, (line + "\n" for line in (*known, *added)))
     decide_since(run.summary, tuple(events))
     _write_json(folder / IDENTITIES_FILE, run.summary.to_json())
-    _write_mot(run)
+    identity_of = {record.tracklet: run.summary.identity_of(record) for record in run.summary.records.values()}
+    _write_mot(run, identity_of)
+    rename_crops(folder, identity_of)
     _write_counts(run)
     return tuple(name for name in STALE if (folder / name).exists())
 
@@ -103,11 +106,10 @@ def _lines(file: Path) -> list[str]:
     return file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
 
 
-def _write_mot(run: FinishedRun) -> None:
+def _write_mot(run: FinishedRun, identity_of: Mapping[int, int]) -> None:
     emitted, final = (run.folder / MOT_FOLDER / ids for ids in ("emitted", "final"))
     make_folder(emitted)
     make_folder(final)
-    identity_of = {record.tracklet: run.summary.identity_of(record) for record in run.summary.records.values()}
     write_mot_of_run(run.folder / TRACKS_FILE, emitted, final, identity_of)
 
 

@@ -20,7 +20,9 @@ def tracked_clip(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """The run; not to be written to."""
     folder = tmp_path_factory.mktemp("clip")
     cameras = [{"id": name, "source": str(_stretch(repository, folder, name))} for name in ("door", "hall")]
-    config = Config.model_validate({"cameras": cameras, "output": {"save_crops": True}})
+    config = Config.model_validate(
+        {"cameras": cameras, "output": dict.fromkeys(("save_crops", "report", "video"), True)}
+    )
     track_recording(config, folder / "out")
     return folder / "out"
 

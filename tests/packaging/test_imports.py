@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "results": SPINE,
     "interop": SPINE,
     "evaluation": SPINE | {"distance", "results"},
-    "review": SPINE | {"association", "distance", "evaluation", "results"},
+    "review": SPINE | {"association", "distance", "evaluation", "results", "sources"},
     "live": SPINE | {"sources"},
     "outbound": SPINE | {"live", "results", "store"},
     "store": SPINE | {"association", "distance", "results"},
