@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_tracker.association.calibration import Calibration, Spread
-from reid_tracker.association.evidence import combine, evidence_of_products
+from reid_tracker.association.evidence import combine, evidence_of_products, rough_order
 from reid_tracker.association.ground import GroundPlane
 from reid_tracker.association.identities import IdentityBook, Passage
 from reid_tracker.association.judge import Judge
 from reid_tracker.association.memory import Gallery
 from reid_tracker.association.pairs import Pairs
-from reid_tracker.association.shortlist import Products, likest_and_latest
+from reid_tracker.association.shortlist import WIDE, Products, likest_and_latest
 from reid_tracker.association.topology import ReturnTimes
 from reid_tracker.config import AssociationConfig
 from reid_tracker.distance import aligned_distance_shortlist
@@ -209,47 +209,42 @@ class Weigher(Judge):
     def _shortlist(self, passages: Sequence[Passage], places: list[int], log_new: NDArray[np.float64]) -> Pairs:
         """By looks first, as far as any rate could make up for it; then by time as well."""
         gallery, camera, new = self._gallery, passages[places[0]].camera, log_new[places]
-        evidence = self._evidence([passages[place] for place in places])
+        evidence, known = self._evidence([passages[place] for place in places])
         hopeful = evidence > (_HOPELESS + new - self._topology.highest_log_rate(camera))[:, None]
-        hopeful &= gallery.precisions > 0
-        worth = likest_and_latest(evidence, gallery.seen)
-        asked, rows = np.nonzero(hopeful if worth is None else hopeful & worth)
-        looks = evidence[asked, rows].astype(np.float64)
+        asked, columns = np.nonzero(hopeful & (gallery.precisions[known] > 0))
+        rows, looks = known[columns], evidence[asked, columns].astype(np.float64)
         gaps = np.array([passages[place].start for place in places])[asked] - gallery.seen[rows]
         odds = looks + self._topology.log_rate(gallery.cameras[rows], camera, gaps) - new[asked]
         kept = odds > _HOPELESS
         pairs = Pairs(np.array(places, np.intp)[asked], rows, looks, gaps, gallery.cameras[rows]).only(kept)
-        return self._with_present(passages, places, pairs.best(odds[kept], self._config.shortlist), evidence)
+        return self._with_present(passages, places, pairs.best(odds[kept], self._config.shortlist))
 
-    def _with_present(
-        self, passages: Sequence[Passage], places: list[int], pairs: Pairs, evidence: FloatArray
-    ) -> Pairs:
-        """The present answer of each passage is always weighed."""
-        present = [(line, place) for line, place in enumerate(places) if passages[place].identity]
-        own = {place: self._gallery.row(passages[place].identity) for _, place in present}
+    def _with_present(self, passages: Sequence[Passage], places: list[int], pairs: Pairs) -> Pairs:
+        """The present answer of each passage is always weighed; what its looks say is counted afterwards."""
         there = set(zip(pairs.places.tolist(), pairs.rows.tolist(), strict=True))
-        missing = [(line, place, own[place]) for line, place in present if (place, own[place]) not in there]
+        present = [(place, self._gallery.row(passages[place].identity)) for place in places if passages[place].identity]
+        missing = [each for each in present if each not in there]
         if not missing:
             return pairs
-        lines, of, rows = np.array(missing, np.intp).T
+        of, rows = np.array(missing, np.intp).T
         gaps = np.array([passages[place].start for place in of]) - self._gallery.seen[rows]
-        looks = evidence[lines, rows].astype(np.float64)
-        return Pairs.joined([pairs, Pairs(of, rows, looks, gaps, self._gallery.cameras[rows])])
+        return Pairs.joined([pairs, Pairs(of, rows, np.zeros(len(of)), gaps, self._gallery.cameras[rows])])
 
-    def _evidence(self, passages: Sequence[Passage]) -> FloatArray:
-        """(T, N) what looks say of each passage and everybody remembered."""
+    def _evidence(self, passages: Sequence[Passage]) -> tuple[FloatArray, NDArray[np.intp]]:
+        """(T, K) what looks say of each passage and of those who are worth a look, and (K,) their rows."""
         gallery = self._gallery
         described = [(passage.tracklet, passage.looks) for passage in passages if passage.looks is not None]
         spread = self._calibration.spread_of(len(described[0][1].mean))
-        return evidence_of_products(
-            self._products(described),
-            self._products.beside(spread.centre),
-            np.stack([looks.mean for _, looks in described]),
-            np.array([spread.of_passage(looks.weight) for _, looks in described]),
-            gallery.precisions,
-            gallery.squares,
-            spread,
-        )
+        means = np.stack([looks.mean for _, looks in described])
+        variances = np.array([spread.of_passage(looks.weight) for _, looks in described])
+        products, beside = self._products(described), self._products.beside(spread.centre)
+        precisions, squares = gallery.precisions, gallery.squares
+        rows = np.arange(len(gallery))
+        if len(gallery) > WIDE:
+            order = rough_order(products, beside, means, variances, precisions, squares, spread)
+            rows = likest_and_latest(order, gallery.seen)
+            products, beside, precisions, squares = products[:, rows], beside[rows], precisions[rows], squares[rows]
+        return evidence_of_products(products, beside, means, variances, precisions, squares, spread), rows
 
     def _take_out_own_share(self, passages: Sequence[Passage], pairs: Pairs) -> None:
         """A passage does not speak for itself: it is compared with what its present identity is without it."""

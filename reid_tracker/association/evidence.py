@@ -150,3 +150,31 @@ def evidence_of_products(
     ratio += credit
     evidence: FloatArray = said * np.tanh(ratio / said)
     return evidence
+
+
+def rough_order(
+    products: FloatArray,
+    beside: FloatArray,
+    means: FloatArray,
+    variances: NDArray[np.floating],
+    precisions: NDArray[np.floating],
+    squares: NDArray[np.floating],
+    spread: Spread,
+) -> FloatArray:
+    """(T, K) numbers that order each passage's identities nearly as the evidence does, for two array operations.
+
+    All passages are taken to be as sure and as far from the centre as they are on average; then the ratio is the
+    product times a number of the identity, plus another. Arguments as in ``evidence_of_products``.
+    """
+    centre, squared_scale = spread.centre, spread.scale**2
+    own = means - centre
+    own_length = float(squared_scale * np.einsum("td,td->t", own, own).mean() - spread.stranger)
+    certainty = precisions + 1 / spread.person
+    shrink = precisions / certainty
+    same = 1 / certainty + float(variances.mean())
+    lengths = squared_scale * (squares - 2 * beside + centre @ centre) - spread.stranger
+    slope = 2 * shrink / same
+    constant = -np.log(same) - (shrink**2 * lengths + own_length) / same
+    constant -= slope * (squared_scale * (beside + float((own @ centre).mean())) + spread.stranger)
+    order: FloatArray = products * (slope * squared_scale).astype(np.float32) + constant.astype(np.float32)
+    return order

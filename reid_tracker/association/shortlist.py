@@ -5,7 +5,7 @@ of as many products of few, because the prototypes go through the cache once. De
 change prototypes in between; the few that changed are multiplied again, so that the answer is as if nothing had been
 done ahead.
 
-Up to ``_WIDE`` people all are weighed exactly, by looks and time. Beyond, only those whose looks are among the most
+Up to ``WIDE`` people all are weighed exactly, by looks and time. Beyond, only those whose looks are among the most
 like, and those seen last, whom time may speak for: what a stranger of long ago would need to win is out of reach.
 """
 
@@ -21,7 +21,7 @@ from reid_tracker.association.identities import Passage
 from reid_tracker.association.memory import Gallery
 from reid_tracker.types import BoolArray, FloatArray
 
-_WIDE = 512  # people up to whom all are weighed
+WIDE = 512  # people up to whom all are weighed
 _LIKEST, _LATEST = 256, 256  # beyond: about so many by looks, and so many by when they were seen
 _SAMPLE = 16  # every so manieth person shows where the likest begin
 _MOST_AHEAD = 1 << 24  # products kept ahead, 64 MB
@@ -75,24 +75,22 @@ class Products:
         return products
 
 
-def likest_and_latest(evidence: FloatArray, seen: NDArray[np.float64]) -> BoolArray | None:
-    """Who is worth a closer look where many are known.
+def likest_and_latest(likeness: FloatArray, seen: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Who is worth a closer look beside some passages where many are known.
 
     Args:
-        evidence: (T, N) of some passages by looks.
+        likeness: (T, N) of the passages with everybody, in any unit.
         seen: (N,) seconds when each person was last seen.
 
     Returns:
-        (T, N) whether to look, or None where so few are known that all are looked at.
+        (K,) people, ascending: those who are among the likest of any of the passages, and those seen last.
     """
     count = len(seen)
-    if count <= _WIDE:
-        return None
-    sample = evidence[:, ::_SAMPLE]
+    sample = likeness[:, ::_SAMPLE]
     rank = max(0, sample.shape[1] - _LIKEST * sample.shape[1] // count)
-    worth: BoolArray = evidence >= np.partition(sample, rank, axis=1)[:, rank, None]
-    worth[:, np.argpartition(seen, count - _LATEST)[-_LATEST:]] = True
-    return worth
+    worth: BoolArray = (likeness >= np.partition(sample, rank, axis=1)[:, rank, None]).any(axis=0)
+    worth[np.argpartition(seen, count - _LATEST)[-_LATEST:]] = True
+    return np.flatnonzero(worth)
 
 
 def _product(means: Sequence[FloatArray], prototypes: FloatArray) -> FloatArray:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from reid_tracker.association.calibration import Calibration, PassageLooks
+from reid_tracker.association.calibration import Calibration, PassageLooks, Spread
+from reid_tracker.association.evidence import evidence_of_products, rough_order
 from reid_tracker.association.identities import Identity, Passage
 from reid_tracker.association.memory import Gallery
 from reid_tracker.association.shortlist import Products, likest_and_latest
@@ -52,21 +53,33 @@ def test_new_looks_of_a_passage_are_not_answered_with_the_old_ones() -> None:
     np.testing.assert_allclose(products([(7, newer)]), newer.mean[None] @ gallery.means.T, rtol=1e-5)
 
 
-def test_few_people_are_all_looked_at() -> None:
-    """Below some hundreds nothing is left out."""
-    assert likest_and_latest(np.zeros((2, 500), np.float32), np.arange(500.0)) is None
-
-
 def test_in_a_crowd_the_likest_and_those_seen_last_are_looked_at() -> None:
     """However little the latest look alike and however long ago the likest were seen; and few others."""
     generator = np.random.default_rng(5)
-    evidence = generator.normal(-6, 3, (4, 20_000)).astype(np.float32)
+    likeness = generator.normal(-6, 3, (4, 20_000)).astype(np.float32)
     seen = generator.uniform(0, 1e6, 20_000)
-    worth = likest_and_latest(evidence, seen)
-    assert worth is not None
-    assert worth[np.arange(4)[:, None], np.argsort(-evidence, axis=1)[:, :150]].all()
-    assert worth[:, np.argsort(-seen)[:200]].all()
-    assert (worth.sum(axis=1) < 1000).all()
+    worth = likest_and_latest(likeness, seen)
+    assert np.isin(np.argsort(-likeness, axis=1)[:, :150], worth).all()
+    assert np.isin(np.argsort(-seen)[:200], worth).all()
+    assert len(worth) < 2000
+    assert (np.diff(worth) > 0).all()
+
+
+def test_the_rough_order_puts_first_whom_the_evidence_does() -> None:
+    """Passages of different length, people known well and hardly, many strangers: nobody who matters is left out."""
+    generator = np.random.default_rng(6)
+    people = generator.standard_normal((4000, 64)).astype(np.float32) / 8
+    precisions = generator.choice([2.0, 5.0, 9.0], len(people))
+    passages = people[:20] + generator.normal(0, 0.06, (20, 64)).astype(np.float32)
+    variances = generator.uniform(0.2, 0.5, 20)
+    spread = Spread(np.full(64, 0.01, np.float32), 1.0, 0.56, 0.24, 0.2, 0.0, 60.0)
+    products, beside, squares = passages @ people.T, people @ spread.centre, (people**2).sum(axis=1)
+    columns = (products, beside, passages, variances, precisions, squares, spread)
+    exact, rough = evidence_of_products(*columns), rough_order(*columns)
+    for row in range(20):
+        first = np.argsort(-rough[row])[:200]
+        assert row in first[:5]
+        assert np.isin(np.argsort(-exact[row])[:50], first).all()
 
 
 def _identity(number: int, generator: np.random.Generator) -> Identity:
