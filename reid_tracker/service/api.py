@@ -159,8 +159,9 @@ def _add_cameras(app: FastAPI, service: Service) -> None:
             state=report.state.value,
             **{
                 name: getattr(report, name)
-                for name in ("message", "since", "last_frame", "fps", "lag", "clock", "codec", "size", "received")
+                for name in ("message", "since", "last_frame", "fps", "lag", "clock", "codec", "received")
             },
+            size=list(report.size),
             processed=report.processed,
             reconnects=report.reconnects,
             lost=dict(report.lost),

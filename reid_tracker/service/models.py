@@ -36,7 +36,7 @@ class CameraStatus(_Answer):
     lag: float
     clock: str
     codec: str
-    size: tuple[int, int]
+    size: list[int] = Field(min_length=2, max_length=2, description="width and height of its pictures, pixels")
     received: int
     processed: int
     reconnects: int
@@ -91,7 +91,7 @@ class Place(_Answer):
 
     camera: str
     tracklet: int
-    box: tuple[float, float, float, float]
+    box: list[float] = Field(min_length=4, max_length=4, description="x1, y1, x2, y2, pixels of the picture")
     state: str
 
 

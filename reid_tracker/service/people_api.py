@@ -41,7 +41,7 @@ def _add_knowledge(app: FastAPI, service: Service) -> None:
                 identity=identity,
                 colour=identity_hex(identity),
                 places=[
-                    models.Place(camera=frame.camera_id, tracklet=each.tracklet, box=each.box, state=each.state)
+                    models.Place(camera=frame.camera_id, tracklet=each.tracklet, box=list(each.box), state=each.state)
                     for frame in frames
                     for each in frame.people
                     if each.identity == identity
