@@ -41,7 +41,7 @@ def on(address: str) -> Callable[..., RunSummary]:
 
 def serve(config: Config, address: str, listening: Callable[[str], None]) -> None:
     """Track live cameras on the cluster at an address until this process is asked to stop."""
-    from reid_tracker.cluster.actors import serve_on_cluster
+    from reid_tracker.cluster.launch import serve_on_cluster
 
     asked = threading.Event()
     before = {number: signal.signal(number, lambda *_: asked.set()) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -377,9 +377,18 @@ class ClusterConfig(Table):
         ge=1,
         description="most cameras of one associator; a larger site is cut into several along its weakest links",
     )
+    associator_cpus: float = Field(
+        1.0, ge=0, description="processor cores of an associator, where a site is cut into several"
+    )
     heartbeat_seconds: Positive = Field(1.0, description="seconds between two reports of a group to the site")
     site_resource: str = Field(
         "", description="Ray resource of the machine that keeps store and service; empty: any machine"
+    )
+    niceness: int = Field(
+        0,
+        ge=0,
+        le=19,
+        description="of the workers of a cluster that --cluster local starts; Ray's own is 15: they wait for all else",
     )
     store_bytes: int = Field(
         200_000_000, ge=80_000_000, description="shared memory of a cluster that --cluster local starts"

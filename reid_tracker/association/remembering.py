@@ -48,6 +48,11 @@ def restore(
         last_identity, last_event: the highest numbers ever given, so that new ones do not repeat them.
     """
     associator.book.continue_after(last_identity, last_event)
+    remember(associator, passages)
+
+
+def remember(associator: CrossCameraAssociator, passages: Sequence[RememberedPassage]) -> None:
+    """Give a new associator people of an earlier run; how it numbers new ones stays as it is."""
     identities: dict[int, Identity] = {}
     for remembered in sorted(passages, key=lambda passage: (passage.start, passage.tracklet)):
         passage = passage_of(associator, remembered)

@@ -9,13 +9,15 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from reid_tracker.cluster.condition import GroupState, judged
 from reid_tracker.cluster.group import Duty, GroupReport
 from reid_tracker.cluster.news import FrameNews
 from reid_tracker.cluster.placement import least_loaded, links, relief
 from reid_tracker.config import CameraConfig
 from reid_tracker.errors import ConfigError
-from reid_tracker.live import CameraState, HealthReport
+from reid_tracker.live import CameraState, HealthReport, Loss
 
+_BEHIND = 20  # moments; fewer come and go
 _MOST_WAITING = 200  # moments; more than a site that keeps up ever has
 _SILENT_BEATS = 5  # heartbeats without a word from a group after which its cameras count as not answered for
 _RELIEF_SECONDS = 60.0  # between two looks for a group that cannot keep up
@@ -70,6 +72,18 @@ class _Group:
     cameras: list[CameraConfig] = field(default_factory=list)
     report: GroupReport | None = None
     heard: float = 0.0
+    restarts: int = 0
+    processed: int = 0
+    rate: float = 0.0  # pictures a second that it processes
+
+    def hear(self, report: GroupReport, now: float) -> None:
+        """Take a report."""
+        processed = sum(each.processed for each in report.cameras.values())
+        if self.report is not None and self.report.epoch == report.epoch:
+            self.rate = max(0, processed - self.processed) / max(now - self.heard, 1e-3)
+        elif self.report is not None:
+            self.restarts += 1
+        self.report, self.heard, self.processed = report, now, processed
 
 
 class ClusterCameras:
@@ -116,7 +130,7 @@ class ClusterCameras:
             group = self._groups.get(report.group)
             if group is None:
                 return Duty()
-            group.report, group.heard = report, time.monotonic()
+            group.hear(report, time.monotonic())
             self._relieve()
             names = {camera.id for camera in group.cameras}
             return Duty(tuple(group.cameras), frozenset(self._paused & names))
@@ -135,6 +149,18 @@ class ClusterCameras:
         """How each group is; None where it was not heard of."""
         with self._lock:
             return {name: group.report for name, group in self._groups.items()}
+
+    @property
+    def waiting(self) -> int:
+        """Moments that the associator has not taken yet."""
+        with self._lock:
+            return len(self._waiting)
+
+    def states(self) -> dict[str, GroupState]:
+        """How each group is, and why it is behind where it is."""
+        with self._lock:
+            now = time.monotonic()
+            return {name: self._state(name, group, now) for name, group in self._groups.items()}
 
     # towards the service: as LiveCameras
 
@@ -268,6 +294,33 @@ class ClusterCameras:
             silent = f"{name} of the cluster does not answer; it is started again"
             health = replace(health, state=CameraState.WAITING, message=silent)
         return health
+
+    def _state(self, name: str, group: _Group, now: float) -> GroupState:
+        names = tuple(camera.id for camera in group.cameras)
+        lost = sum(losses.seconds for camera in names if (losses := self._losses.get(camera)))
+        report = group.report
+        if report is None:
+            return judged(GroupState(name, names, lost=lost), {}, self._silent_seconds, 0)
+        health = {camera: each for camera, each in report.cameras.items() if camera in names}
+        told = GroupState(
+            name,
+            names,
+            report.node or "unknown",
+            now - group.heard,
+            report.busy,
+            report.step_seconds,
+            sum(each.fps for each in health.values()),
+            group.rate,
+            max((each.lag for each in health.values()), default=0.0),
+            sum(each.lost[Loss.DROPPED] for each in health.values()),
+            report.undelivered,
+            lost,
+            group.restarts,
+            report.failures,
+            report.last_failure,
+        )
+        behind = len(self._waiting) if len(self._waiting) > _BEHIND else 0
+        return judged(told, health, self._silent_seconds, behind)
 
     def _group_of(self, camera_id: str) -> _Group | None:
         for group in self._groups.values():

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.association.corrections import erase_identity, hold_apart, pin, take_back
 from reid_tracker.association.identities import Identity, Passage
-from reid_tracker.association.remembering import RememberedPassage, as_remembered
+from reid_tracker.association.remembering import RememberedPassage, as_remembered, remember
 from reid_tracker.association.sharing import Neighbourhood
 from reid_tracker.cluster.orders import Answer, Apart, Erase, Order, Part, Renumber
 from reid_tracker.types import CameraTracks, EventType, IdentityEvent, TrackedFrame, Tracklet
@@ -68,6 +68,13 @@ class District:
         self._own: set[int] = set()  # identities that a passage here belongs to
         self._links = {other: _Link() for other in surroundings.exits}
         self._now = self._tidied = float("-inf")
+
+    def remember(self, passages: Sequence[RememberedPassage], cameras: frozenset[str]) -> None:
+        """Begin with what is known of people from before; of passages not in ``cameras`` the neighbours have told."""
+        here = [passage for passage in passages if passage.camera_id in cameras]
+        remember(self.associator, here)
+        self._own |= {passage.identity for passage in here}
+        self._neighbourhood.take(passage for passage in passages if passage.camera_id not in cameras)
 
     def take(self, tracks: Sequence[CameraTracks]) -> list[TrackedFrame]:
         """Take what the district's cameras saw at one moment; one result per input, in order."""

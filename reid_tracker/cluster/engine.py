@@ -128,7 +128,14 @@ def connected(address: str, config: ClusterConfig) -> Iterator[Any]:
     terminate = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
     try:
         if address == LOCAL:
-            ray.init(address="local", include_dashboard=False, object_store_memory=config.store_bytes, **quiet)
+            system = {"worker_niceness": config.niceness}
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=config.store_bytes,
+                _system_config=system,
+                **quiet,
+            )
         else:
             ray.init(address=address, **quiet)
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:

@@ -8,6 +8,7 @@ that is open, so that nothing has to be known of what was missed.
 from __future__ import annotations
 
 import logging
+import platform
 import threading
 import time
 import uuid
@@ -52,6 +53,7 @@ class GroupReport:
         busy: share of the time since the report before that was work, 0..1.
         undelivered: frames that could not be told to the site.
         failures: moments that failed; the newest in words.
+        node: machine that it runs on.
     """
 
     group: str
@@ -62,6 +64,7 @@ class GroupReport:
     undelivered: int = 0
     failures: int = 0
     last_failure: str = ""
+    node: str = ""
 
 
 class SiteLink(Protocol):
@@ -117,6 +120,7 @@ class CameraGroup:
         self._undelivered = 0
         self._failures = 0
         self._last_failure = ""
+        self._node = platform.node()
         self._next_sync = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"cameras of {name}", daemon=True)
@@ -144,6 +148,7 @@ class CameraGroup:
             self._undelivered,
             self._failures,
             self._last_failure,
+            self._node,
         )
 
     def _run(self) -> None:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.association.topology import CameraLink
+from reid_tracker.cluster.arrivals import Losses
+from reid_tracker.cluster.condition import GroupState
+from reid_tracker.config import CameraConfig
+from reid_tracker.live import HealthReport
 from reid_tracker.types import TrackedFrame
 
 
@@ -70,3 +76,83 @@ class DistrictNews:
     frames: tuple[TrackedFrame, ...] = field(default=(), repr=False)
     passages: tuple[RememberedPassage, ...] = field(default=(), repr=False)
     border: dict[str, tuple[RememberedPassage, ...]] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CameraOrder:
+    """What is to be done with a camera of a district."""
+
+    what: Literal["add", "remove", "pause", "resume"]
+    camera: CameraConfig
+
+
+@dataclass(frozen=True, slots=True)
+class DistrictReport:
+    """How a district is.
+
+    Attributes:
+        cameras: that it has, and their health.
+        losses: what of each camera did not arrive.
+        groups: how each of its groups is.
+        steps, frames, step_seconds, failures, last_failure: of its loop (LoopReport).
+        waiting: moments that wait for the associator.
+        ways: that people are known to take to its cameras.
+        node: machine that it runs on.
+    """
+
+    cameras: tuple[CameraConfig, ...] = ()
+    health: dict[str, HealthReport] = field(default_factory=dict)
+    losses: dict[str, Losses] = field(default_factory=dict)
+    groups: dict[str, GroupState] = field(default_factory=dict)
+    steps: int = 0
+    frames: int = 0
+    step_seconds: float = 0.0
+    failures: dict[str, int] = field(default_factory=dict)
+    last_failure: str = ""
+    waiting: int = 0
+    ways: tuple[CameraLink, ...] = ()
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """News on their way to the front: sent again until they are answered, and read once.
+
+    Attributes:
+        district: whose.
+        epoch: of this life of it.
+        number: grows by one with each news, from 0.
+    """
+
+    district: str
+    epoch: str
+    number: int
+    news: DistrictNews
+    report: DistrictReport
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the front answers to a push.
+
+    Attributes:
+        epoch: of this life of the front; after another one everything has to be said anew.
+    """
+
+    epoch: str
+    answer: Answer = field(default_factory=Answer)
+    cameras: tuple[CameraOrder, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a district begins with.
+
+    Attributes:
+        identity, tracklet: the highest numbers ever given.
+        passages: of people who were in its cameras, or beside them.
+    """
+
+    identity: int = 0
+    tracklet: int = 0
+    passages: tuple[RememberedPassage, ...] = field(default=(), repr=False)

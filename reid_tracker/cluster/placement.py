@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from reid_tracker.cluster.condition import BUSY
 from reid_tracker.config import CameraConfig
 
 
@@ -86,7 +87,6 @@ def cut_strength(groups: Sequence[Sequence[str]], strength: Mapping[tuple[str, s
     return sum(value for (first, second), value in strength.items() if of.get(first) != of.get(second))
 
 
-_BUSY = 0.9  # share of its time that a group works from which it cannot keep up with its cameras
 _ROOM = 0.7  # the most that another one may come to by taking a camera, so that it does not give it back
 
 
@@ -111,7 +111,7 @@ def relief(
     if len(known) < 2:
         return None
     idle, worn = known[0], known[-1]
-    if busy[worn] < _BUSY or len(groups[worn]) < 2 or len(groups[idle]) >= most:
+    if busy[worn] < BUSY or len(groups[worn]) < 2 or len(groups[idle]) >= most:
         return None
     if busy[idle] + busy[worn] / len(groups[worn]) > _ROOM:
         return None

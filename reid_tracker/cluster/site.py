@@ -18,7 +18,7 @@ from reid_tracker.cluster.replay import Renumbering
 from reid_tracker.config import CameraConfig, Config
 from reid_tracker.errors import InputError
 from reid_tracker.ids import IdAllocator
-from reid_tracker.parts import Detector, Embedder
+from reid_tracker.parts import Associator, Detector, Embedder
 from reid_tracker.pipeline import Pipeline
 from reid_tracker.service.runtime import PipelineOf, Service
 from reid_tracker.service.site import LiveSite
@@ -122,7 +122,7 @@ class SitePipeline(Pipeline):
         self,
         detector: Detector,
         embedder: Embedder,
-        associator: CrossCameraAssociator,
+        associator: Associator,
         config: Config,
         first: int,
         step: int = 1,

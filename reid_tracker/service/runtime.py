@@ -19,7 +19,8 @@ from reid_tracker.association.corrections import (
     merge_identities,
     split_identity,
 )
-from reid_tracker.association.remembering import restore
+from reid_tracker.association.remembering import RememberedPassage, restore
+from reid_tracker.association.topology import CameraLink
 from reid_tracker.build import build_pipeline
 from reid_tracker.config import CameraConfig, Config
 from reid_tracker.errors import ConfigError, InputError
@@ -158,14 +159,14 @@ class Service:
     def merge(self, first: int, second: int) -> int:
         """These two are one person; the number that stays. Raises InputError, Busy, StoreError."""
         sides = self._tracklets(first), self._tracklets(second)
-        number = self.site.call(lambda: merge_identities(self.site.associator, first, second, time.time()))
+        number = self._merged(first, second)
         self._keep_told("merge", sides, (first, second))
         return number
 
     def split(self, identity: int, tracklets: Sequence[int]) -> int:
         """These passages are somebody else; the new number. Raises InputError, Busy, StoreError."""
         own = self._tracklets(identity)
-        number, _ = self.site.call(lambda: split_identity(self.site.associator, identity, tracklets, time.time()))
+        number = self._parted(identity, tracklets)
         leaving = tuple(tracklet for tracklet in own if tracklet in tracklets)
         self._keep_told("split", (leaving, tuple(one for one in own if one not in leaving)), (identity,))
         return number
@@ -173,7 +174,7 @@ class Service:
     def never(self, first: int, second: int) -> None:
         """These two are never one person. Raises InputError, Busy, StoreError."""
         sides = self._tracklets(first), self._tracklets(second)
-        self.site.call(lambda: keep_apart(self.site.associator, first, second))
+        self._apart(first, second)
         self._keep_told("never", sides, (first, second))
 
     def erase(self, identity: int) -> int:
@@ -182,7 +183,7 @@ class Service:
         def forget() -> bool:
             self.site.forget(identity)
             self.pictures.forget_person(identity)
-            return erase_identity(self.site.associator, identity, time.time())
+            return self._erased(identity)
 
         known = self.site.call(forget)
         gone = self.recorder.erase(identity)
@@ -191,6 +192,31 @@ class Service:
         if not known and not gone:
             raise InputError(f"identity {identity}: nobody of that number is known")
         return gone
+
+    def ways(self) -> list[CameraLink]:
+        """The ways that people are known to have taken from camera to camera. Raises Busy."""
+        return self.site.call(lambda: self.site.associator.topology.links())
+
+    def remembered_passages(self) -> list[RememberedPassage]:
+        """What the store holds of people who are not forgotten yet. Raises StoreError."""
+        association = self.config.association
+        return self.store.remembered(
+            time.time() - association.memory_seconds, association.passages_per_camera, association.max_identities
+        )
+
+    def _merged(self, first: int, second: int) -> int:
+        return self.site.call(lambda: merge_identities(self.site.associator, first, second, time.time()))
+
+    def _parted(self, identity: int, tracklets: Sequence[int]) -> int:
+        number, _ = self.site.call(lambda: split_identity(self.site.associator, identity, tracklets, time.time()))
+        return number
+
+    def _apart(self, first: int, second: int) -> None:
+        self.site.call(lambda: keep_apart(self.site.associator, first, second))
+
+    def _erased(self, identity: int) -> bool:
+        """Have the associator forget a person; whether it knew them. On the tracking thread."""
+        return erase_identity(self.site.associator, identity, time.time())
 
     def _described(self, image: Image) -> Appearance:
         frame = Frame(_SEARCH_CAMERA, 0, 0.0, image)
@@ -226,10 +252,7 @@ class Service:
             )
 
     def _remember(self, last_identity: int, last_event: int) -> None:
-        association = self.config.association
-        passages = self.store.remembered(
-            time.time() - association.memory_seconds, association.passages_per_camera, association.max_identities
-        )
+        passages = self.remembered_passages()
         restore(self.site.associator, passages, last_identity, last_event)
         if passages:
             people = len({passage.identity for passage in passages})

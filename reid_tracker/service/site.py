@@ -166,15 +166,20 @@ class LiveSite:
         except Exception as error:  # one moment is lost; a service for weeks must not end with it
             self._failed("step", error)
             return
-        seconds = time.perf_counter() - began
-        report = self._report
-        report.steps += 1
-        report.frames += len(frames)
-        report.step_seconds += (seconds - report.step_seconds) * (1.0 if report.steps == 1 else 0.05)
+        self._count(len(frames), time.perf_counter() - began)
         now = time.monotonic()
         for moment in tracked:
             self._newest[moment.camera_id] = (moment, now)
         self._tell(frames, tracked, ())
+
+    def _count(self, frames: int, seconds: float) -> None:
+        report = self._report
+        report.steps += 1
+        report.frames += frames
+        report.step_seconds += (seconds - report.step_seconds) * (1.0 if report.steps == 1 else 0.05)
+
+    def _open_passages(self) -> list[RememberedPassage]:
+        return open_passages(self.associator)
 
     def _obey(self) -> None:
         """Do what others asked for."""
@@ -243,7 +248,7 @@ class LiveSite:
 
     def _tell(self, frames: Sequence[Frame], tracked: Sequence[TrackedFrame], events: Sequence[IdentityEvent]) -> None:
         carried = [*tracked, TrackedFrame("", 0, 0.0, (), tuple(events))] if events else list(tracked)
-        passages = open_passages(self.associator) if self._memory else []
+        passages = self._open_passages() if self._memory else []
         for memory in self._memory:
             self._guarded(lambda memory=memory: memory(carried, passages))  # type: ignore[misc]
         for listener in self._listeners:

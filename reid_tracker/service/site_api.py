@@ -23,8 +23,7 @@ def add_site(app: FastAPI, service: Service) -> None:
         """Where the cameras stand, and how people went from one to another since the service started."""
         cameras = service.cameras.cameras
         shown = {camera.id for camera in cameras}
-        learned = service.site.call(lambda: service.site.associator.topology.links())
-        links = [link for link in learned if {link.origin, link.destination} <= shown]
+        links = [link for link in service.ways() if {link.origin, link.destination} <= shown]
         found = places(cameras, links)
         return models.SiteMap(
             cameras=[

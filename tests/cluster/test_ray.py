@@ -13,15 +13,16 @@ from typing import Any
 
 import pytest
 
-from reid_tracker.cluster.actors import ClusterSite
 from reid_tracker.cluster.archive import track_archive
 from reid_tracker.cluster.engine import RayTasks
 from reid_tracker.cluster.group import SiteAway
+from reid_tracker.cluster.launch import ClusterSite
 from reid_tracker.cluster.pieces import Piece
 from reid_tracker.config import Config
 from reid_tracker.pipeline import Pipeline
 from reid_tracker.store import SqliteStore
 from tests.cluster.scenes import TasksHere, steady_pipeline, write_visits
+from tests.cluster.test_districts_live import two_districts
 from tests.cluster.test_live import site_pipeline
 from tests.service.conftest import wait_for
 
@@ -162,4 +163,53 @@ def test_people_keep_their_ids_when_a_worker_a_node_and_the_site_are_lost(nodes:
     for person in people:  # nobody is in one camera twice at a time
         passages = store.history(person.identity)
         assert all(one.ended < other.started for one, other in itertools.pairwise(passages))
+    store.close()
+
+
+def test_two_districts_know_one_person_when_one_of_them_and_the_front_are_lost(nodes: Nodes, tmp_path: Path) -> None:
+    """Somebody walks from the camera of one associator to that of the other; each of the parts is killed in turn."""
+    while len(nodes.nodes) < 2:
+        nodes.add()
+    values = {"cluster.site_resource": "site", "cluster.associator_cpus": 0, "cluster.heartbeat_seconds": 0.5}
+    config = two_districts(tmp_path).with_values(values)
+    with ClusterSite(ray, config, steady_pipeline, site_pipeline, serving=False) as site:
+        assert list(site.districts) == ["district 1", "district 2"]
+
+        def in_both() -> set[int]:
+            """Numbers seen in both cameras from now on, once there are some."""
+            seen: dict[str, set[int]] = {"door": set(), "hall": set()}
+
+            def walked() -> bool:
+                try:
+                    for camera, people in site.ask("present").items():
+                        seen[camera] |= set(people)
+                except SiteAway:
+                    pass
+                return bool(seen["door"] & seen["hall"])
+
+            wait_for(walked, PATIENCE)
+            return seen["door"] & seen["hall"]
+
+        walker = in_both()
+        assert len(walker) == 1
+        os.kill(process_of(site.districts["district 2"])[0], signal.SIGKILL)  # an associator
+        wait_for(lambda: site.ask("present").get("hall") is None, PATIENCE)
+        assert in_both() == walker
+        assert {state.condition for state in site.ask("groups").values()} == {"well"}
+        os.kill(process_of(site.site)[0], signal.SIGKILL)  # the front
+
+        def away() -> bool:
+            try:
+                return site.ask("present") == {}
+            except SiteAway:
+                return True
+
+        wait_for(away, PATIENCE)
+        assert in_both() == walker
+    store = SqliteStore(config.store.path)
+    assert len(store.people(0, 1e11, 10)) == 3
+    events = [event["event_id"] for event in store.events_after(0, 1000)]
+    assert events == sorted(set(events))
+    merged = [event for event in store.events_after(0, 1000) if event["type"] == "merged"]
+    assert len({(event["identity"], *event["supersedes"]) for event in merged}) == len(merged), "each told once"
     store.close()

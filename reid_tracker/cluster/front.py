@@ -1,0 +1,434 @@
+"""The front of a site of several districts: what they decide is kept, told and shown as if one associator had.
+
+It has no pictures and decides nothing: districts push what they have, and are answered with what the others found
+(registry.py), with what an operator said, and with cameras to add or remove.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.association.topology import CameraLink
+from reid_tracker.cluster.arrivals import Losses
+from reid_tracker.cluster.condition import GroupState
+from reid_tracker.cluster.orders import (
+    Apart,
+    Beginning,
+    CameraOrder,
+    DistrictReport,
+    Erase,
+    Order,
+    Part,
+    Push,
+    Renumber,
+    Reply,
+)
+from reid_tracker.cluster.partition import borders
+from reid_tracker.cluster.placement import least_loaded, links
+from reid_tracker.cluster.registry import Registry, first_identity
+from reid_tracker.cluster.site import SitePipeline, site_pipeline
+from reid_tracker.config import CameraConfig, Config
+from reid_tracker.errors import ConfigError, InputError
+from reid_tracker.ids import IdAllocator
+from reid_tracker.live import CameraState, HealthReport
+from reid_tracker.pipeline import Pipeline
+from reid_tracker.service.runtime import PipelineOf, Service
+from reid_tracker.service.site import LiveSite
+from reid_tracker.store import Sighting, Store
+from reid_tracker.types import EventType, Frame, IdentityEvent, TrackedFrame
+
+_MOST_WAITING = 2000  # pushes; more than a front that keeps up ever has
+_SILENT_SECONDS = 5.0
+_EVENTS_READ = 1000  # at a time, when mergers are read from the store
+_EVENTS_BACK = 50_000  # newest ones that are read
+_SPARE = 1000  # numbers that a lost district may have given without telling
+_TOLD = {"rule": "told by an operator", "probability": 1.0}
+
+
+@dataclass(slots=True)
+class _Peer:
+    """What the front knows of a district."""
+
+    epoch: str = ""
+    number: int = -1
+    reply: Reply | None = None
+    report: DistrictReport = field(default_factory=DistrictReport)
+    heard: float = 0.0
+    restarts: int = 0
+    cameras: list[CameraOrder] = field(default_factory=list)
+
+
+class Districts:
+    """The districts as they tell of themselves. Stands where LiveCameras stands on one machine. Thread-safe.
+
+    Args:
+        parts: district -> cameras, to begin with.
+        registry: of the site; used under this object's lock alone.
+    """
+
+    def __init__(self, parts: Mapping[str, Sequence[CameraConfig]], registry: Registry) -> None:
+        self._epoch = uuid.uuid4().hex
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._registry = registry
+        self._peers = {name: _Peer() for name in parts}
+        self._cameras = {name: list(cameras) for name, cameras in parts.items()}
+        self._waiting: deque[list[TrackedFrame]] = deque()
+        self._passages: list[RememberedPassage] = []
+        self._highest = (0, 0)
+        self._closed = False
+
+    # towards the districts
+
+    def push(self, push: Push) -> Reply:
+        """Take a district's news, once however often they come; what it has to know and do."""
+        with self._lock:
+            peer = self._peers[push.district]
+            if peer.epoch == push.epoch and push.number == peer.number and peer.reply is not None:
+                return peer.reply
+            if peer.epoch != push.epoch:
+                peer.restarts += bool(peer.epoch)
+                peer.epoch = push.epoch
+                self._registry.remind(push.district)  # it may have missed some, or this front has
+            peer.number, peer.report, peer.heard = push.number, push.report, time.monotonic()
+            self._cameras[push.district] = self._expected(peer, push.report)
+            frames, passages = self._registry.take(push.district, push.news)
+            self._note_numbers(frames, passages)
+            self._passages += passages
+            if frames:
+                self._put(frames)
+            peer.reply = Reply(self._epoch, self._registry.answer(push.district), tuple(peer.cameras))
+            peer.cameras.clear()
+            return peer.reply
+
+    def highest(self) -> tuple[int, int]:
+        """The highest identity and tracklet that were told of."""
+        with self._lock:
+            return self._highest
+
+    def order(self, *orders: Order) -> None:
+        """Have all districts do something."""
+        with self._lock:
+            for order in orders:
+                self._registry.order(order)
+
+    def say(self, event: IdentityEvent) -> IdentityEvent | None:
+        """Have an event told that was not decided in a district (Registry.say)."""
+        with self._lock:
+            return self._registry.say(event)
+
+    def number(self, identity: int) -> int:
+        """The number that an identity has by now."""
+        with self._lock:
+            return self._registry.number(identity)
+
+    def take_passages(self) -> list[RememberedPassage]:
+        """Passages that changed since last asked."""
+        with self._lock:
+            passages, self._passages = self._passages, []
+            return passages
+
+    def reports(self) -> dict[str, tuple[DistrictReport, float, int]]:
+        """By district: its newest report, seconds since then (0 before the first), and how often it began anew."""
+        with self._lock:
+            now = time.monotonic()
+            return {
+                name: (peer.report, now - peer.heard if peer.epoch else 0.0, peer.restarts)
+                for name, peer in self._peers.items()
+            }
+
+    def losses(self) -> dict[str, Losses]:
+        """What of each camera did not arrive."""
+        return {name: each for report, _, _ in self.reports().values() for name, each in report.losses.items()}
+
+    def states(self) -> dict[str, GroupState]:
+        """How each group of all districts is; of a district that is silent all groups are."""
+        found = {}
+        for name, (report, silent, restarts) in self.reports().items():
+            for group, state in report.groups.items():
+                if silent > _SILENT_SECONDS:
+                    why = f"its associator ({name}) does not answer for {silent:.0f} s, begun {restarts} times anew"
+                    state = replace(state, condition="silent", why=why)
+                found[group] = state
+        return found
+
+    def ways(self) -> list[CameraLink]:
+        """The ways that people are known to have taken."""
+        return [way for report, _, _ in self.reports().values() for way in report.ways]
+
+    # towards the service: as LiveCameras
+
+    @property
+    def cameras(self) -> tuple[CameraConfig, ...]:
+        """The cameras of all districts."""
+        with self._lock:
+            return tuple(camera for cameras in self._cameras.values() for camera in cameras)
+
+    def add(self, camera: CameraConfig) -> None:
+        """Give a camera to the district that has the fewest. Raises ConfigError: there is one of that name."""
+        with self._lock:
+            if self._find(camera.id) is not None:
+                raise ConfigError(f"two cameras are called {camera.id!r}; give each its own id")
+            name = least_loaded({name: len(cameras) for name, cameras in self._cameras.items()})
+            self._cameras[name].append(camera)
+            self._peers[name].cameras.append(CameraOrder("add", camera))
+
+    def remove(self, camera_id: str) -> None:
+        """Have a camera forgotten. Raises ConfigError: there is none of that name."""
+        with self._lock:
+            name, camera = self._known(camera_id)
+            self._cameras[name].remove(camera)
+            self._peers[name].cameras.append(CameraOrder("remove", camera))
+
+    def pause(self, camera_id: str) -> None:
+        """Have a camera left alone until ``resume``. Raises ConfigError: there is none of that name."""
+        with self._lock:
+            name, camera = self._known(camera_id)
+            self._peers[name].cameras.append(CameraOrder("pause", camera))
+
+    def resume(self, camera_id: str) -> None:
+        """Have a paused camera read again. Raises ConfigError: there is none of that name."""
+        with self._lock:
+            name, camera = self._known(camera_id)
+            self._peers[name].cameras.append(CameraOrder("resume", camera))
+
+    def report(self) -> dict[str, HealthReport]:
+        """How each camera is, as its district said last; waiting where that one is silent."""
+        silent = {name for name, (_, seconds, _) in self.reports().items() if seconds > _SILENT_SECONDS}
+        with self._lock:
+            found = {}
+            for name, cameras in self._cameras.items():
+                for camera in cameras:
+                    health = self._peers[name].report.health.get(camera.id, HealthReport(CameraState.CONNECTING))
+                    if name in silent:
+                        message = f"{name} of the cluster does not answer; it is started again"
+                        health = replace(health, state=CameraState.WAITING, message=message)
+                    found[camera.id] = health
+            return found
+
+    def next_moment(self, timeout: float) -> list[TrackedFrame]:
+        """The oldest frames that wait; empty where none came within ``timeout`` seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or bool(self._waiting), timeout)
+            return self._waiting.popleft() if self._waiting else []
+
+    def close(self) -> None:
+        """Take no more; may be called twice."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _put(self, frames: list[TrackedFrame]) -> None:
+        """Leave frames for the loop; where it is far behind, those in which nothing was decided are let go."""
+        if len(self._waiting) >= _MOST_WAITING:
+            frames = [frame for frame in frames if frame.events or frame.finished]
+        self._waiting.append(frames)
+        self._changed.notify_all()
+
+    def _note_numbers(self, frames: Sequence[TrackedFrame], passages: Sequence[RememberedPassage]) -> None:
+        events = [event for frame in frames for event in frame.events]
+        identity, tracklet = self._highest
+        self._highest = (
+            max([identity, *(event.identity for event in events), *(each.identity for each in passages)]),
+            max([tracklet, *(each.tracklet for each in passages)]),
+        )
+
+    def _expected(self, peer: _Peer, report: DistrictReport) -> list[CameraConfig]:
+        """The cameras that a district will have once it has done what it was not told yet."""
+        cameras = {camera.id: camera for camera in report.cameras}
+        for order in peer.cameras:
+            if order.what == "add":
+                cameras[order.camera.id] = order.camera
+            elif order.what == "remove":
+                cameras.pop(order.camera.id, None)
+        return list(cameras.values())
+
+    def _find(self, camera_id: str) -> tuple[str, CameraConfig] | None:
+        for name, cameras in self._cameras.items():
+            for camera in cameras:
+                if camera.id == camera_id:
+                    return name, camera
+        return None
+
+    def _known(self, camera_id: str) -> tuple[str, CameraConfig]:
+        found = self._find(camera_id)
+        if found is None:
+            names = ", ".join(camera.id for each in self._cameras.values() for camera in each) or "none"
+            raise ConfigError(f"no camera is called {camera_id!r} (cameras: {names})")
+        return found
+
+
+class FrontLoop(LiveSite):
+    """The loop of a front: what districts decided goes to the store and to whoever listens."""
+
+    def __init__(self, districts: Districts, pipeline: Pipeline, lost_seconds: float) -> None:
+        super().__init__(districts, pipeline, lost_seconds)  # type: ignore[arg-type]  # stands where cameras stand
+        self.districts = districts
+
+    def _step(self, frames: Sequence[Any]) -> None:
+        began, now = time.perf_counter(), time.monotonic()
+        for frame in frames:
+            if frame.camera_id:  # else it carries what was decided between two frames
+                self._newest[frame.camera_id] = (frame, now)
+        self._tell((), frames, ())
+        self._count(len(frames), time.perf_counter() - began)
+
+    def _let_go_of_silent_cameras(self, heard: set[str]) -> None:
+        """Their district ends its people; here they are only not shown any more."""
+        now = time.monotonic()
+        for camera_id, (_, when) in list(self._newest.items()):
+            if camera_id not in heard and now - when > self._lost_seconds:
+                del self._newest[camera_id]
+
+    def _tell(self, frames: Sequence[Frame], tracked: Sequence[TrackedFrame], events: Sequence[IdentityEvent]) -> None:
+        loose = [event for frame in tracked if not frame.camera_id for event in frame.events]
+        shown = [frame for frame in tracked if frame.camera_id]
+        super()._tell(frames, shown, (*loose, *events))
+
+    def _open_passages(self) -> list[RememberedPassage]:
+        return self.districts.take_passages()
+
+    def publish(self, *events: IdentityEvent) -> None:
+        """Tell events that were not decided in a district. On the loop's thread."""
+        told = [said for event in events if (said := self.districts.say(event)) is not None]
+        if told:
+            self._tell((), (), told)
+
+
+class FrontService(Service):
+    """The service of a site of several districts.
+
+    Args:
+        config: the effective configuration.
+        parts: district -> its cameras.
+        pipeline_of: makes the pipeline whose detector and embedder describe pictures that people are searched by.
+
+    Raises:
+        ConfigError, StoreError, ModelError: as Service does.
+    """
+
+    def __init__(
+        self, config: Config, parts: Mapping[str, Sequence[CameraConfig]], pipeline_of: PipelineOf | None = None
+    ) -> None:
+        self._parts = {name: [camera.id for camera in cameras] for name, cameras in parts.items()}
+        self._configs = dict(parts)
+        self._places = {name: place for place, name in enumerate(parts, 1)}
+        self.districts: Districts
+        super().__init__(config, pipeline_of or site_pipeline)
+
+    def _wired(self, pipeline: Pipeline) -> tuple[Any, LiveSite]:
+        assert isinstance(pipeline, SitePipeline)
+        numbers = self.store.numbers()
+        self._new_identity = IdAllocator(*first_identity(0, len(self._parts), numbers.identity))
+        registry = Registry(list(self._parts), numbers.event, mergers(self.store, numbers.event))
+        self.districts = Districts(self._configs, registry)
+        return self.districts, FrontLoop(self.districts, pipeline, self.config.tracking.max_lost_seconds)
+
+    def _cameras_to_add(self) -> Sequence[CameraConfig]:
+        return ()  # the districts have them from the beginning
+
+    def _remember(self, last_identity: int, last_event: int) -> None:
+        """Not here: each district remembers its own people (``begin``)."""
+
+    def begin(self, district: str) -> Beginning:
+        """What a district begins with, for the first time or again."""
+        self.recorder.flush()
+        numbers, (identity, tracklet) = self.store.numbers(), self.districts.highest()
+        spare = _SPARE * (len(self._parts) + 1)
+        near = borders(self._parts, links(self.config.cameras))
+        cameras = {*self._parts[district]}.union(*(others.get(district, ()) for others in near.values()))
+        remembered = self.remembered_passages()
+        people = {passage.identity for passage in remembered if passage.camera_id in cameras}
+        passages = tuple(passage for passage in remembered if passage.identity in people)
+        return Beginning(max(numbers.identity, identity + spare), max(numbers.tracklet, tracklet + spare), passages)
+
+    def ways(self) -> list[CameraLink]:
+        """See Service.ways."""
+        return self.districts.ways()
+
+    def _merged(self, first: int, second: int) -> int:
+        one, other = self._sightings(first), self._sightings(second)
+        if _meet(one, other):
+            raise InputError(
+                f"identities {first} and {second} were in one camera at the same time: they are two people"
+            )
+        kept, gone = sorted((self.districts.number(first), self.districts.number(second)))
+        if kept == gone:
+            raise InputError(f"identities {first} and {second} are one already")
+        moved = other if gone == self.districts.number(second) else one
+        event = self._event(EventType.MERGED, kept, [each.tracklet for each in moved], (gone,), moved[-1].camera_id)
+        self._publish(Renumber(gone, kept, told=True), event)
+        return kept
+
+    def _parted(self, identity: int, tracklets: Sequence[int]) -> int:
+        known = self._sightings(identity)
+        moving = [each for each in known if each.tracklet in set(tracklets)]
+        staying = [each for each in known if each.tracklet not in set(tracklets)]
+        if not moving or not staying:
+            numbers = ", ".join(str(each.tracklet) for each in known)
+            raise InputError(
+                f"identity {identity} cannot be split there: expected some but not all of its passages ({numbers})"
+            )
+        number = self._new_identity()
+        ours, theirs = (tuple(each.tracklet for each in side) for side in (moving, staying))
+        event = self._event(EventType.SPLIT, number, ours, (identity,), moving[-1].camera_id)
+        self.districts.order(Part(identity, ours, number))
+        self._publish(Apart(ours, theirs), event)
+        return number
+
+    def _apart(self, first: int, second: int) -> None:
+        one, other = self._sightings(first), self._sightings(second)
+        if self.districts.number(first) == self.districts.number(second):
+            raise InputError(f"identities {first} and {second} are one number; split it first")
+        ours, theirs = (tuple(each.tracklet for each in side) for side in (one, other))
+        self.districts.order(Apart(ours, theirs))
+
+    def _erased(self, identity: int) -> bool:
+        self.districts.order(Erase(self.districts.number(identity)))
+        return False  # whether somebody was there shows in the store
+
+    def _sightings(self, identity: int) -> list[Sighting]:
+        self.recorder.flush()
+        found = self.store.history(self.districts.number(identity))
+        if not found:
+            raise InputError(f"identity {identity} is not remembered (any more)")
+        return found
+
+    def _event(
+        self, kind: EventType, identity: int, tracklets: Sequence[int], gone: tuple[int, ...], camera_id: str
+    ) -> IdentityEvent:
+        return IdentityEvent(0, kind, time.time(), camera_id, identity, tuple(tracklets), gone, _TOLD)
+
+    def _publish(self, order: Order, event: IdentityEvent) -> None:
+        """Tell an event, and have the districts follow it."""
+        loop = self.site
+        assert isinstance(loop, FrontLoop)
+        self.districts.order(order)
+        loop.call(lambda: loop.publish(event))
+
+
+def mergers(store: Store, last_event: int) -> list[tuple[int, int]]:
+    """(gone, kept) of the newest mergers that a store holds, oldest first."""
+    found: list[tuple[int, int]] = []
+    after = max(0, last_event - _EVENTS_BACK)
+    while events := store.events_after(after, _EVENTS_READ):
+        after = int(events[-1]["event_id"])
+        merged = [event for event in events if event["type"] == EventType.MERGED.value]
+        found += [(int(gone), int(event["identity"])) for event in merged for gone in event["supersedes"]]
+    return found
+
+
+def _meet(some: Sequence[Sighting], others: Sequence[Sighting]) -> bool:
+    """Two of them were in one camera at one time."""
+    return any(
+        one.camera_id == other.camera_id and min(one.ended, other.ended) >= max(one.started, other.started)
+        for one in some
+        for other in others
+    )
