@@ -72,6 +72,12 @@ BACKBONES = {
         start_where="torchvision's mobilenet_v2-b0353104.pth or mobilenet_v2-7ebf99e0.pth",
         classifier=("classifier.",),
     ),
+    "osnet_x0_25": BackboneKind(
+        make=partial(OSNet, width=0.25),
+        start_sha256=(),
+        start_where="torchreid's osnet_x0_25_imagenet.pth",
+        classifier=("fc.", "classifier."),
+    ),
     "osnet_x1_0": BackboneKind(
         make=OSNet,
         start_sha256=(),

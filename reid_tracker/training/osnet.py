@@ -1,4 +1,4 @@
-"""OSNet x1.0 (Zhou et al., arXiv 1905.00953) with torchreid's names, so that its weights load strictly."""
+"""OSNet (Zhou et al., arXiv 1905.00953) with torchreid's names, so that its weights load strictly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from reid_tracker.training.backbone import Backbone, imagenet_input
 
-_CHANNELS = (64, 256, 384, 512)
+_CHANNELS = (64, 256, 384, 512)  # of x1.0
 _STREAMS = 4  # of 1 to 4 light 3x3 convolutions: scales from 3x3 to 9x9
 _REDUCTION = 4
 _GATE_REDUCTION = 16
@@ -78,13 +78,17 @@ class OSBlock(nn.Module):
 
 
 class OSNet(Backbone):
-    """OSNet x1.0 up to its last feature map, of stride 16, or 8 where ``last_stride`` is 1."""
+    """OSNet up to its last feature map, of stride 16, or 8 where ``last_stride`` is 1.
 
-    channels = _CHANNELS[-1]
+    Args:
+        last_stride: 1 or 2.
+        width: part of the channels of x1.0: 0.25, 0.5, 0.75 or 1.
+    """
 
-    def __init__(self, last_stride: int = 2) -> None:
+    def __init__(self, last_stride: int = 2, width: float = 1.0) -> None:
         super().__init__()
-        first, second, third, fourth = _CHANNELS
+        first, second, third, fourth = (round(width * channels) for channels in _CHANNELS)
+        self.channels = fourth
         self.conv1 = ConvNorm(3, first, 7, 2)
         self.conv2 = nn.Sequential(OSBlock(first, second), OSBlock(second, second), _transition(second, 2))
         self.conv3 = nn.Sequential(OSBlock(second, third), OSBlock(third, third), _transition(third, last_stride))

@@ -214,6 +214,7 @@ def test_lite2_is_as_wide_and_deep_as_published():
 KINDS = [
     # name, channels, stride of the map at last stride 2, parameters of the published network without its classifier
     ("mobilenet_v2", 1280, 32, 2_223_872),
+    ("osnet_x0_25", 128, 16, 134_792),  # torchreid's 203,568 less its fc (67,072) and thrice the shared gates
     ("osnet_x1_0", 512, 16, 1_905_828),  # torchreid's 2,193,616 less its fc (263,680) and thrice the shared gates
     ("resnet18", 512, 32, 11_176_512),
     ("resnet50", 2048, 32, 23_508_032),
