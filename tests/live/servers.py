@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -109,29 +110,43 @@ def again(path: Path, source: Path, fps: int = 10, gop: int = 10) -> Path:
     return path
 
 
+def raw_h264(path: Path) -> bytes:
+    """The pictures of a recording as a stream without a container."""
+    from av.bitstream import BitStreamFilterContext
+
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        convert = BitStreamFilterContext("h264_mp4toannexb", stream)
+        return b"".join(bytes(part) for packet in container.demux(stream) for part in convert.filter(packet))
+
+
 class PlainServer:
     """A TCP server that says what it is told to every client and then nothing more (or garbage for ever)."""
 
-    def __init__(self, answer: bytes = b"", garbage: bool = False) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, answer: bytes = b"", garbage: bool = False, port: int = 0) -> None:
+        self._socket = socket.create_server(("127.0.0.1", port))
+        self._clients: list[socket.socket] = []
         self.port = int(self._socket.getsockname()[1])
         self.connections = 0
         self._answer, self._garbage = answer, garbage
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, and hang up."""
+        with suppress(OSError):  # a thread waits in accept, which keeps the port until it is woken
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+        for client in self._clients:
+            client.close()
 
     def _serve(self) -> None:
-        clients = []
         while True:
             try:
                 client, _ = self._socket.accept()
             except OSError:
                 return
             self.connections += 1
-            clients.append(client)
+            self._clients.append(client)
             threading.Thread(target=self._talk, args=(client,), daemon=True).start()
 
     def _talk(self, client: socket.socket) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +14,17 @@ import pytest
 from reid_tracker.config import LiveConfig
 from reid_tracker.live import CameraState, Fault, LiveCameras, Loss
 from tests.live.conftest import seconds_until_frame
-from tests.live.servers import FPS, PlainServer, ServerProcess, ball, file_server, free_port, gst_server, write_clip
+from tests.live.servers import (
+    FPS,
+    PlainServer,
+    ServerProcess,
+    ball,
+    file_server,
+    free_port,
+    gst_server,
+    raw_h264,
+    write_clip,
+)
 
 KEY_FRAME_SECONDS = 1.0
 RECOVERY_SECONDS = 5.0 + KEY_FRAME_SECONDS  # from the server's return
@@ -196,20 +205,9 @@ def test_another_codec_after_a_restart_is_taken(cameras: Cameras) -> None:
 
 
 @pytest.mark.slow
-def test_a_resolution_that_changes_in_the_stream_is_taken(clips: Path, cameras: Cameras, tmp_path: Path) -> None:
+def test_a_resolution_that_changes_in_the_stream_is_taken(clips: Path, cameras: Cameras) -> None:
     """Two recordings as one raw H.264 stream over plain TCP, as some encoders do when somebody turns their knob."""
-    import subprocess
-
-    ffmpeg = shutil.which("ffmpeg")
-    if ffmpeg is None:
-        pytest.skip("needs the program ffmpeg")
-    raw = b""
-    for name in ("ball.mp4", "small.mp4"):
-        target = tmp_path / f"{name}.h264"
-        subprocess.run(
-            [ffmpeg, "-v", "error", "-i", clips / name, "-c", "copy", "-bsf:v", "h264_mp4toannexb", target], check=True
-        )
-        raw += target.read_bytes()
+    raw = raw_h264(clips / "ball.mp4") + raw_h264(clips / "small.mp4")
     body = b"HTTP/1.0 200 OK\r\nContent-Type: video/h264\r\nContent-Length: %d\r\n\r\n" % len(raw) + raw
     encoder = PlainServer(body)
     sizes = set()

