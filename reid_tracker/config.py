@@ -23,8 +23,6 @@ from reid_tracker.tables import (
     DetectionConfig,
     EmbeddingConfig,
     LiveConfig,
-    MqttConfig,
-    OutboundConfig,
     OutputConfig,
     PrivacyConfig,
     RuntimeConfig,
@@ -33,8 +31,8 @@ from reid_tracker.tables import (
     StoreConfig,
     Table,
     TrackingConfig,
-    WebhookConfig,
 )
+from reid_tracker.tables_outbound import KafkaConfig, MqttConfig, NatsConfig, OutboundConfig, WebhookConfig
 
 __all__ = [
     "AssociationConfig",
@@ -43,8 +41,10 @@ __all__ = [
     "Config",
     "DetectionConfig",
     "EmbeddingConfig",
+    "KafkaConfig",
     "LiveConfig",
     "MqttConfig",
+    "NatsConfig",
     "OutboundConfig",
     "OutputConfig",
     "PrivacyConfig",
@@ -59,6 +59,7 @@ __all__ = [
 ]
 
 ENVIRONMENT_PREFIX = "REID_TRACKER_"
+_BROKERS = ("mqtt", "nats", "kafka")
 
 
 class Config(Table):
@@ -79,14 +80,16 @@ class Config(Table):
     site: SiteConfig = Field(default_factory=SiteConfig)
     outbound: OutboundConfig = Field(default_factory=OutboundConfig)
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
+    nats: NatsConfig = Field(default_factory=NatsConfig)
+    kafka: KafkaConfig = Field(default_factory=KafkaConfig)
     cluster: ClusterConfig = Field(default_factory=ClusterConfig)
 
     @model_validator(mode="after")
     def _webhooks_agree(self) -> Config:
         names = [webhook.name for webhook in self.webhooks]
         for name in names:
-            if names.count(name) > 1 or name == "mqtt":
-                raise ValueError(f"webhook {name!r}: give each destination its own name (the broker's is 'mqtt')")
+            if names.count(name) > 1 or name in _BROKERS:
+                raise ValueError(f"webhook {name!r}: give each destination its own name (brokers' are {_BROKERS})")
         return self
 
     @model_validator(mode="after")

@@ -298,63 +298,6 @@ class ServiceConfig(Table):
     recent_events: int = Field(2000, ge=10, description="events kept in memory for viewers where there is no store")
 
 
-class OutboundConfig(Table):
-    """Telling other programs what was decided: ``[outbound]``. Times in seconds; for each destination apart."""
-
-    queue: int = Field(1000, ge=1, description="messages that wait for a destination; the oldest beyond are dropped")
-    hold_seconds: float = Field(
-        1.0, ge=0, description="a new person is told this late, so that one who is recognised at once is told as such"
-    )
-    state_seconds: Positive = Field(1.0, description="least time between two rounds of people counts")
-    timeout_seconds: Positive = Field(10.0, description="longest wait for one answer")
-    first_wait: Positive = Field(1.0, description="wait before a failed message is sent again, doubled each time")
-    most_wait: Positive = Field(60.0, description="longest such wait")
-    most_age_seconds: Positive = Field(3600.0, description="age at which a message that did not get through is dropped")
-    spool: str = Field(
-        "",
-        description="file that keeps messages that did not get through over a restart; empty: beside store.path where "
-        "that is set (people.db: people.outbox.db), else none",
-    )
-    closing_seconds: float = Field(3.0, ge=0, description="longest that the program's end waits for what is left")
-
-
-class WebhookConfig(Table):
-    """An address that identity events are posted to: ``[[webhooks]]``."""
-
-    name: str = Field(min_length=1, description="name of the destination, unique; as metrics and health show it")
-    url: str = Field(description="where to post; ${NAME} stands for an environment variable")
-    secret_variable: str = Field(
-        "", description="environment variable that holds the secret for signatures; empty: messages are not signed"
-    )
-    kinds: list[Literal["arrived", "handover", "returned", "merged", "split", "ended"]] = Field(
-        default_factory=list, description="what to tell; empty: everything"
-    )
-    cameras: list[str] = Field(default_factory=list, description="of which cameras; empty: of all")
-
-
-class MqttConfig(Table):
-    """A broker that is told identity events and people counts: ``[mqtt]``."""
-
-    host: str = Field("", description="name or address of the broker; empty: none is told")
-    port: int = Field(1883, ge=1, le=65535, description="port of the broker; 8883 is usual with TLS")
-    tls: bool = Field(False, description="encrypt, and check the broker's certificate")
-    ca_file: str = Field("", description="certificates to check it against (PEM); empty: the system's")
-    user: str = Field("", description="user name, where the broker asks for one")
-    password_variable: str = Field("", description="environment variable that holds the password")
-    topic: str = Field(
-        "reid_tracker",
-        pattern=r"^[^+#/\x00$][^+#\x00]*$",
-        description="what all topics begin with, one for each program",
-    )
-    home_assistant: str = Field(
-        "homeassistant", pattern=r"^[^+#\x00]*$", description="Home Assistant's discovery prefix; empty: no discovery"
-    )
-    frigate: str = Field(
-        "", pattern=r"^[^+#\x00]*$", description="also publish events in Frigate's form on this/events; empty: do not"
-    )
-    keepalive_seconds: int = Field(30, ge=5, le=3600, description="silence after which the connection is checked")
-
-
 class SiteConfig(Table):
     """The place that the cameras watch: ``[site]``."""
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reid_tracker.association import CrossCameraAssociator
+from reid_tracker.cluster.districts import in_districts, plan
 from reid_tracker.cluster.engine import Outcome, Tasks
 from reid_tracker.cluster.news import FrameNews
 from reid_tracker.cluster.pieces import Piece, TrackedPiece, cut, from_bytes, key_of
@@ -26,7 +27,7 @@ from reid_tracker.cluster.stitch import Stitcher
 from reid_tracker.cluster.track_piece import PipelineOf, configured_pipeline, track_piece
 from reid_tracker.config import CameraConfig, Config
 from reid_tracker.errors import ConfigError, InputError, SourceError
-from reid_tracker.parts import Source
+from reid_tracker.parts import Associator, Source
 from reid_tracker.recording import RunSummary, camera_facts, summary_of
 from reid_tracker.results import ModelFacts, RunFacts, RunFolder
 from reid_tracker.results.files import make_folder, write_atomically
@@ -276,7 +277,7 @@ def _identify(config: Config, plan: _Plan, out: Path, overwrite: bool, started: 
     frames = 0
     with RunFolder(out, config, facts, overwrite, recordings) as folder:
         told = associate(
-            CrossCameraAssociator(config.association, config.cameras),
+            _associator(config, list(cameras)),
             {name: camera.tracks for name, camera in cameras.items()},
             {name: camera.stitcher for name, camera in cameras.items()},
             moment_window(plan.sources),
@@ -290,6 +291,13 @@ def _identify(config: Config, plan: _Plan, out: Path, overwrite: bool, started: 
     return summary_of(
         folder, len(plan.sources), frames, time.monotonic() - started, problems, failures=tuple(plan.failures)
     )
+
+
+def _associator(config: Config, cameras: Sequence[str]) -> Associator:
+    """One associator, or several where the cameras are too many for one: what it takes grows faster than they do."""
+    if len(cameras) <= config.cluster.associator_cameras:
+        return CrossCameraAssociator(config.association, config.cameras)
+    return in_districts(config, plan(config))
 
 
 class _Camera:

@@ -11,8 +11,10 @@ from typing import Self
 
 from reid_tracker.config import Config
 from reid_tracker.outbound.delivery import Delivery, DeliveryReport, Destination
+from reid_tracker.outbound.kafka import KafkaCluster
 from reid_tracker.outbound.messages import EventTeller, Message, json_bytes
 from reid_tracker.outbound.mqtt import MqttBroker
+from reid_tracker.outbound.nats import NatsServer
 from reid_tracker.outbound.spool import Spool
 from reid_tracker.outbound.webhook import Webhook
 from reid_tracker.results.frigate import FrigateTeller
@@ -149,6 +151,10 @@ def _destinations(config: Config) -> dict[str, Destination]:
     found: dict[str, Destination] = {each.name: Webhook(each, timeout) for each in config.webhooks}
     if config.mqtt.host:
         found["mqtt"] = MqttBroker(config.mqtt, [camera.id for camera in config.cameras], timeout)
+    if config.nats.url:
+        found["nats"] = NatsServer(config.nats, timeout)
+    if config.kafka.servers:
+        found["kafka"] = KafkaCluster(config.kafka, timeout)
     return found
 
 

@@ -14,6 +14,7 @@ from reid_tracker.errors import ConfigError
 from reid_tracker.outbound.delivery import DeliveryError
 from reid_tracker.outbound.home_assistant import OFFLINE, ONLINE, discovery
 from reid_tracker.outbound.messages import Message, json_bytes
+from reid_tracker.outbound.secrets import secret_of
 from reid_tracker.results.files import file_name
 
 if TYPE_CHECKING:
@@ -50,11 +51,7 @@ class MqttBroker:
             import paho.mqtt.client  # noqa: F401 - here so that a missing package stops the start, not a thread
         except ImportError as error:
             raise ConfigError(f"mqtt needs the extra 'mqtt': pip install 'reid_tracker[mqtt]' ({error})") from error
-        environment = os.environ if environment is None else environment
-        name = config.password_variable
-        if name and name not in environment:
-            raise ConfigError(f"mqtt: the environment variable {name} is not set; set it before starting")
-        self._password = environment[name] if name else None
+        self._password = secret_of("mqtt", config.password_variable, os.environ if environment is None else environment)
         self._config = config
         self._timeout = timeout
         self._shown = f"mqtt {config.host}:{config.port}"

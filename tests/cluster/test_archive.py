@@ -178,6 +178,19 @@ def test_people_keep_their_ids_through_seams(
     assert ended["counts"]["tracklets"] == len({person.tracklet for frame in alone for person in frame.people})
 
 
+def test_cameras_too_many_for_one_associator_are_given_to_several(
+    config: Config, alone: list[TrackedFrame], tmp_path: Path
+) -> None:
+    """Red walks from the door to the hall and back, and blue from the door to the hall."""
+    lines = run(config.with_values({"cluster.associator_cameras": 1}), tmp_path / "out")
+    expected = json.loads(json.dumps([frame_to_json(frame) for frame in alone]))
+    ours, theirs = people_by_frame(lines, "identity"), people_by_frame(expected, "identity")
+    pairs = {(number, theirs[frame].get(box)) for frame, people in ours.items() for box, number in people.items()}
+    assert len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs}) == 3
+    numbers = [event["event_id"] for line in lines for event in line["events"]]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
 @pytest.mark.slow
 def test_finished_pieces_are_not_tracked_again(config: Config, tmp_path: Path) -> None:
     cut_up = config.with_values({"cluster.piece_seconds": 8.0})

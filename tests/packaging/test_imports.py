@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = "reid_tracker"
-SPINE = {"types", "errors", "ids", "boxes", "parts", "tables", "config"}
+SPINE = {"types", "errors", "ids", "boxes", "parts", "tables", "tables_outbound", "config"}
 # room -> what it may know besides itself; the spine's own order is downwards
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -23,7 +23,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "boxes": {"errors", "types"},
     "parts": {"errors", "types"},
     "tables": set(),
-    "config": {"errors", "tables"},
+    "tables_outbound": {"tables"},
+    "config": {"errors", "tables", "tables_outbound"},
     "distance": {"types", "errors"},
     "sources": SPINE,
     "runtime": SPINE,
@@ -158,6 +159,8 @@ DISTRIBUTION_OF = {
     "cv2": "opencv-python",
     "starlette": "fastapi",
     "paho": "paho-mqtt",
+    "nats": "nats-py",
+    "confluent_kafka": "confluent-kafka",
 }
 # rooms (and the part of one) that are of no use without their extra, and say so when they are asked for
 NEEDS_EXTRA = {"gpu", "graphs", "service", "training"}
