@@ -1,7 +1,7 @@
 """Every case of linking people across cameras, beside what is usually done, from one command.
 
     REID_DATA=/data python -m benchmarks.association.all [--quick] [--only CASE ...] [--reference FILE.xml]
-        [--cache FOLDER] [--json benchmarks/results/association_all.json]
+        [--cache FOLDER] [--json benchmarks/results/association_all.json] [--resume] [--confusions FOLDER]
 
 Cases (README.md says what each is made of): market, market-hard, cuhk01, wildtrack, pose2sim, epfl, pets, site; and
 growth, the cost of larger and larger sites.
@@ -10,14 +10,19 @@ in hindsight (*); ours with ids as emitted two seconds after each box (online), 
 as known at the end (final), and solved once more over the finished run (refined); and perfect linking of the same
 tracklets. Then what the best of some shifts of our threshold would have gained in hindsight, and our IDF1 with one
 ingredient at a time switched off. Everything with the shipped embedder, and with --reference as well. Looks are
-computed once and kept in --cache; they are found again as long as the embedder's file is the same.
+computed once and kept in --cache; they are found again as long as the embedder's file is the same. Every case is
+written as soon as it is done; --resume goes on after an interruption: it keeps what the same associator made of the
+same embedder's looks and runs the rest. --confusions writes what our refined ids get wrong, with the pictures where the
+case has some, into a folder: real people of research sets, so keep it to yourself.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +31,7 @@ from typing import Any
 
 from benchmarks.association import pets_case, replays, site, views, wildtrack
 from benchmarks.association.cases import Case
+from benchmarks.association.confusions import write_confusions
 from benchmarks.association.contest import (
     AT_END,
     FINAL,
@@ -42,7 +48,9 @@ from benchmarks.association.contest import (
 )
 from benchmarks.association.material import Material
 from benchmarks.association.ours import associate
+from benchmarks.association.scoring import Ids
 from benchmarks.tracking.common import RESULTS, shared_data
+from reid_tracker import association
 from reid_tracker.errors import ReidTrackerError
 
 Cases = Callable[[Material, bool], Iterator[Case]]
@@ -129,6 +137,10 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="every fourth person, shorter scenes, fewer thresholds")
     parser.add_argument("--only", nargs="*", choices=[*CASES, GROWTH], default=[*CASES, GROWTH], metavar="CASE")
     parser.add_argument("--methods-only", action="store_true", help="neither ablations nor other thresholds")
+    parser.add_argument("--resume", action="store_true", help="keep cases that are in --json and still hold")
+    parser.add_argument(
+        "--confusions", type=Path, metavar="FOLDER", help="write pages of wrong merges and splits there"
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of the embedder")
     arguments = parser.parse_args()
     if arguments.data is None:
@@ -147,20 +159,43 @@ def main() -> None:
         _write(arguments.json, kept)
     for embedder in filter(None, (arguments.embedder, arguments.reference)):
         material = Material.open(embedder, Path(arguments.data), tracking, arguments.cache, arguments.threads, quick)
+        done = kept.setdefault(material.name, {})
         for group in filter(CASES.get, arguments.only):
             try:
                 for case in CASES[group](material, quick):
-                    began = time.perf_counter()
-                    report = compete(case, depth)
-                    report["quick"] = quick
-                    report["embedder key"] = material.judged.key
-                    print_report(f"{case.name}, {material.name}", report)
-                    print(f"({time.perf_counter() - began:.0f} s)", flush=True)
-                    kept.setdefault(material.name, {})[case.name] = report
-                    _write(arguments.json, kept)
+                    made = _made_of(material, quick, depth)
+                    if not (arguments.resume and done.get(case.name, {}).get("made of") == made):
+                        done[case.name] = _competed(case, material, depth, arguments.confusions) | {"made of": made}
+                        _write(arguments.json, kept)
+                    print_report(f"{case.name}, {material.name}", done[case.name])
             except ReidTrackerError as absent:
                 print(f"\n{group}, {material.name}: left out, {absent}", flush=True)
     print("", *summary(kept), sep="\n")
+
+
+def _competed(case: Case, material: Material, depth: Depth, confusions: Path | None) -> dict[str, Any]:
+    """One case, telling on the way what goes on."""
+    name = f"{case.name}, {material.name}"
+    began = time.perf_counter()
+
+    def say(step: str) -> None:
+        waited = time.perf_counter() - began
+        print(f"[{waited:6.0f} s] {name}: {step}", file=sys.stderr, flush=True)
+
+    def show(ids: Ids) -> None:
+        if confusions:
+            print(write_confusions(confusions, name, case, ids))
+
+    report = compete(case, depth, say, show)
+    report["seconds"] = round(time.perf_counter() - began)
+    return report
+
+
+def _made_of(material: Material, quick: bool, depth: Depth) -> dict[str, Any]:
+    """What a report depends on: a report of the same is the same."""
+    sources = sorted(Path(association.__file__).parent.glob("*.py"))
+    code = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    return {"embedder": material.judged.key, "associator": code[:16], "quick": quick, "deep": bool(depth.shifts)}
 
 
 def _write(path: Path, report: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reid_tracker.config import CameraConfig
 from reid_tracker.evaluation.linking import NOBODY
-from reid_tracker.types import Appearance, CameraTracks, Tracklet
+from reid_tracker.types import Appearance, CameraTracks, Image, Tracklet
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,11 @@ class Sightings:
         )
 
 
+def no_pictures(_: Tracklet) -> Sequence[Image]:
+    """Of a case whose people nobody sees."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Case:
     """One case.
@@ -68,6 +73,7 @@ class Case:
         cameras: what is configured of the cameras.
         facts: what a reader should know, for the JSON file.
         deep: ablations and other thresholds are worth their time.
+        pictures: of the person whom a tracklet shows, oldest first; borrowed ones where looks are borrowed.
     """
 
     name: str
@@ -78,6 +84,7 @@ class Case:
     cameras: tuple[CameraConfig, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     deep: bool = True
+    pictures: Callable[[Tracklet], Sequence[Image]] = no_pictures
 
     def tracklets(self) -> list[Tracklet]:
         """Every tracklet as it was at last, in the order of its end."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,10 +33,26 @@ class Depth:
     shifts: Sequence[float] = SHIFTS
 
 
-def compete(case: Case, depth: Depth) -> dict[str, Any]:
-    """All methods on a case: rows of figures, cost, ablations, and the thresholds that hindsight would take."""
+def compete(
+    case: Case,
+    depth: Depth,
+    say: Callable[[str], None] = lambda _: None,
+    judge: Callable[[Ids], object] = lambda _: None,
+) -> dict[str, Any]:
+    """All methods on a case: rows of figures, cost, ablations, and the thresholds that hindsight would take.
+
+    Args:
+        case: what was seen.
+        depth: how much is run.
+        say: told what begins, as it begins.
+        judge: given our refined ids.
+    """
+    say("baselines")
     rows, thresholds = baselines(case)
+    say("ours")
     answer = associate(case, weigh=True, refine=True)
+    if answer.refined is not None:
+        judge(answer.refined)
     rows |= {name: score(case, ids) for name, ids in _kinds(answer).items()}
     report: dict[str, Any] = {
         "facts": dict(case.facts) | _facts(case),
@@ -45,9 +61,13 @@ def compete(case: Case, depth: Depth) -> dict[str, Any]:
         "cost": cost(case, answer),
     }
     if depth.shifts and case.deep:
+        say("other thresholds")
         report["automatic threshold"] = automatic(case, answer, depth.shifts)
     if depth.ablations and case.deep:
-        report["ablations"] = {variant.name: _ablated(case, variant) for variant in ABLATIONS}
+        report["ablations"] = {}
+        for variant in ABLATIONS:
+            say(variant.name)
+            report["ablations"][variant.name] = _ablated(case, variant)
     return report
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +15,7 @@ from reid_tracker.evaluation.ranking import Looks
 from reid_tracker.training.data import DISTRACTOR_PERSON, PeopleSet
 from reid_tracker.training.protocols import MARKET, read_protocol
 from reid_tracker.training.reid_evaluation import Judged, looks_of, open_judged
-from reid_tracker.types import Appearance
+from reid_tracker.types import Appearance, Image
 
 QUICK_SHARE = 4
 ENGINES = Path(__file__).resolve().parents[2] / "engines"
@@ -38,6 +39,11 @@ class Album:
     def row_of(self) -> dict[str, int]:
         """Name of a picture below the root to its row."""
         return {str(path.relative_to(self.root)): row for row, path in enumerate(self.people.paths)}
+
+    def pictures(self, names: Iterable[str]) -> list[Image]:
+        """Pictures by their names below the root; those that cannot be read are left out."""
+        found = (cv2.imread(str(self.root / name)) for name in names)
+        return [picture.astype(np.uint8) for picture in found if picture is not None]
 
     def appearance(self, rows: Sequence[int] | NDArray[np.int64]) -> Appearance:
         """Looks of some pictures, all of one quality."""

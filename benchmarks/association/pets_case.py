@@ -6,21 +6,27 @@ are one, boxes are matched with people frame by frame first (IoU 0.5), and frame
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
+import cv2
 import numpy as np
 
 from benchmarks.association.cases import Case, Sightings, Step
 from benchmarks.association.material import Material
 from benchmarks.association.pets import SCORED, tracked
+from benchmarks.association.views import cropped
 from benchmarks.pets_cuts import CUTS
 from benchmarks.tracking.pets import with_returns
 from reid_tracker.errors import InputError
 from reid_tracker.evaluation import LabelledBoxes, read_truth
 from reid_tracker.evaluation.linking import NOBODY
 from reid_tracker.evaluation.matching import matched_rows
+from reid_tracker.types import FloatArray, Image, Tracklet
 
 _QUICK = ("gap", "overlap")
+_CROPS = 4  # of a tracklet
 
 
 def pets(material: Material, quick: bool) -> Iterator[Case]:
@@ -49,7 +55,29 @@ def pets_case(material: Material, name: str) -> Case:
         shown[of_found] = people.ids[of_truth]
         rows += zip(times, found.tracklets.tolist(), shown.tolist(), strict=True)
         missed += len(people) - len(of_truth)
-    return Case(f"pets {name}", steps, ended, Sightings.of(rows), missed)
+    return Case(f"pets {name}", steps, ended, Sightings.of(rows), missed, pictures=_pictures(folder / name, steps))
+
+
+def _pictures(folder: Path, steps: list[Step]) -> Callable[[Tracklet], Sequence[Image]]:
+    """A few crops of each tracklet, read from the cameras' videos when asked for."""
+    seen: defaultdict[int, list[tuple[int, FloatArray]]] = defaultdict(list)
+    for step in steps:
+        for moment in step.tracks:
+            for one in moment.tracklets:
+                seen[one.id].append((moment.index, one.box))
+
+    def crops(one: Tracklet) -> Sequence[Image]:
+        video = cv2.VideoCapture(str(folder / f"{one.camera_id}.avi"))
+        places = np.unique(np.linspace(0, len(seen[one.id]) - 1, _CROPS).round().astype(int))
+        found = []
+        for index, box in (seen[one.id][place] for place in places):
+            video.set(cv2.CAP_PROP_POS_FRAMES, index)
+            read, picture = video.read()
+            found += [cropped(picture.astype(np.uint8), box)] if read else []
+        video.release()
+        return found
+
+    return crops
 
 
 def _reported(steps: list[Step], camera: str) -> tuple[LabelledBoxes, list[float]]:

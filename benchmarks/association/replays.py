@@ -160,4 +160,5 @@ def _case(name: str, album: Album, passages: Sequence[Passage], shown: Sequence[
         for one, people in zip(passages, shown, strict=True)
         for time, person in zip(one.times, people, strict=True)
     ]
-    return Case(name, steps, (), Sightings.of(rows))
+    files = {one.number: one.files for one in passages}
+    return Case(name, steps, (), Sightings.of(rows), pictures=lambda one: album.pictures(files[one.id]))

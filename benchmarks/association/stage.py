@@ -18,7 +18,7 @@ from benchmarks.association.wardrobe import Look, Wardrobe, mixed
 from reid_tracker.boxes import area, intersection
 from reid_tracker.config import CameraConfig
 from reid_tracker.evaluation.linking import NOBODY
-from reid_tracker.types import BoolArray, CameraTracks, FloatArray
+from reid_tracker.types import BoolArray, CameraTracks, FloatArray, Image, Tracklet
 
 
 class Stage:
@@ -40,6 +40,8 @@ class Stage:
         self._coverers: dict[tuple[str, int], int] = {}
         self._rows: list[tuple[float, int, int]] = []
         self._missed = 0
+        self._place = {camera: place for place, camera in enumerate(cameras)}
+        self._worn_by: dict[int, tuple[int, int]] = {}
 
     def see(
         self,
@@ -71,13 +73,28 @@ class Stage:
             seen.append(Seen(key, corners[row], float(shares[row])))
         moment = tracker(clock, seen)
         self._rows += [(time, tracker.number_of(one.key), max(one.key, NOBODY)) for one in seen]
+        self._worn_by |= {tracker.number_of(one.key): (one.key, self._place[camera]) for one in seen}
         self._missed += int((keys[~found] >= 0).sum())
         return moment
 
     def case(self, name: str, steps: Sequence[Step], cameras: tuple[CameraConfig, ...] = (), deep: bool = True) -> Case:
         """What was seen, once everything was."""
         ended = tuple(one for tracker in self._trackers.values() for one in tracker.finish())
-        return Case(name, steps, ended, Sightings.of(self._rows), self._missed, cameras, self._wardrobe.uses(), deep)
+        return Case(
+            name,
+            steps,
+            ended,
+            Sightings.of(self._rows),
+            self._missed,
+            cameras,
+            self._wardrobe.uses(),
+            deep,
+            self._pictures,
+        )
+
+    def _pictures(self, one: Tracklet) -> Sequence[Image]:
+        key, place = self._worn_by[one.id]
+        return self._wardrobe.pictures(key, place) if key >= 0 else ()
 
     def _describing(self, place: int, camera: str) -> Describe:
         def describe(one: Seen) -> tuple[Look, float]:

@@ -8,6 +8,7 @@ in all views. Few people: a smoke test, no measure.
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from benchmarks.association.stand_in import Seen, StandInTracker
 from benchmarks.association.wardrobe import Look
 from reid_tracker.boxes import xywh_to_xyxy
 from reid_tracker.errors import InputError
-from reid_tracker.types import Appearance, Detections, Frame, Image
+from reid_tracker.types import Appearance, Detections, FloatArray, Frame, Image
 
 _EVERY = 6  # frames of pose2sim, which has 60 a second
 _RATE = 10.0
@@ -54,6 +55,7 @@ def _case(name: str, material: Material, folder: Path, pictures: Mapping[str, Ma
     truth = {camera: np.loadtxt(folder / camera / "gt" / "gt.txt", delimiter=",", ndmin=2) for camera in pictures}
     steps: list[Step] = []
     rows: list[tuple[float, int, int]] = []
+    crops: defaultdict[int, list[Image]] = defaultdict(list)
     for number in sorted(next(iter(pictures.values()))):
         time = (number - 1) / _EVERY / _RATE
         moments = []
@@ -64,10 +66,20 @@ def _case(name: str, material: Material, folder: Path, pictures: Mapping[str, Ma
             for row, person in enumerate(people):
                 looks[camera, person] = (said.global_[row], said.stripes[row]), float(said.quality[row])
             moments.append(tracker(time, [Seen(person, box, 0.0) for person, box in zip(people, boxes, strict=True)]))
+            for person, box in zip(people, boxes, strict=True):
+                crops[tracker.number_of(person)].append(cropped(pictures[camera][number], box))
             rows += [(time, tracker.number_of(person), person) for person in people]
         steps.append(Step(time, tuple(moments)))
     ended = tuple(one for tracker in trackers.values() for one in tracker.finish())
-    return Case(name, steps, ended, Sightings.of(rows))
+    return Case(name, steps, ended, Sightings.of(rows), pictures=lambda one: crops[one.id])
+
+
+def cropped(picture: Image, box: FloatArray) -> Image:
+    """What of a (4,) box, in pixels, lies in the picture; at least one pixel."""
+    height, width = picture.shape[:2]
+    x1, y1, x2, y2 = (int(side) for side in box)
+    x1, y1 = min(max(x1, 0), width - 1), min(max(y1, 0), height - 1)
+    return picture[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)].copy()
 
 
 def _looked_at(material: Material, frame: Frame, boxes: NDArray[np.float32]) -> Appearance:

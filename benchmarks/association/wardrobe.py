@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.association.material import Album
 from reid_tracker.errors import InputError
 from reid_tracker.training.data import DISTRACTOR_PERSON
-from reid_tracker.types import FloatArray
+from reid_tracker.types import FloatArray, Image
 
 PICTURES = 4  # of a person in one camera of the scene
 TEAM = 8  # people who wear one uniform
@@ -61,6 +61,11 @@ class Wardrobe:
         row = rows[self._taken[person, camera] % len(rows)]
         self._taken[person, camera] += 1
         return self._dressed(row, self._teams.get(person))
+
+    def pictures(self, person: int, camera: int) -> list[Image]:
+        """The pictures that a person wears in a camera."""
+        rows = self._given.get((person, camera), ())
+        return self._album.pictures(str(self._album.people.paths[row].relative_to(self._album.root)) for row in rows)
 
     def stranger(self, number: int) -> Look:
         """The look of a false box: a distractor."""

@@ -1,16 +1,18 @@
 """The whole assignment solved once more over a finished recording: who is one, given every tracklet at once.
 
 Correlation clustering: of all partitions of the passages into people the one that is worth most (worth.py) is looked
-for, from the online result on. Pairs of people are merged, best first; a person falls apart where its passages, put
-together anew from nothing, come to others; and single passages move to where they are worth most (Kernighan and Lin's
-moves), until nothing gains. The online result stands where nothing beats it. Being in one camera at once, impossible
-travel and what people said are never broken.
+for, once from the online result and once from nothing. Pairs of people are merged, best first; a person falls apart
+where its passages, put together anew, come to others; and single passages move to where they are worth most (Kernighan
+and Lin's moves), until nothing gains. Of the two results the better one is taken for each set of people that they mix
+up differently: climbing from the online result alone keeps people merged whom small steps cannot part. The online
+result stands where nothing beats it. Being in one camera at once, impossible travel and what people said are never
+broken.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +53,7 @@ def refine(assignment: Assignment, online: Iterable[frozenset[int]], together: I
     neighbours = _group_neighbours(assignment, group_of)
     best, first = before, assignment.total(before)
     found = _searched(assignment, before, groups, neighbours)
+    found = _better_of(assignment, found, _searched(assignment, groups, groups, neighbours))
     worth = assignment.total(found)
     if worth > first + _GAIN:
         best = found
@@ -88,7 +91,7 @@ def _group_neighbours(
     assignment: Assignment, group_of: Mapping[int, frozenset[int]]
 ) -> dict[frozenset[int], set[frozenset[int]]]:
     neighbours: dict[frozenset[int], set[frozenset[int]]] = {group: set() for group in group_of.values()}
-    for tracklet, others in assignment.alike().items():
+    for tracklet, others in assignment.neighbours().items():
         for other in others:
             one, two = group_of[tracklet], group_of[other]
             if one != two:
@@ -113,6 +116,33 @@ def _searched(
         if not parted and not merged and not moved:
             break
     return list(dict.fromkeys(person_of.values()))
+
+
+def _better_of(assignment: Assignment, one: People, other: People) -> People:
+    """Of two partitions for each set of people who are mixed up between them the one that is worth more."""
+    best: People = []
+    for mine, theirs in _mixed_up(one, other):
+        gained = assignment.total(theirs) - assignment.total(mine)
+        best += theirs if gained > _GAIN else mine
+    return best
+
+
+def _mixed_up(one: People, other: People) -> Iterator[tuple[People, People]]:
+    """The least sets of people of either partition that hold the same passages."""
+    mine = {tracklet: person for person in one for tracklet in person}
+    theirs = {tracklet: person for person in other for tracklet in person}
+    done: set[frozenset[int]] = set()
+    for person in one:
+        if person in done:
+            continue
+        ours, others, new = {person: None}, dict[frozenset[int], None](), [person]
+        while new:
+            touched = {theirs[tracklet]: None for each in new for tracklet in sorted(each)}
+            others |= touched
+            new = [each for each in dict.fromkeys(mine[t] for p in touched for t in sorted(p)) if each not in ours]
+            ours |= dict.fromkeys(new)
+        done |= ours.keys()
+        yield list(ours), list(others)
 
 
 def _merge(

@@ -9,7 +9,7 @@ passages known. Being in one camera at once, impossible travel and what people s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -27,8 +27,11 @@ from reid_tracker.types import FloatArray
 NEIGHBOURS = 12  # most alike passages that each could be one with
 _IMPOSSIBLE = -60.0  # log rate that only configured travel times give
 _ELSEWHERE = -50.0  # nats of the ground from which nobody can be in both places
+_THERE = 1.0  # nats of the ground from which two may be one person for that alone
 _ALIGNED_LOOKS = 4  # of a passage
 _ALIGNED_PASSAGES = 6  # newest ones before
+
+_NOBODY: frozenset[int] = frozenset()
 
 Pair = tuple[int, int]
 
@@ -43,6 +46,7 @@ class Assignment:
         topology: return times; numbers of the cameras are asked for by name.
         people: how many came, for the rate of new ones.
         apart: tracklet -> those that are somebody else for certain, beside what the passages show themselves.
+        together: groups that somebody who knows said are one person each, whatever the passages show.
         ground: where people stood; nothing where None.
     """
 
@@ -55,6 +59,7 @@ class Assignment:
         people: int,
         apart: Mapping[int, frozenset[int]] | None = None,
         ground: GroundPlane | None = None,
+        together: Iterable[frozenset[int]] = (),
     ) -> None:
         self.passages = {one.tracklet: one for one in sorted(passages, key=lambda one: (one.start, one.tracklet))}
         self._place = {tracklet: place for place, tracklet in enumerate(self.passages)}
@@ -64,6 +69,7 @@ class Assignment:
         self._topology = topology
         self._camera = {one.tracklet: topology.index(one.camera_id) for one in self.passages.values()}
         self._new = topology.log_new_rate(max(people - 1, 0))
+        self._told = {tracklet: group for group in together for tracklet in group}
         self._apart = self._exclusive(apart or {})
         self._ground = ground if ground is not None and ground.known else None
         self._stripes = _stripes(self.passages.values())
@@ -89,8 +95,35 @@ class Assignment:
         """Worth of a partition."""
         return sum(self.worth(person) for person in people)
 
-    def alike(self) -> dict[int, list[int]]:
-        """For each passage the others that it could be one with, most alike first."""
+    def neighbours(self) -> dict[int, list[int]]:
+        """For each passage the others that it could be one with: those most alike, and those who stood where it did."""
+        found = self._alike()
+        if self._ground is not None:
+            for tracklet, others in self._stood_with(self._ground).items():
+                found[tracklet] += [other for other in others if other not in found[tracklet]]
+        return found
+
+    def _stood_with(self, ground: GroundPlane) -> dict[int, list[int]]:
+        """Who was on one spot with each at one time, for all that the ground says; those without looks among them."""
+        said: dict[int, list[tuple[float, int]]] = {tracklet: [] for tracklet in self.passages}
+        for one, other in self._in_view_at_once():
+            pair = (one.tracklet, other.tracklet)
+            nats = self._said_by_ground[pair] = ground.evidence(*pair)
+            if nats > _THERE:
+                said[pair[0]].append((-nats, pair[1]))
+                said[pair[1]].append((-nats, pair[0]))
+        return {tracklet: [other for _, other in sorted(found)[:NEIGHBOURS]] for tracklet, found in said.items()}
+
+    def _in_view_at_once(self) -> Iterator[tuple[RememberedPassage, RememberedPassage]]:
+        """Pairs of passages in two cameras, the one that began first in front."""
+        open_: list[RememberedPassage] = []
+        for one in self.passages.values():
+            open_ = [other for other in open_ if other.end >= one.start]
+            yield from ((other, one) for other in open_ if other.camera_id != one.camera_id)
+            open_.append(one)
+
+    def _alike(self) -> dict[int, list[int]]:
+        """For each passage those most alike, the most alike first."""
         described = [tracklet for tracklet in self.passages if tracklet in self._looks]
         found: dict[int, list[int]] = {tracklet: [] for tracklet in self.passages}
         if len(described) < 2:
@@ -118,8 +151,10 @@ class Assignment:
         cameras = np.array([self._camera[tracklet] for tracklet in ordered], np.intp)
         starts, ends = (np.array([getattr(one, name) for one in passages]) for name in ("start", "end"))
         returns = self._topology.returns(cameras, starts, ends)
-        if (returns < _IMPOSSIBLE).any():
+        asked = [not self._told.get(one, _NOBODY) & set(ordered[:place]) for place, one in enumerate(ordered)][1:]
+        if (returns[asked] < _IMPOSSIBLE).any():
             return -np.inf
+        returns = np.where(asked, returns, self._new)
         return self._looks_agree(ordered) + standing + float((returns - self._new).sum())
 
     def _looks_agree(self, ordered: Sequence[int]) -> float:
@@ -164,6 +199,8 @@ class Assignment:
             known = self._said_by_ground.get(pair)
             if known is None:
                 known = self._said_by_ground[pair] = self._ground.evidence(*pair)
+            if pair[1] in self._told.get(pair[0], _NOBODY):
+                continue
             if known < _ELSEWHERE:
                 return -np.inf
             said += known
@@ -180,7 +217,7 @@ class Assignment:
                     found[one.tracklet].add(other.tracklet)
                     found[other.tracklet].add(one.tracklet)
                 open_.append(one)
-        return {tracklet: frozenset(others) for tracklet, others in found.items()}
+        return {tracklet: frozenset(others - self._told.get(tracklet, _NOBODY)) for tracklet, others in found.items()}
 
 
 def _stripes(passages: Iterable[RememberedPassage]) -> dict[int, FloatArray]:

@@ -100,9 +100,11 @@ def solve_again(
     people: defaultdict[int, set[int]] = defaultdict(set)
     for one in passages:
         people[one.identity].add(one.tracklet)
-    assignment = Assignment(passages, looks, calibration, topology, len(people), constraints.apart, ground)
-    together = [*constraints.together, *_undescribed(passages, constraints.together)]
-    return assignment, refine(assignment, map(frozenset, people.values()), _disjoint(together))
+    together = _disjoint([*constraints.together, *_undescribed(passages, constraints.together)])
+    assignment = Assignment(
+        passages, looks, calibration, topology, len(people), constraints.apart, ground, constraints.together
+    )
+    return assignment, refine(assignment, map(frozenset, people.values()), together)
 
 
 def _undescribed(passages: Sequence[RememberedPassage], together: Sequence[frozenset[int]]) -> Iterator[frozenset[int]]:

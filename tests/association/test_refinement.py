@@ -51,7 +51,7 @@ def solved(
     people: defaultdict[int, set[int]] = defaultdict(set)
     for one in passages:
         people[one.identity].add(one.tracklet)
-    assignment = Assignment(passages, looks, calibration, topology, len(people), apart)
+    assignment = Assignment(passages, looks, calibration, topology, len(people), apart, together=together)
     return refine(assignment, map(frozenset, people.values()), together)
 
 
@@ -88,6 +88,9 @@ def test_where_people_stood_tells_those_dressed_alike_apart() -> None:
     seeing = set(solve_again(passages, (), story.frames)[1].people)
     assert len(seeing & truth) > len(blind & truth)
     assert seeing == truth
+    hidden = max(next(person for person in truth if len(person) > 1))  # never seen well enough for a look
+    unseen = [replace(one, looks=None) if one.tracklet == hidden else one for one in passages]
+    assert set(solve_again(unseen, (), story.frames)[1].people) == truth
 
 
 def test_what_is_known_so_far_is_what_combining_says() -> None:
@@ -147,6 +150,18 @@ def test_what_people_said_is_never_broken() -> None:
     alike_in_nothing = frozenset({1, 17})  # two people by all evidence
     found = solved(passages, together=(alike_in_nothing,))
     assert any(alike_in_nothing <= person for person in found.people)
+
+
+def test_what_people_said_holds_where_it_seems_impossible_and_the_rest_is_mended() -> None:
+    """In one camera at once and faster than anybody walks; a person elsewhere is still put together."""
+    passages = site(12)
+    told = frozenset({1, 4, 10})  # people 1 and 2 in the first camera at one time, and person 4
+    slow = tuple(CameraConfig(id=name, source="0", neighbours={"door": [900, 999]}) for name in CAMERAS)
+    online = [replace(one, identity=99 if one.tracklet == 36 else one.identity) for one in passages]
+    found = solved(online, together=(told,), cameras=slow, truth=passages)
+    assert any(told <= person for person in found.people)
+    assert frozenset({34, 35, 36}) in found.people
+    assert found.after > found.before
 
 
 def test_nobody_is_faster_than_the_configured_travel_time() -> None:
