@@ -32,7 +32,14 @@ from reid_tracker.tables import (
     Table,
     TrackingConfig,
 )
-from reid_tracker.tables_outbound import KafkaConfig, MqttConfig, NatsConfig, OutboundConfig, WebhookConfig
+from reid_tracker.tables_outbound import (
+    KafkaConfig,
+    MqttConfig,
+    NatsConfig,
+    OutboundConfig,
+    TelemetryConfig,
+    WebhookConfig,
+)
 
 __all__ = [
     "AssociationConfig",
@@ -52,6 +59,7 @@ __all__ = [
     "ServiceConfig",
     "SiteConfig",
     "StoreConfig",
+    "TelemetryConfig",
     "TrackingConfig",
     "WebhookConfig",
     "load_config",
@@ -82,6 +90,7 @@ class Config(Table):
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     nats: NatsConfig = Field(default_factory=NatsConfig)
     kafka: KafkaConfig = Field(default_factory=KafkaConfig)
+    telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
     cluster: ClusterConfig = Field(default_factory=ClusterConfig)
 
     @model_validator(mode="after")

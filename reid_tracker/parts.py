@@ -7,6 +7,7 @@ entry-point groups ``reid_tracker.detectors``, ``.embedders``, ``.sources`` and 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import entry_points
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -83,6 +84,22 @@ class Associator(Protocol):
     def finish(self, ended: Sequence[Tracklet]) -> tuple[IdentityEvent, ...]:
         """Settle what is open at the end of the run, given the tracklets that ended with it."""
         ...
+
+
+class Stage(Protocol):
+    """Watches a stage of the main path while a block runs; for whoever measures or traces."""
+
+    def __call__(self, name: str, items: Sequence[Any] = (), /) -> AbstractContextManager[object]:
+        """A context manager around the stage ``name``; ``items`` are what goes into it, where a stage begins a way."""
+        ...
+
+
+_NOTHING = nullcontext()
+
+
+def unwatched(_name: str, _items: Sequence[Any] = (), /) -> AbstractContextManager[object]:
+    """The stage that nobody watches (Stage): costs a call."""
+    return _NOTHING
 
 
 class Sink(Protocol):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from reid_tracker.config import Config
-from reid_tracker.parts import Associator, Detector, Embedder, Source, Tracker
+from reid_tracker.parts import Associator, Detector, Embedder, Source, Stage, Tracker, unwatched
 from reid_tracker.types import CameraTracks, Frame, IdentityEvent, TrackedFrame, Tracklet
 
 
@@ -38,6 +38,7 @@ class Pipeline:
         self.associator = associator
         self.trackers: dict[str, Tracker] = {}
         self.new_tracker = new_tracker
+        self.stage: Stage = unwatched
         self._keep_images = keep_images
         self._on_event: list[Callable[[IdentityEvent], None]] = []
 
@@ -64,7 +65,9 @@ class Pipeline:
 
     def step(self, frames: Sequence[Frame]) -> list[TrackedFrame]:
         """Take the frames of one moment, at most one a camera, and say who is in them, in the same order."""
-        tracked = self.associator(self.follow(frames))
+        tracks = self.follow(frames)
+        with self.stage("associate"):
+            tracked = self.associator(tracks)
 
         if self._keep_images:
             tracked = [replace(moment, image=frame.image) for moment, frame in zip(tracked, frames, strict=True)]
@@ -73,16 +76,19 @@ class Pipeline:
 
     def follow(self, frames: Sequence[Frame]) -> list[CameraTracks]:
         """The cameras' half of a step: who is where in each frame, as tracklets without identities."""
-        detections = self.detector(frames)
+        with self.stage("detect"):
+            detections = self.detector(frames)
         trackers = [self._tracker_of(frame.camera_id) for frame in frames]
         wanted = [
             tracker.wanted(frame, found) for tracker, frame, found in zip(trackers, frames, detections, strict=True)
         ]
-        appearance = self.embedder(frames, detections, wanted)
-        return [
-            tracker(frame, found, looks)
-            for tracker, frame, found, looks in zip(trackers, frames, detections, appearance, strict=True)
-        ]
+        with self.stage("embed"):
+            appearance = self.embedder(frames, detections, wanted)
+        with self.stage("track"):
+            return [
+                tracker(frame, found, looks)
+                for tracker, frame, found, looks in zip(trackers, frames, detections, appearance, strict=True)
+            ]
 
     def finish(self) -> tuple[tuple[IdentityEvent, ...], tuple[Tracklet, ...]]:
         """End what is still open: the last events, and the tracklets that ended with the run."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from reid_tracker.tables import Positive, Table
+from reid_tracker.tables import Fraction, Positive, Table
 
 
 class OutboundConfig(Table):
@@ -105,3 +105,17 @@ class KafkaConfig(Table):
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
         "SCRAM-SHA-512", description="how the user proves who it is"
     )
+
+
+class TelemetryConfig(Table):
+    """Traces and metrics of the way of pictures, by OpenTelemetry: ``[telemetry]``. Used by ``reid-tracker serve``."""
+
+    endpoint: str = Field(
+        "", description="collector that speaks OTLP over HTTP, http://host:4318; empty: nothing is traced"
+    )
+    headers_variable: str = Field(
+        "", description="environment variable that holds headers for it, name=value with commas between"
+    )
+    sample: Fraction = Field(0.05, description="share of moments that are traced; metrics count all")
+    metrics_seconds: Positive = Field(15.0, description="seconds between two exports of metrics")
+    timeout_seconds: Positive = Field(5.0, description="longest wait for the collector, which delays nothing else")

@@ -38,6 +38,7 @@ from reid_tracker.config import CameraConfig, Config
 from reid_tracker.errors import ConfigError, InputError
 from reid_tracker.ids import IdAllocator
 from reid_tracker.live import CameraState, HealthReport
+from reid_tracker.parts import Stage, unwatched
 from reid_tracker.pipeline import Pipeline
 from reid_tracker.service.runtime import PipelineOf, Service
 from reid_tracker.service.site import LiveSite
@@ -84,6 +85,7 @@ class Districts:
         self._passages: list[RememberedPassage] = []
         self._highest = (0, 0)
         self._closed = False
+        self.stage: Stage = unwatched
 
     # towards the districts
 
@@ -99,7 +101,8 @@ class Districts:
                 self._registry.remind(push.district)  # it may have missed some, or this front has
             peer.number, peer.report, peer.heard = push.number, push.report, time.monotonic()
             self._cameras[push.district] = self._expected(peer, push.report)
-            frames, passages = self._registry.take(push.district, push.news)
+            with self.stage("publish", push.news.traces):
+                frames, passages = self._registry.take(push.district, push.news)
             self._note_numbers(frames, passages)
             self._passages += passages
             if frames:
@@ -314,6 +317,8 @@ class FrontService(Service):
         ConfigError, StoreError, ModelError: as Service does.
     """
 
+    role = "front"
+
     def __init__(
         self, config: Config, parts: Mapping[str, Sequence[CameraConfig]], pipeline_of: PipelineOf | None = None
     ) -> None:
@@ -329,6 +334,7 @@ class FrontService(Service):
         self._new_identity = IdAllocator(*first_identity(0, len(self._parts), numbers.identity))
         registry = Registry(list(self._parts), numbers.event, mergers(self.store, numbers.event))
         self.districts = Districts(self._configs, registry)
+        self.districts.stage = pipeline.stage
         return self.districts, FrontLoop(self.districts, pipeline, self.config.tracking.max_lost_seconds)
 
     def _cameras_to_add(self) -> Sequence[CameraConfig]:

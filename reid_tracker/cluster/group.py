@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from reid_tracker.build import build_pipeline
@@ -22,6 +22,7 @@ from reid_tracker.config import CameraConfig, Config
 from reid_tracker.errors import ReidTrackerError
 from reid_tracker.live import HealthReport, LiveCameras
 from reid_tracker.pipeline import Pipeline
+from reid_tracker.telemetry import open_telemetry
 from reid_tracker.types import CameraTracks, Frame
 
 _WAIT_SECONDS = 0.1
@@ -111,6 +112,9 @@ class CameraGroup:
         self._config = config
         self._site = site
         self._pipeline = pipeline_of(config)
+        self._telemetry = open_telemetry(config.telemetry, name)
+        if self._telemetry is not None:
+            self._pipeline.stage = self._telemetry.stage
         self._cameras = LiveCameras(config.live)
         self._paused: frozenset[str] = frozenset()
         self._writers: dict[str, NewsWriter] = {}
@@ -135,6 +139,8 @@ class CameraGroup:
         if self._thread.ident is not None:
             self._thread.join()
         self._cameras.close()
+        if self._telemetry is not None:
+            self._telemetry.close()
 
     def report(self) -> GroupReport:
         """How the group is."""
@@ -160,7 +166,8 @@ class CameraGroup:
                 continue
             began = time.perf_counter()
             try:
-                self._tell(self._tracks(frames))
+                with self._pipeline.stage("moment", frames):
+                    self._tell(self._tracks(frames))
             except Exception as error:  # one moment is lost; the group must not end with it
                 self._failed("moment", error)
             spent = time.perf_counter() - began
@@ -219,6 +226,9 @@ class CameraGroup:
 
     def _tell(self, tracks: Sequence[CameraTracks]) -> None:
         news = [self._writers.setdefault(each.camera_id, NewsWriter())(each) for each in tracks]
+        if self._telemetry is not None:
+            trace = self._telemetry.trace()
+            news = [replace(each, trace=trace) for each in news]
         try:
             for camera_id in self._site.take(self.name, self.epoch, news):
                 self._writers.setdefault(camera_id, NewsWriter()).say_all()

@@ -54,6 +54,7 @@ class FrameNews:
         times: (N, 2) float64, UTC seconds of the first and the newest box.
         scores: (N, 2) float64, of the newest box: detection score, and quality of the look.
         looks: of the tracklets whose looks changed.
+        trace: W3C traceparent of the moment it comes from; empty where nothing is traced.
     """
 
     camera_id: str
@@ -68,6 +69,7 @@ class FrameNews:
     times: NDArray[np.float64] = field(repr=False)
     scores: NDArray[np.float64] = field(repr=False)
     looks: tuple[LooksNews, ...] = field(default=(), repr=False)
+    trace: str = ""
 
 
 class NewsWriter:

@@ -71,11 +71,13 @@ class DistrictNews:
         frames: with the events decided since the news before, under the district's numbers.
         passages: open ones that changed.
         border: other district -> passages of people who may come there.
+        traces: W3C traceparents of the moments that they come from.
     """
 
     frames: tuple[TrackedFrame, ...] = field(default=(), repr=False)
     passages: tuple[RememberedPassage, ...] = field(default=(), repr=False)
     border: dict[str, tuple[RememberedPassage, ...]] = field(default_factory=dict, repr=False)
+    traces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,12 @@ from reid_tracker.cluster.site import ClusterLoop, SitePipeline
 from reid_tracker.config import CameraConfig, Config
 from reid_tracker.errors import ConfigError
 from reid_tracker.service.site import Busy
+from reid_tracker.telemetry import open_telemetry
 from reid_tracker.types import CameraTracks, Frame, IdentityEvent, TrackedFrame, Tracklet
 
 _PUSH_SECONDS = 0.2
 _MOST_FRAMES = 20_000  # that wait for a front that is away
+_MOST_TRACES = 100  # of one push
 _WAYS_SECONDS = 5.0
 
 _log = logging.getLogger(__name__)
@@ -70,6 +72,8 @@ class DistrictLoop(ClusterLoop):
         self.district = district
         self._frames: list[TrackedFrame] = []
         self._told: dict[int, tuple[float, int, int]] = {}
+        self._traces: list[str] = []
+        self.trace: Callable[[], str] = str  # of the moment that runs; nothing where nothing is traced
 
     @property
     def associator(self) -> CrossCameraAssociator:
@@ -83,7 +87,8 @@ class DistrictLoop(ClusterLoop):
         for frame in frames:
             for tracklet in frame.finished:
                 self._told.pop(tracklet.id, None)
-        return DistrictNews(frames, tuple(passages), self.district.border_news())
+        traces, self._traces = tuple(self._traces), []
+        return DistrictNews(frames, tuple(passages), self.district.border_news(), traces)
 
     def say_all(self) -> None:
         """Begin the next news as if nothing had been told: the front is a new one. On the loop's thread."""
@@ -103,6 +108,8 @@ class DistrictLoop(ClusterLoop):
     def _tell(self, frames: Sequence[Frame], tracked: Sequence[TrackedFrame], events: Sequence[IdentityEvent]) -> None:
         super()._tell(frames, tracked, events)
         self._frames += tracked
+        if trace := self.trace():
+            self._traces = [*self._traces[1 - _MOST_TRACES :], trace]
         if events:
             self._frames.append(TrackedFrame("", 0, 0.0, (), tuple(events)))
         if len(self._frames) > _MOST_FRAMES:
@@ -146,6 +153,9 @@ class RemoteDistrict:
         first = _next_of(place, count, beginning.tracklet)
         pipeline = SitePipeline(_elsewhere, _elsewhere, _Part(district), config, first, count)
         self.loop = DistrictLoop(self.arrivals, pipeline, district, config.tracking.max_lost_seconds)
+        self._telemetry = open_telemetry(config.telemetry, name)
+        if self._telemetry is not None:
+            pipeline.stage, self.loop.trace = self._telemetry.stage, self._telemetry.trace
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"news of {name}", daemon=True)
 
@@ -160,6 +170,8 @@ class RemoteDistrict:
         self.loop.stop()
         self._push(self.loop.news())  # what the end decided
         self.arrivals.close()
+        if self._telemetry is not None:
+            self._telemetry.close()
 
     def report(self) -> DistrictReport:
         """How the district is."""

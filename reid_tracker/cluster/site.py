@@ -134,7 +134,8 @@ class SitePipeline(Pipeline):
 
     def follow(self, frames: Sequence[Any]) -> list[CameraTracks]:
         """What arrived (Arrived), as tracks; a camera whose tracks are not known is told in ``unclear``."""
-        return [self._read(arrived) for arrived in frames]
+        with self.stage("read"):
+            return [self._read(arrived) for arrived in frames]
 
     def _read(self, arrived: Arrived) -> CameraTracks:
         camera = self._tracker_of(arrived.camera_id)

@@ -36,6 +36,7 @@ from reid_tracker.service.memory import open_store, store_name
 from reid_tracker.service.pictures import CameraPictures
 from reid_tracker.service.site import Listener, LiveSite
 from reid_tracker.store import LookIndex, Match, Recorder, Store, StoredCrop, search
+from reid_tracker.telemetry import open_telemetry
 from reid_tracker.types import Appearance, Frame, IdentityEvent, Image, TrackedFrame
 
 _CROP_HEIGHT = 256
@@ -60,6 +61,9 @@ class Service:
         ModelError: a network cannot be used.
     """
 
+    role = "site"
+    """What this process is in traces."""
+
     def __init__(self, config: Config, pipeline_of: PipelineOf | None = None) -> None:
         self.config = config
         self.map = load_map(config.site.map)
@@ -69,6 +73,9 @@ class Service:
         self._check_embedder()
         numbers = self.store.numbers()
         pipeline = (pipeline_of or _configured_pipeline)(config, numbers.tracklet + 1)
+        self.telemetry = open_telemetry(config.telemetry, self.role)
+        if self.telemetry is not None:
+            pipeline.stage = self.telemetry.stage
         self.index = LookIndex()
         self.index.add(self.store.vectors())
         self.cameras, self.site = self._wired(pipeline)
@@ -79,6 +86,8 @@ class Service:
         self.hub = Hub(config.service.viewer_queue, config.service.recent_events)
         self.pictures = CameraPictures(config.service.picture_width)
         self.site.remember(self.recorder.take)
+        if (telemetry := self.telemetry) is not None:
+            self.site.listen(lambda _frames, tracked, _events: telemetry.told(tracked))
         self.site.listen(self.hub)
         self.site.listen(self.announcer)
         draw: list[Listener] = [self.pictures]
@@ -110,6 +119,8 @@ class Service:
         self.announcer.close()
         self.recorder.close()
         self.store.close()
+        if self.telemetry is not None:
+            self.telemetry.close()
 
     def people_present(self) -> dict[int, list[TrackedFrame]]:
         """Who is in view now: identity -> the frames that show the person."""

@@ -160,17 +160,19 @@ class LiveSite:
 
     def _step(self, frames: Sequence[Frame]) -> None:
         began = time.perf_counter()
-        try:
-            self._let_go_of_changed_pictures(frames)
-            tracked = self.pipeline.step(frames)
-        except Exception as error:  # one moment is lost; a service for weeks must not end with it
-            self._failed("step", error)
-            return
-        self._count(len(frames), time.perf_counter() - began)
-        now = time.monotonic()
-        for moment in tracked:
-            self._newest[moment.camera_id] = (moment, now)
-        self._tell(frames, tracked, ())
+        with self.pipeline.stage("moment", frames):
+            try:
+                self._let_go_of_changed_pictures(frames)
+                tracked = self.pipeline.step(frames)
+            except Exception as error:  # one moment is lost; a service for weeks must not end with it
+                self._failed("step", error)
+                return
+            self._count(len(frames), time.perf_counter() - began)
+            now = time.monotonic()
+            for moment in tracked:
+                self._newest[moment.camera_id] = (moment, now)
+            with self.pipeline.stage("tell"):
+                self._tell(frames, tracked, ())
 
     def _count(self, frames: int, seconds: float) -> None:
         report = self._report

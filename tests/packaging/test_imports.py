@@ -38,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": SPINE | {"distance", "results"},
     "review": SPINE | {"association", "distance", "evaluation", "results", "sources"},
     "live": SPINE | {"sources"},
+    "telemetry": SPINE,
     "outbound": SPINE | {"live", "results", "store"},
     "store": SPINE | {"association", "distance", "results"},
     "training": SPINE | {"distance", "embedding", "evaluation", "results", "runtime"},
@@ -130,12 +131,13 @@ def test_the_rules_catch_what_they_should(file: str, code: str, offence: str | N
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [
-        (PACKAGE, {*NETWORKS, "cv2", "scipy", "pydantic", "lap", "rich", "ray"}),
+        (PACKAGE, {*NETWORKS, "cv2", "scipy", "pydantic", "lap", "rich", "ray", "opentelemetry"}),
         (f"{PACKAGE}.tracking", {*NETWORKS, "cv2"}),
         (f"{PACKAGE}.association", {*NETWORKS, "cv2"}),
         (f"{PACKAGE}.distance", {*NETWORKS, "cv2"}),
         (f"{PACKAGE}.evaluation", {*NETWORKS, "trackeval", "matplotlib"}),
-        (f"{PACKAGE}.pipeline", {*NETWORKS, "cv2"}),
+        (f"{PACKAGE}.pipeline", {*NETWORKS, "cv2", "opentelemetry"}),
+        (f"{PACKAGE}.telemetry", {"opentelemetry"}),
         (f"{PACKAGE}.cli", {*NETWORKS, "cv2", "trackeval", "ray"}),
         (f"{PACKAGE}.recording", {"ray"}),
         (f"{PACKAGE}.cluster.archive", {"ray"}),
@@ -161,6 +163,7 @@ DISTRIBUTION_OF = {
     "paho": "paho-mqtt",
     "nats": "nats-py",
     "confluent_kafka": "confluent-kafka",
+    "opentelemetry": "opentelemetry-sdk",
 }
 # rooms (and the part of one) that are of no use without their extra, and say so when they are asked for
 NEEDS_EXTRA = {"gpu", "graphs", "service", "training"}
