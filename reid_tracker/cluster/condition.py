@@ -55,6 +55,47 @@ class GroupState:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class AssociatorState:
+    """An associator at one moment: the site's only one, or one of several.
+
+    Attributes:
+        name: ``site``, or the district.
+        cameras: how many it has.
+        node: machine that it runs on; empty before it was heard of.
+        silent: seconds since it was heard of.
+        steps: moments that it took.
+        step_seconds: mean time of a moment.
+        waiting: moments that wait for it.
+        restarts: how often it was started again.
+        failures: moments that failed; the newest in words.
+    """
+
+    name: str
+    cameras: int = 0
+    node: str = ""
+    silent: float = 0.0
+    steps: int = 0
+    step_seconds: float = 0.0
+    waiting: int = 0
+    restarts: int = 0
+    failures: int = 0
+    last_failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteState:
+    """How all of a cluster's parts are.
+
+    Attributes:
+        groups: with the name of the associator of each.
+        associators: one, or several.
+    """
+
+    groups: tuple[tuple[str, GroupState], ...] = ()
+    associators: tuple[AssociatorState, ...] = ()
+
+
 def judged(state: GroupState, health: dict[str, HealthReport], silent_seconds: float, waiting: int) -> GroupState:
     """The state with its condition and the reason for it.
 

@@ -17,7 +17,7 @@ from typing import Any
 from reid_tracker.association.remembering import RememberedPassage
 from reid_tracker.association.topology import CameraLink
 from reid_tracker.cluster.arrivals import Losses
-from reid_tracker.cluster.condition import GroupState
+from reid_tracker.cluster.condition import AssociatorState, GroupState, SiteState
 from reid_tracker.cluster.orders import (
     Apart,
     Beginning,
@@ -153,14 +153,33 @@ class Districts:
 
     def states(self) -> dict[str, GroupState]:
         """How each group of all districts is; of a district that is silent all groups are."""
-        found = {}
+        return {state.name: state for _, state in self.site_state().groups}
+
+    def site_state(self) -> SiteState:
+        """How the groups and the districts are."""
+        groups, associators = [], []
         for name, (report, silent, restarts) in self.reports().items():
-            for group, state in report.groups.items():
+            for state in report.groups.values():
                 if silent > _SILENT_SECONDS:
                     why = f"its associator ({name}) does not answer for {silent:.0f} s, begun {restarts} times anew"
                     state = replace(state, condition="silent", why=why)
-                found[group] = state
-        return found
+                groups.append((name, state))
+            failures = sum(report.failures.values())
+            associators.append(
+                AssociatorState(
+                    name,
+                    len(report.cameras),
+                    report.node,
+                    silent,
+                    report.steps,
+                    report.step_seconds,
+                    report.waiting,
+                    restarts,
+                    failures,
+                    report.last_failure,
+                )
+            )
+        return SiteState(tuple(groups), tuple(associators))
 
     def ways(self) -> list[CameraLink]:
         """The ways that people are known to have taken."""
@@ -354,6 +373,10 @@ class FrontService(Service):
         people = {passage.identity for passage in remembered if passage.camera_id in cameras}
         passages = tuple(passage for passage in remembered if passage.identity in people)
         return Beginning(max(numbers.identity, identity + spare), max(numbers.tracklet, tracklet + spare), passages)
+
+    def site_state(self) -> SiteState:
+        """How the groups and the districts are."""
+        return self.districts.site_state()
 
     def ways(self) -> list[CameraLink]:
         """See Service.ways."""

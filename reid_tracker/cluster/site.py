@@ -6,6 +6,7 @@ what arrives from the groups, in the place of a camera's tracker what is known o
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.build import build_pipeline
 from reid_tracker.cluster.arrivals import Arrived, ClusterCameras
+from reid_tracker.cluster.condition import AssociatorState, SiteState
 from reid_tracker.cluster.news import NewsReader
 from reid_tracker.cluster.replay import Renumbering
 from reid_tracker.config import CameraConfig, Config
@@ -190,6 +192,15 @@ class ClusterService(Service):
 
     def _cameras_to_add(self) -> Sequence[CameraConfig]:
         return ()  # the groups have them from the beginning
+
+    def site_state(self) -> SiteState:
+        """How the groups and the associator are."""
+        loop, cameras = self.site.report(), len(self.arrivals.cameras)
+        own = AssociatorState(
+            "site", cameras, platform.node(), 0.0, loop.steps, loop.step_seconds, self.arrivals.waiting,
+            0, loop.failures.total(), loop.last_failure,
+        )  # fmt: skip
+        return SiteState(tuple(("site", each) for each in self.arrivals.states().values()), (own,))
 
 
 def site_pipeline(config: Config, first_tracklet: int) -> SitePipeline:

@@ -50,6 +50,7 @@ _STATIC = {
     "index.html": "text/html",
     "app.js": "text/javascript",
     "cameras.js": "text/javascript",
+    "cluster.js": "text/javascript",
     "map.js": "text/javascript",
     "app.css": "text/css",
     "icon.svg": "image/svg+xml",
@@ -111,6 +112,10 @@ def _add_pages(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
     def page() -> Response:
         return Response((folder / "index.html").read_bytes(), media_type="text/html")
+
+    @app.get("/cluster", include_in_schema=False)
+    def cluster_page() -> Response:
+        return Response((folder / "cluster.html").read_bytes(), media_type="text/html")
 
     @app.get("/static/{name}", include_in_schema=False)
     def static(name: str) -> Response:

@@ -9,6 +9,7 @@ from reid_tracker.live import CameraState
 from reid_tracker.outbound import DeliveryReport
 
 if TYPE_CHECKING:
+    from reid_tracker.cluster.condition import SiteState
     from reid_tracker.service.runtime import Service
 
 _Sample = tuple[dict[str, str], float]
@@ -52,6 +53,7 @@ def metrics_text(service: Service) -> str:
         *_metric("store_waiting", "gauge", "records that wait to be written", [({}, writing.waiting)]),
         *_metric("store_lost_total", "counter", "records given up while the store was away", [({}, writing.lost)]),
         *_outbound_lines(service.announcer.report()),
+        *_cluster_lines(service.site_state()),
         *_metric("viewers", "gauge", "open WebSockets", [({}, service.hub.viewers)]),
         *_metric("viewer_skipped_total", "counter", "messages that slow viewers missed", [({}, service.hub.skipped)]),
     ]
@@ -76,6 +78,40 @@ def _outbound_lines(reports: Mapping[str, DeliveryReport]) -> list[str]:
         *_metric("outbound_sent_total", "counter", "messages that arrived", by_destination("sent")),
         *_metric("outbound_retried_total", "counter", "attempts that failed and are repeated", by_reason("retried")),
         *_metric("outbound_dropped_total", "counter", "messages that will not arrive", by_reason("dropped")),
+    ]
+
+
+def _cluster_lines(state: SiteState) -> list[str]:
+    """Of a cluster's parts; nothing on one machine."""
+    if not state.associators:
+        return []
+
+    def by_group(attribute: str) -> list[_Sample]:
+        return [({"group": each.name, "associator": of}, float(getattr(each, attribute))) for of, each in state.groups]
+
+    def by_associator(attribute: str) -> list[_Sample]:
+        return [({"associator": each.name}, float(getattr(each, attribute))) for each in state.associators]
+
+    conditions: list[_Sample] = [
+        ({"group": each.name, "associator": of, "condition": each.condition, "node": each.node}, 1.0)
+        for of, each in state.groups
+    ]
+    return [
+        *_metric("group_condition", "gauge", "1 for what a group of cameras is: well, behind, silent", conditions),
+        *_metric("group_busy", "gauge", "share of its time that a group works", by_group("busy")),
+        *_metric("group_lag_seconds", "gauge", "longest wait of a picture in a group", by_group("lag")),
+        *_metric("group_step_seconds", "gauge", "mean time of a group's moment", by_group("step_seconds")),
+        *_metric("group_arriving_fps", "gauge", "pictures a second that arrive in a group", by_group("arriving")),
+        *_metric("group_processed_fps", "gauge", "pictures a second that a group processes", by_group("processed")),
+        *_metric("group_silent_seconds", "gauge", "since a group was heard of", by_group("silent")),
+        *_metric("group_restarts_total", "counter", "times a group was started again", by_group("restarts")),
+        *_metric("group_undelivered_total", "counter", "pictures that did not get through", by_group("undelivered")),
+        *_metric("group_lost_seconds_total", "counter", "seconds of its cameras that are lost", by_group("lost")),
+        *_metric("associator_waiting", "gauge", "moments that wait for an associator", by_associator("waiting")),
+        *_metric("associator_step_seconds", "gauge", "mean time of a moment", by_associator("step_seconds")),
+        *_metric("associator_steps_total", "counter", "moments that it took", by_associator("steps")),
+        *_metric("associator_silent_seconds", "gauge", "since it was heard of", by_associator("silent")),
+        *_metric("associator_restarts_total", "counter", "times it was started again", by_associator("restarts")),
     ]
 
 

@@ -249,6 +249,51 @@ class SiteMap(_Answer):
     aspect: float
 
 
+class GroupStatus(_Answer):
+    """A group of cameras of a cluster, and ``why`` it is behind where it is. Times in seconds, rates a second."""
+
+    name: str
+    associator: str
+    condition: Literal["well", "behind", "silent", "starting"]
+    why: str
+    cameras: list[str]
+    node: str
+    silent: float
+    busy: float
+    step_seconds: float
+    arriving: float
+    processed: float
+    lag: float
+    skipped: int
+    undelivered: int
+    lost: float
+    restarts: int
+    failures: int
+    last_failure: str
+
+
+class AssociatorStatus(_Answer):
+    """One of a cluster's associators; ``waiting`` are moments that it has not taken yet."""
+
+    name: str
+    cameras: int
+    node: str
+    silent: float
+    steps: int
+    step_seconds: float
+    waiting: int
+    restarts: int
+    failures: int
+    last_failure: str
+
+
+class Cluster(_Answer):
+    """The parts of a cluster; none on one machine."""
+
+    groups: list[GroupStatus]
+    associators: list[AssociatorStatus]
+
+
 class AuditLine(_Answer):
     """Who did what about whom."""
 

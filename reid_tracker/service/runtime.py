@@ -22,6 +22,7 @@ from reid_tracker.association.corrections import (
 from reid_tracker.association.remembering import RememberedPassage, restore
 from reid_tracker.association.topology import CameraLink
 from reid_tracker.build import build_pipeline
+from reid_tracker.cluster.condition import SiteState
 from reid_tracker.config import CameraConfig, Config
 from reid_tracker.errors import ConfigError, InputError
 from reid_tracker.live import LiveCameras
@@ -207,6 +208,10 @@ class Service:
     def ways(self) -> list[CameraLink]:
         """The ways that people are known to have taken from camera to camera. Raises Busy."""
         return self.site.call(lambda: self.site.associator.topology.links())
+
+    def site_state(self) -> SiteState:
+        """How the parts of a cluster are; without any on one machine."""
+        return SiteState()
 
     def remembered_passages(self) -> list[RememberedPassage]:
         """What the store holds of people who are not forgotten yet. Raises StoreError."""

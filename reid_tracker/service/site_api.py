@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Query, Response
 
+from reid_tracker.cluster.condition import AssociatorState, GroupState
 from reid_tracker.service import models
 from reid_tracker.service.map import SCHEMATIC_ASPECT, places
 from reid_tracker.service.routing import CameraName, Viewer, pictures, problems
@@ -38,6 +40,16 @@ def add_site(app: FastAPI, service: Service) -> None:
             ],
             picture=service.map is not None,
             aspect=service.map.aspect if service.map else SCHEMATIC_ASPECT,
+        )
+
+    @app.get("/api/cluster", responses=problems(), tags=["state"])
+    def cluster(_person: Viewer) -> models.Cluster:
+        """How the parts of a cluster are: which group of cameras is behind, and why; those that are come first."""
+        state = service.site_state()
+        groups = sorted(state.groups, key=lambda group: group[1].condition == "well")
+        return models.Cluster(
+            groups=[models.GroupStatus(associator=name, **_values(group)) for name, group in groups],
+            associators=[models.AssociatorStatus(**_values(each)) for each in state.associators],
         )
 
     @app.get("/api/site/map", responses=pictures(404, kind="image/*"), response_class=Response, tags=["state"])
@@ -73,3 +85,8 @@ def add_site(app: FastAPI, service: Service) -> None:
         if newest is None or newest[0] == after:
             return Response(status_code=204, headers=headers)
         return Response(newest[1], media_type="image/jpeg", headers={**headers, NUMBER_HEADER: str(newest[0])})
+
+
+def _values(state: GroupState | AssociatorState) -> dict[str, Any]:
+    """What a state says, as the answer's fields have it."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(state).items()}
