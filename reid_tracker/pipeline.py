@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from reid_tracker.clock import SiteClock
 from reid_tracker.config import Config
 from reid_tracker.parts import Associator, Detector, Embedder, Source, Stage, Tracker, unwatched
 from reid_tracker.types import CameraTracks, Frame, IdentityEvent, TrackedFrame, Tracklet
@@ -39,6 +40,7 @@ class Pipeline:
         self.trackers: dict[str, Tracker] = {}
         self.new_tracker = new_tracker
         self.stage: Stage = unwatched
+        self.clock = SiteClock()
         self._keep_images = keep_images
         self._on_event: list[Callable[[IdentityEvent], None]] = []
 
@@ -64,7 +66,11 @@ class Pipeline:
         self._on_event.append(callback)
 
     def step(self, frames: Sequence[Frame]) -> list[TrackedFrame]:
-        """Take the frames of one moment, at most one a camera, and say who is in them, in the same order."""
+        """Take the frames of one moment, at most one a camera, and say who is in them, in the same order.
+
+        Where a camera's clock jumps, runs back or is hours off, its frames count at the site's time (clock.py).
+        """
+        frames = self.clock(frames)
         tracks = self.follow(frames)
         with self.stage("associate"):
             tracked = self.associator(tracks)

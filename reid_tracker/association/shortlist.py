@@ -88,7 +88,7 @@ def likest_and_latest(likeness: FloatArray, seen: NDArray[np.float64]) -> NDArra
     count = len(seen)
     sample = likeness[:, ::_SAMPLE]
     rank = max(0, sample.shape[1] - _LIKEST * sample.shape[1] // count)
-    worth: BoolArray = (likeness >= np.partition(sample, rank, axis=1)[:, rank, None]).any(axis=0)
+    worth: BoolArray = np.logical_or.reduce(likeness >= np.partition(sample, rank, axis=1)[:, rank, None], axis=0)
     worth[np.argpartition(seen, count - _LATEST)[-_LATEST:]] = True
     return np.flatnonzero(worth)
 

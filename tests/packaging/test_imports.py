@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "types": {"errors"},
     "boxes": {"errors", "types"},
     "parts": {"errors", "types"},
+    "clock": {"types"},
     "tables": set(),
     "tables_outbound": {"tables"},
     "config": {"errors", "tables", "tables_outbound"},
@@ -43,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": SPINE | {"association", "distance", "results"},
     "training": SPINE | {"distance", "embedding", "evaluation", "results", "runtime"},
     # the main path wires nothing itself: it asks build for the parts, and sources for the moments of a recording
-    "pipeline": SPINE | {"build", "sources"},
+    "pipeline": SPINE | {"build", "clock", "sources"},
 }
 # these stand on top: they may know everything, and nothing below may know them
 TOP = {"build", "recording", "compilation", "cluster", "service", "cli", "cli_engines", "__init__", "__main__"}
