@@ -12,6 +12,7 @@ from reid_tracker.errors import ConfigError
 from reid_tracker.live import without_secrets
 from reid_tracker.service.access import Access, check_exposure, load_access
 from reid_tracker.service.api import build_app
+from reid_tracker.service.heap import returned_memory
 from reid_tracker.service.runtime import PipelineOf, Service
 
 _MOST_WEBSOCKET_BYTES = 4096  # a viewer has nothing to say
@@ -58,7 +59,8 @@ def listen(service: Service, access: Access, listening: Callable[[str], None]) -
     )
     server = _Server(settings, listening)
     try:
-        server.run()
+        with returned_memory():
+            server.run()
     except SystemExit as error:  # how uvicorn says that it cannot listen, having logged why
         raise ConfigError(
             f"service: cannot listen on {config.host}:{config.port}; is the port in use, or the certificate wrong?"

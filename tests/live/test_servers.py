@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from tests.live.servers import (
     FPS,
     PlainServer,
     ServerProcess,
+    again,
     ball,
     file_server,
     free_port,
@@ -84,6 +86,22 @@ def test_slow_processing_sees_the_present(server: ServerProcess, cameras: Camera
     assert max(ages) + 3 / FPS < 0.5  # the step itself included
     assert report.lost[Loss.DROPPED] > 20
     assert report.lost[Loss.UNDECODABLE] == 0
+
+
+@pytest.mark.slow
+def test_slow_processing_of_a_slow_stream_waits_for_one_picture_at_most(clips: Path, cameras: Cameras) -> None:
+    """Where a step of processing takes longer than half a second, nothing is older than one such step and 0.2 s."""
+    step = 0.6
+    again(clips / "slow.mp4", clips / "ball.mp4", fps=5, gop=5)
+    with served(file_server(clips)) as server:
+        live = cameras(gate=address(server, "slow.mp4"))
+        seconds_until_frame(live, "gate", 10)
+        ages = []
+        for _ in range(8):
+            time.sleep(step)
+            ages += [time.time() - frame.time for frame in live.next_moment(0.5)]
+    assert len(ages) >= 6
+    assert statistics.median(ages) < step + 0.2
 
 
 def test_a_killed_server_is_found_again(server: ServerProcess, cameras: Cameras) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import httpx
 import pytest
 
 from reid_tracker.config import CameraConfig
@@ -85,6 +86,46 @@ def test_people_are_reached_by_keyboard_and_told_of(
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 380
 
 
+def test_people_are_searched_by_picture_and_corrected_on_the_page(
+    browser: Any, find: Callable[[str], list[Any]], address: str, client: httpx.Client, tmp_path: Path
+) -> None:
+    """Upload a picture, open whom it finds, split off a passage, keep the two apart, and make them one after all."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    def problem() -> str:
+        return str(find("#person-problem")[0].text)
+
+    def press(name: str) -> None:
+        browser.execute_script("arguments[0].scrollIntoView()", find(name)[0])
+        find(name)[0].click()
+
+    cv2.imwrite(str(tmp_path / "green.png"), picture(("green", 100)))
+    browser.get(address)
+    wait_for(lambda: bool(find("#people button")), 30)
+    find("#picture")[0].send_keys(str(tmp_path / "green.png"))
+    wait_for(lambda: len(find("#matches button")) >= 2, 30)
+    found = find("#matches button")[0]
+    person = int(found.text.split("·")[0])
+    seen = {sighting["camera"] for sighting in client.get(f"/api/identities/{person}").json()["sightings"]}
+    assert seen == {"door", "hall"}  # the one who is in both
+    browser.execute_script("arguments[0].scrollIntoView()", found)
+    found.click()
+    WebDriverWait(browser, 30).until(lambda _: len(find("#sightings input")) >= 2)
+    find("#sightings input")[-1].click()
+    press("#split")
+    wait_for(lambda: problem().startswith("Split"), 30)
+    new = int(find("#person-title")[0].text.removeprefix("Person ").partition(",")[0])
+    assert new != person
+    find("#other")[0].send_keys(str(person))
+    press("#never")
+    wait_for(lambda: problem() == "They will be kept apart.", 30)
+    told = [line["kind"] for line in client.get("/api/corrections").json()]
+    assert told[-2:] == ["split", "never"]
+    press("#merge")  # taken back
+    wait_for(lambda: problem() == "Merged.", 30)
+    assert len(find("#sightings input")) >= 2
+
+
 def test_dark_and_light_follow_the_visitor(browser: Any, address: str) -> None:
     browser.get(address)
 
@@ -127,5 +168,5 @@ def test_many_cameras_leave_the_page_alive(
         assert float(moved[1]) == pytest.approx(4 * float(moved[0]), rel=0.01)  # at 0.2 and 0.8
         answered = "const done = arguments[0]; ask('api/health').then((health) => done(health.status))"
         browser.set_script_timeout(10)
-        assert browser.execute_async_script(answered) == "ok"
+        wait_for(lambda: browser.execute_async_script(answered) == "ok", 30)  # all cameras are live by now
         browser.get("about:blank")  # leaves before the service does

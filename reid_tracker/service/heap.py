@@ -1,0 +1,49 @@
+"""Memory that is free goes back to the system, so that a service for weeks is as large as what it holds.
+
+The C library (glibc) keeps what is freed, in a pool per thread: with streams that come and go, their threads and the
+buffers of their pictures leave holes, and the process grows by some megabytes an hour though nothing is held. Elsewhere
+than on glibc nothing is done.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_EVERY_SECONDS = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def returned_memory(seconds: float = _EVERY_SECONDS) -> Iterator[None]:
+    """While this lasts, free memory goes back to the system every so many seconds (a few milliseconds each time)."""
+    trim = _trimming()
+    if trim is None:
+        yield
+        return
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.wait(seconds):
+            trim()
+
+    thread = threading.Thread(target=work, name="heap", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _trimming() -> Callable[[], object] | None:
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # another C library; TypeError: Windows has no program to ask
+        _log.debug("free memory is left to the C library")
+        return None
+    return lambda: trim(ctypes.c_size_t(0))
