@@ -16,6 +16,8 @@ from reid_tracker.training.trainer import Trainer
 CHECKPOINT = "checkpoint.pt"
 PROGRESS = "progress.json"
 _HALF_FROM = 1024  # smaller tensors stay as they are: nothing to gain
+# A classifier of thousands of composed people would be a third of a kept state, and is learnt anew in minutes.
+_MOST_CLASSIFIER = 2**20
 
 
 def save_checkpoint(trainer: Trainer, folder: Path) -> None:
@@ -30,7 +32,8 @@ def save_checkpoint(trainer: Trainer, folder: Path) -> None:
 
 
 def keep_state(checkpoint: Path, out: Path) -> None:
-    """What it takes to go on training, in half precision: averaged weights, classifier and place, no optimizer.
+    """What it takes to go on training, in half precision: averaged weights, a classifier that is not large, and place,
+    no optimizer.
 
     ``train --state`` begins a new run from it; ``train --resume`` goes on in the middle of the same one. The
     optimizer's moments come back within a warm-up. 8 MB for EfficientNet-lite0, 12 MB for lite2.
@@ -57,7 +60,9 @@ def load(file: Path) -> dict[str, Any]:
 
 
 def _kept_learner(state: dict[str, Any]) -> dict[str, Any]:
-    return {part: {name: _narrow(value) for name, value in state[part].items()} for part in ("averaged", "head")}
+    head = {name: value for name, value in state["head"].items() if value.numel() <= _MOST_CLASSIFIER}
+    kept = {"averaged": state["averaged"], "head": head}
+    return {part: {name: _narrow(value) for name, value in values.items()} for part, values in kept.items()}
 
 
 def _save(state: dict[str, Any], file: Path) -> None:

@@ -134,13 +134,13 @@ class Learner:
             old[name].copy_(new[name])
 
     def adopt(self, kept: dict[str, Any]) -> None:
-        """Start from another run's averaged weights; its classifier too where it knows as many people."""
+        """Start from another run's averaged weights; its classifier too where it was kept and knows as many people."""
         weights = {name: value.to(self.network.state_dict()[name].dtype) for name, value in kept["averaged"].items()}
         for network in (self.network, self.averaged):
             network.load_state_dict(weights)
         own = self.head.state_dict()
         head = {name: value.to(own[name].dtype) for name, value in kept["head"].items() if name in own}
-        if head["classifier.weight"].shape == self.head.classifier.weight.shape:
+        if "classifier.weight" in head and head["classifier.weight"].shape == self.head.classifier.weight.shape:
             self.head.load_state_dict({**own, **head})
 
     def state(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch")
 
 from reid_tracker.errors import ConfigError, InputError, ModelError  # noqa: E402
+from reid_tracker.training import checkpoints  # noqa: E402
 from reid_tracker.training import export as exporting  # noqa: E402
 from reid_tracker.training.backbones import make_backbone  # noqa: E402
 from reid_tracker.training.checkpoints import CHECKPOINT, keep_state, save_checkpoint  # noqa: E402
@@ -117,11 +118,14 @@ def test_exports_what_the_network_says(people, tmp_path):
 
 
 @pytest.mark.slow
-def test_kept_state_goes_on_and_is_small(people, tmp_path):
+@pytest.mark.parametrize("most_classifier", [2**20, 10])
+def test_kept_state_goes_on_and_is_small(people, tmp_path, monkeypatch, most_classifier):
+    monkeypatch.setattr(checkpoints, "_MOST_CLASSIFIER", most_classifier)
     run(recipe(), places(people, tmp_path))
     kept = tmp_path / "kept.fp16.pt"
     keep_state(tmp_path / CHECKPOINT, kept)
     assert kept.stat().st_size < 12e6
+    assert ("classifier.weight" in checkpoints.load(kept)["head"]) == (most_classifier > 10)
     full, half = exporting.load_trained(tmp_path / CHECKPOINT), exporting.load_trained(kept)
     crops = np.random.default_rng(0).integers(0, 256, (4, 96, 48, 3), dtype=np.uint8)
     agreement = exporting.least_cosine(
