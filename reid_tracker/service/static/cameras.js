@@ -22,7 +22,8 @@ function cameraCard(camera) {
     try { await send(`api/cameras/${encodeURIComponent(camera.id)}`, { paused: !card.paused }, "PATCH"); refreshCameras(); }
     catch (error) { message.textContent = error.message; }
   });
-  card.figure = make("figure", {}, image, make("figcaption", {}, make("strong", { textContent: camera.id }), state, facts, pause, message));
+  const caption = make("figcaption", {}, make("strong", { textContent: camera.id }), state, pause, facts, message);
+  card.figure = make("figure", {}, make("div", { className: "picture" }, image), caption);
   return card;
 }
 
@@ -38,7 +39,8 @@ async function refreshCameras() {
     card.state.textContent = camera.state;
     card.state.classList.toggle("live", live);
     const lost = Object.values(camera.lost).reduce((sum, count) => sum + count, 0);
-    card.facts.textContent = `${camera.fps.toFixed(1)} /s · lag ${camera.lag.toFixed(2)} s · ${lost} not processed`;
+    card.figure.classList.toggle("away", !live);
+    card.facts.textContent = !live ? "" : `${camera.fps.toFixed(1)} /s · lag ${camera.lag.toFixed(2)} s · ${lost} not processed`;
     card.facts.title = Object.entries({ ...camera.lost, ...camera.faults }).map(([reason, count]) => `${reason}: ${count}`).join("\n");
     card.message.textContent = live ? "" : camera.message;
     card.pause.textContent = card.paused ? "Resume" : "Pause";

@@ -9,7 +9,7 @@ function mapGround(chart) {
   chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
   chart.replaceChildren();
   if (site.picture) chart.append(draw("image", { href: "api/site/map", width, height }));
-  const arrow = draw("marker", { id: `${chart.id}-arrow`, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 5, markerHeight: 5, orient: "auto" });
+  const arrow = draw("marker", { id: `${chart.id}-arrow`, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 10, markerHeight: 10, markerUnits: "userSpaceOnUse", orient: "auto" });
   arrow.append(draw("path", { d: "M0 0 8 4 0 8z", fill: "context-stroke" }));
   chart.append(arrow);
   return new Map(site.cameras.map((camera) => [camera.id, { x: camera.x * width, y: camera.y * height }]));
@@ -23,14 +23,28 @@ function mapWay(chart, from, to, attributes, title) {
   const way = draw("path", { d: `M${start.x} ${start.y}Q${middle.x} ${middle.y} ${end.x} ${end.y}`, fill: "none", "marker-end": `url(#${chart.id}-arrow)`, ...attributes });
   if (title) way.append(draw("title", {}, title));
   chart.append(way);
-  return { x: (start.x + 2 * middle.x + end.x) / 4, y: (start.y + 2 * middle.y + end.y) / 4 };
+  // where a word about it stands: outside the bend, so that there and back do not write over each other
+  const upright = Math.abs(dy) > Math.abs(dx), side = !upright ? 0 : dy > 0 ? 1 : -1;
+  return { x: (start.x + 2 * middle.x + end.x) / 4 + 6 * side, y: (start.y + 2 * middle.y + end.y) / 4, "text-anchor": ["end", "middle", "start"][side + 1] };
 }
 
-function mapCamera(chart, id, place, colour, inside) {
+// The name stands below a camera, or above at the lower border; beside it where the nearest other camera is above or below.
+function mapName(chart, id, places) {
+  const place = places.get(id), { width, height } = chart.viewBox.baseVal;
+  const others = [...places].filter(([other]) => other !== id).map(([, other]) => ({ x: Math.abs(other.x - place.x), y: Math.abs(other.y - place.y) }));
+  const nearest = others.sort((one, other) => Math.hypot(one.x, one.y) - Math.hypot(other.x, other.y))[0];
+  if (nearest && nearest.y > nearest.x) {
+    const left = place.x > width / 2;
+    return { x: place.x + (left ? -18 : 18), y: place.y + 5, "text-anchor": left ? "end" : "start" };
+  }
+  return { x: place.x, y: place.y + 28 < height ? place.y + 26 : place.y - 18, "text-anchor": "middle" };
+}
+
+function mapCamera(chart, id, places, colour, inside) {
+  const place = places.get(id);
   chart.append(draw("circle", { cx: place.x, cy: place.y, r: 12, fill: colour, class: "camera" }));
   if (inside) chart.append(draw("text", { x: place.x, y: place.y + 4, "text-anchor": "middle", class: "inside" }, inside));
-  const below = place.y + 28 < chart.viewBox.baseVal.height;
-  chart.append(draw("text", { x: place.x, y: below ? place.y + 26 : place.y - 18, "text-anchor": "middle", class: "name" }, id));
+  chart.append(draw("text", { ...mapName(chart, id, places), class: "name" }, id));
 }
 
 const linkWords = (link) => `${link.origin} to ${link.destination}: ${Math.max(1, Math.round(link.people))} times, ` +
@@ -43,7 +57,7 @@ async function refreshSite() {
   for (const link of site.links) {
     mapWay(chart, places.get(link.origin), places.get(link.destination), { class: "way", "stroke-width": 1 + 4 * link.people / most }, linkWords(link));
   }
-  for (const camera of site.cameras) mapCamera(chart, camera.id, places.get(camera.id), "var(--accent)", String(present.get(camera.id) || ""));
+  for (const camera of site.cameras) mapCamera(chart, camera.id, places, "var(--accent)", String(present.get(camera.id) || ""));
   byId("ways").replaceChildren(...[...site.links].sort((one, other) => other.people - one.people).slice(0, 8).map((link) => make("li", { textContent: linkWords(link) })));
   byId("site-note").textContent = site.cameras.some((camera) => !camera.placed)
     ? "Laid out by how long people walk between the cameras; a camera's place in the configuration puts it where it is." : "";
@@ -75,8 +89,8 @@ function drawPath(history) {
     labels.push({ ...middle, text: steps.length > 4 ? `${steps.slice(0, 3).join(", ")} … ${steps[steps.length - 1]}` : steps.join(", ") });
   }
   const visited = new Set(stops.map((stop) => stop.camera));
-  for (const camera of site.cameras) mapCamera(chart, camera.id, places.get(camera.id), visited.has(camera.id) ? history.colour : "var(--quiet)");
-  for (const label of labels) chart.append(draw("text", { x: label.x, y: label.y, "text-anchor": "middle", class: "step" }, label.text));
+  for (const camera of site.cameras) mapCamera(chart, camera.id, places, visited.has(camera.id) ? history.colour : "var(--quiet)");
+  for (const label of labels) chart.append(draw("text", { x: label.x, y: label.y, "text-anchor": label["text-anchor"], class: "step" }, label.text));
   byId("steps").replaceChildren(...stops.slice(-12).map((stop, place, shown) => {
     const number = stops.length - shown.length + place, before = stops[number - 1];
     const gap = before ? stop.started - before.ended : 0;
