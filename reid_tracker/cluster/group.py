@@ -203,7 +203,7 @@ class CameraGroup:
         self._paused = duty.paused
 
     def _tracks(self, frames: Sequence[Frame]) -> list[CameraTracks]:
-        gone = []
+        gone, frames = [], self._pipeline.clock(frames)
         for frame in frames:
             before = self._last.get(frame.camera_id)
             size = (frame.image.shape[1], frame.image.shape[0])

@@ -13,6 +13,7 @@ from typing import Any
 
 from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.build import build_pipeline
+from reid_tracker.clock import SiteClock
 from reid_tracker.cluster.arrivals import Arrived, ClusterCameras
 from reid_tracker.cluster.condition import AssociatorState, SiteState
 from reid_tracker.cluster.news import NewsReader
@@ -113,6 +114,13 @@ class RemoteCamera:
         return replace(tracklet, started=max(tracklet.started, self._not_before))
 
 
+class _GroupsClock(SiteClock):
+    """Leaves time as it arrives: the groups put their cameras on one time line."""
+
+    def __call__(self, frames: Sequence[Any]) -> list[Any]:
+        return list(frames)
+
+
 class SitePipeline(Pipeline):
     """The associator's half of the pipeline; the detector and embedder are for searching by picture alone.
 
@@ -132,6 +140,7 @@ class SitePipeline(Pipeline):
         next_id = IdAllocator(first, step)
         length = config.tracking.history_length
         super().__init__(detector, embedder, lambda _camera: RemoteCamera(length, next_id), associator)
+        self.clock = _GroupsClock()
         self.unclear: list[str] = []
 
     def follow(self, frames: Sequence[Any]) -> list[CameraTracks]:
