@@ -220,6 +220,8 @@ class CameraTracks:
         tracklets: believed and seen in this frame (state CONFIRMED).
         lost: believed, not seen in this frame, still looked for (state LOST).
         ended: over since the previous frame (state ENDED); each tracklet appears here exactly once.
+        grey: the camera sees by infrared, in grey.
+        moved: it has become clear with this frame that the camera looks elsewhere than before.
     """
 
     camera_id: str
@@ -229,6 +231,8 @@ class CameraTracks:
     tracklets: tuple[Tracklet, ...]
     lost: tuple[Tracklet, ...] = ()
     ended: tuple[Tracklet, ...] = ()
+    grey: bool = False
+    moved: bool = False
 
 
 @dataclass(frozen=True, slots=True)

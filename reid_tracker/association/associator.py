@@ -14,6 +14,7 @@ them has gained a passage, and once more when the run ends.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ from reid_tracker.association.candidates import Candidates, Weigher
 from reid_tracker.association.evidence import summarise
 from reid_tracker.association.explain import Explainer
 from reid_tracker.association.ground import GroundPlane
-from reid_tracker.association.identities import Identity, IdentityBook, Passage
+from reid_tracker.association.identities import Identity, IdentityBook, Passage, seen_as
 from reid_tracker.association.memory import Gallery, varied
 from reid_tracker.association.revision import Reviser
 from reid_tracker.association.site_calibration import read_start
@@ -33,6 +34,7 @@ from reid_tracker.association.topology import ReturnTimes
 from reid_tracker.config import AssociationConfig, CameraConfig
 from reid_tracker.types import CameraTracks, IdentityEvent, TrackedFrame, TrackedPerson, Tracklet
 
+_log = logging.getLogger(__name__)
 _REFRESH_AFTER = 4  # ended passages between two counts of all who have not returned
 _COMPANY = 12  # people beside one in a camera from whom is learned, with each look, what strangers look like
 _FORGET_EVERY = 10.0  # seconds between two looks for who is out of date
@@ -63,6 +65,7 @@ class CrossCameraAssociator:
         )
         self._passages: dict[int, Passage] = {}
         self._outlook: dict[int, Candidates] = {}
+        self._moved_cameras = 0
         self._ended_since_refresh = 0
         self._next_forgetting = -np.inf
         self._now = -np.inf
@@ -105,9 +108,11 @@ class CrossCameraAssociator:
         """Take in one camera's tracklets; the passages that have something new to say."""
         self._now = max(self._now, moment.time)
         self.topology.advance(moment.time)
+        if moment.moved:
+            self._camera_moved(moment.camera_id)
         changed = []
         for tracklet in (*moment.tracklets, *moment.lost, *moment.ended):
-            passage = self._passage(tracklet)
+            passage = self._passage(tracklet, moment.grey)
             if self._take_in(tracklet, passage):
                 changed.append(passage)
         for tracklet in moment.tracklets:
@@ -131,11 +136,20 @@ class CrossCameraAssociator:
                 holders.add(passage.identity)
         return asked
 
-    def _passage(self, tracklet: Tracklet) -> Passage:
+    def _camera_moved(self, camera_id: str) -> None:
+        """Drop what was learned of a camera that looks elsewhere now; people and what they look like stay."""
+        for grey in (False, True):
+            self.calibration.forget_camera(seen_as(camera_id, grey))
+        self.topology.forget_camera(camera_id)
+        self.ground.forget_camera(camera_id)
+        self._moved_cameras += 1
+        _log.warning("camera %s was moved: what was learned of its colours, ways and ground is dropped", camera_id)
+
+    def _passage(self, tracklet: Tracklet, grey: bool = False) -> Passage:
         passage = self._passages.get(tracklet.id)
         if passage is None:
             camera = self.topology.index(tracklet.camera_id)
-            passage = Passage(tracklet.id, tracklet.camera_id, camera, tracklet.started, tracklet.updated)
+            passage = Passage(tracklet.id, tracklet.camera_id, camera, tracklet.started, tracklet.updated, grey=grey)
             self._passages[tracklet.id] = passage
         return passage
 
@@ -151,9 +165,9 @@ class CrossCameraAssociator:
         if usable.any():
             looks = tracklet.looks if usable.all() else tracklet.looks.select(usable)
             if passage.looks is None:
-                self.calibration.observe_passage(looks, passage.camera_id, ended=False)
-            offset = self.calibration.camera_offset(passage.camera_id, looks.global_.shape[1])
-            passage.looks = summarise(passage.camera_id, looks.global_, self.calibration.weights(looks.quality), offset)
+                self.calibration.observe_passage(looks, passage.seen_by, ended=False)
+            offset = self.calibration.camera_offset(passage.seen_by, looks.global_.shape[1])
+            passage.looks = summarise(passage.seen_by, looks.global_, self.calibration.weights(looks.quality), offset)
             passage.kept = varied(looks, self.config.looks_per_passage)
         return True
 
@@ -271,7 +285,7 @@ class CrossCameraAssociator:
             passage, [other for other in self._passages.values() if other.camera == passage.camera]
         )
         if passage.kept is not None:
-            self.calibration.observe_passage(passage.kept, passage.camera_id, ended=True)
+            self.calibration.observe_passage(passage.kept, passage.seen_by, ended=True)
         self._identity_changed(self.book.identities[passage.identity], False)
         self._reviser.reconsider(self.book.identities[passage.identity], time)
         self._ended_since_refresh += 1
@@ -346,5 +360,6 @@ class CrossCameraAssociator:
                 self._outlook.pop(passage.tracklet, None)
 
     def counters(self) -> Mapping[str, int]:
-        """What was dropped from memory so far, by reason."""
-        return dict(self.gallery.dropped)
+        """What was dropped from memory so far, by reason; and how often a camera was moved, where any was."""
+        moved = {"moved cameras": self._moved_cameras} if self._moved_cameras else {}
+        return dict(self.gallery.dropped) | moved

@@ -290,6 +290,10 @@ class Calibration:
             quality=self._quality_sum / max(self._quality_count, 1e-9),
         )
 
+    def forget_camera(self, camera_id: str) -> None:
+        """What a camera adds to looks is unknown again; what is common to all cameras stays."""
+        self._by_camera.pop(camera_id, None)
+
     def camera_offset(self, camera_id: str, dimension: int) -> FloatArray:
         """(dimension,) what a camera adds to everybody's looks, beside the centre of all."""
         own = self._by_camera.get(camera_id)

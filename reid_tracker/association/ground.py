@@ -83,6 +83,13 @@ class GroundPlane:
         for tracklet in tracklets:
             self._paths.pop(tracklet, None)
 
+    def forget_camera(self, camera_id: str) -> None:
+        """A camera looks elsewhere: its homography, maps with it and where people stood in it mean nothing any more."""
+        self._homographies.pop(camera_id, None)
+        self._learner.forget_camera(camera_id)
+        for tracklet in [number for number, path in self._paths.items() if path.camera_id == camera_id]:
+            self.forget([tracklet])
+
     def evidence(self, first: int, second: int) -> float:
         """Log-likelihood ratio of two tracklets being one person; 0 where they were never seen at one moment."""
         one, other = self._paths.get(first), self._paths.get(second)

@@ -22,6 +22,11 @@ from reid_tracker.ids import IdAllocator
 from reid_tracker.types import Appearance, EventType, IdentityEvent
 
 
+def seen_as(camera_id: str, grey: bool) -> str:
+    """A camera is two, by day and by infrared, in what it does to everybody's looks."""
+    return f"{camera_id} by infrared" if grey else camera_id
+
+
 @dataclass(slots=True, eq=False)
 class Passage:
     """A tracklet as the associator remembers it.
@@ -38,6 +43,7 @@ class Passage:
         identity: number of the identity it belongs to, 0 before the first decision.
         apart: tracklets that somebody who knows said are other people.
         pinned: somebody who knows said whose it is; no evidence moves it.
+        grey: it was seen by infrared when it was looked at first.
     """
 
     tracklet: int
@@ -53,6 +59,12 @@ class Passage:
     identity: int = 0
     apart: frozenset[int] = frozenset()
     pinned: bool = False
+    grey: bool = False
+
+    @property
+    def seen_by(self) -> str:
+        """The camera, by the light that it saw by."""
+        return seen_as(self.camera_id, self.grey)
 
     def overlaps(self, other: Passage) -> bool:
         """Both were in view at one time."""

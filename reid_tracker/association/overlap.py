@@ -119,6 +119,11 @@ class OverlapLearner:
             for evidence in self._evidence.values():
                 evidence.forget(tracklet)
 
+    def forget_camera(self, camera_id: str) -> None:
+        """A camera looks elsewhere: what it shared with others is over."""
+        self.views = {pair: view for pair, view in self.views.items() if camera_id not in pair}
+        self._evidence = {pair: found for pair, found in self._evidence.items() if camera_id not in pair}
+
     def _believe(self, passages: list[Passage]) -> None:
         """Who of two cameras is probably one person, by looks."""
         if len({passage.camera for passage in passages}) < 2:

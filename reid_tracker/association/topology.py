@@ -87,6 +87,14 @@ class ReturnTimes:
             self._changed()
         return self._index[camera_id]
 
+    def forget_camera(self, camera_id: str) -> None:
+        """The ways to and from a camera are unknown again, configured ones too: it looks elsewhere."""
+        if camera_id in self._index:
+            number = self._index[camera_id]
+            self._events[number], self._events[:, number], self._waited[number] = 0, 0, 0
+            self._table = None
+        self._spans = {pair: span for pair, span in self._spans.items() if camera_id not in pair}
+
     def advance(self, now: float) -> None:
         """Let time pass; the rate of new people is counted over it."""
         self._began = now if self._began is None else min(self._began, now)

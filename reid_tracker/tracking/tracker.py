@@ -21,6 +21,7 @@ from reid_tracker.tracking.rounds import (
     recover_lost,
 )
 from reid_tracker.tracking.track import Track
+from reid_tracker.tracking.view import ViewWatch
 from reid_tracker.types import (
     Appearance,
     BoolArray,
@@ -62,6 +63,7 @@ class PersonTracker:
         self._tracks: list[Track] = []
         self._motion = Motion.none()  # row i belongs to self._tracks[i]
         self._time = -np.inf
+        self._watch = ViewWatch(camera_id)
 
     @property
     def confident_score(self) -> float:
@@ -312,4 +314,6 @@ class PersonTracker:
             tracklets=in_state(TrackletState.CONFIRMED),
             lost=in_state(TrackletState.LOST),
             ended=ended,
+            moved=self._watch(frame.image, frame.time),
+            grey=self._watch.grey,
         )
