@@ -64,7 +64,7 @@ format: $(VENV)/.installed-dev  ## let ruff format the code
 	$(BIN)/ruff check --fix $(wildcard $(CODE))
 
 types: $(VENV)/.installed-dev  ## mypy, strict
-	$(BIN)/mypy $(shell $(BIN)/python -c 'import torch' 2>/dev/null || echo "--exclude 'reid_tracker/(training|gpu)/'")
+	$(BIN)/mypy $(shell $(BIN)/python -c 'import torch' 2>/dev/null || echo "--exclude 'reid_tracker/(training|gpu)/' --follow-imports silent")
 
 licences: $(VENV)/.installed-dev  ## no GPL or AGPL in what is installed by default
 	$(BIN)/python tools/check_licences.py reid_tracker

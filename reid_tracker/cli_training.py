@@ -132,6 +132,7 @@ def train(
     --state engines/training/alignedreid_small.fp16.pt`
     """
     from reid_tracker.training.checkpoints import CHECKPOINT, keep_state
+    from reid_tracker.training.feed import use_threads
     from reid_tracker.training.recipe import read_recipe, with_compute
     from reid_tracker.training.reporting import reporting
     from reid_tracker.training.train import Places, StopRequest, run
@@ -140,7 +141,7 @@ def train(
         raise ConfigError("say where the pictures are: --data (or the variable REID_DATA), or --pack")
     stop = StopRequest(minutes)
     stop.listen()
-    _use_threads(threads)
+    use_threads(threads)
     wanted = with_compute(read_recipe(recipe), device, precision)
     places = Places(
         data=data or Path(),
@@ -233,9 +234,10 @@ def adapt(
     then `reid-tracker adapt --tracks out/ --out mine/` and `reid-tracker track --embedder mine/model.onnx ...`
     """
     from reid_tracker.training.adapting import adapt_run, shipped_state
+    from reid_tracker.training.feed import use_threads
     from reid_tracker.training.recipe import read_recipe, with_compute
 
-    _use_threads(threads)
+    use_threads(threads)
     wanted = with_compute(read_recipe(recipe or _RECIPES / "alignedreid_small_adapted.toml"), device, precision)
     if pictures:
         stage = wanted.stages[0].model_copy(update={"pictures": pictures})
@@ -243,13 +245,6 @@ def adapt(
     adapted = adapt_run(tracks, output, state or shipped_state(), wanted, rounds, cache or output / "cache", err.print)
     out.print(f"agreement on held-out people {adapted.before:.4f} -> {adapted.after:.4f}")
     out.print(f"{output / 'model.onnx'}: use it with --embedder {output / 'model.onnx'}", markup=False)
-
-
-def _use_threads(threads: int) -> None:
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
 
 
 def _all_ways() -> tuple[str, ...]:

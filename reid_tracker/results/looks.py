@@ -200,5 +200,4 @@ def _unit(vectors: NDArray[np.float16]) -> FloatArray:
     """Half-precision unit vectors back to single precision and to unit length."""
     exact = vectors.astype(np.float32)
     lengths = np.linalg.norm(exact, axis=-1, keepdims=True)
-    unit: FloatArray = exact / np.maximum(lengths, 1e-12)
-    return unit
+    return np.asarray(exact / np.maximum(lengths, 1e-12), np.float32)

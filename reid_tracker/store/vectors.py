@@ -13,8 +13,7 @@ from reid_tracker.types import Appearance, FloatArray
 def mean_look(looks: Appearance) -> FloatArray:
     """(D,) quality-weighted mean of the global vectors, of unit length: what the index searches by."""
     mean = np.asarray((looks.quality[:, None] + 1e-3) * looks.global_, np.float32).sum(axis=0)
-    unit: FloatArray = mean / max(float(np.linalg.norm(mean)), 1e-12)
-    return unit
+    return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), np.float32)
 
 
 def looks_from_blobs(layout: str | None, quality: bytes, vectors: bytes, stripes: bytes) -> Appearance | None:

@@ -28,6 +28,12 @@ def choose_device(compute: ComputeRecipe) -> torch.device:
     return torch.device("cuda" if there and compute.device != "cpu" else "cpu")
 
 
+def use_threads(threads: int) -> None:
+    """Let torch compute with so many threads of the CPU; 0 leaves the choice to it."""
+    if threads:
+        torch.set_num_threads(threads)
+
+
 def dtype_of(compute: ComputeRecipe) -> torch.dtype:
     """The numbers that the network computes in."""
     return _DTYPES[compute.precision]
