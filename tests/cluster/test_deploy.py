@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 import shutil
 import subprocess
@@ -91,20 +92,68 @@ def test_the_command_is_one_of_the_programs(objects: dict[str, Any]) -> None:
     assert Path(parsed["config"]) == Path(mount) / "site.toml"
 
 
-def test_kubectl_renders_it(deploy: Path) -> None:
+def test_manifests_are_what_kubernetes_knows(deploy: Path) -> None:
+    """Every object against Kubernetes' own schemas, unknown keys refused; of Ray's, which are not there, the pods."""
+    validator = pytest.importorskip("kubernetes_validate", reason="needs the package kubernetes-validate")
+    checked = []
+    for manifest in rendered(deploy):
+        if manifest["kind"] == "RayCluster":
+            spec = manifest["spec"]
+            for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
+                name = group.get("groupName", "head")
+                pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": group["template"]["spec"]}
+                validator.validate(pod, "1.31", strict=True)
+                checked.append(name)
+        else:
+            validator.validate(manifest, "1.31", strict=True)
+            checked.append(manifest["kind"])
+    assert {"head", "cameras", "Deployment", "PersistentVolumeClaim", "Service"} <= set(checked)
+    wrong = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x"}, "spec": {"port": 1}}
+    with pytest.raises(validator.ValidationError):
+        validator.validate(wrong, "1.31", strict=True)
+
+
+def test_the_cluster_is_what_ray_knows(deploy: Path, objects: dict[str, Any]) -> None:
+    """Options of ``ray start`` are checked against the program itself, where it is installed."""
+    scripts = pytest.importorskip("ray.scripts.scripts", reason="needs the extra 'cluster'")
+    known = {name.removeprefix("--") for option in scripts.start.params for name in option.opts}
+    spec = objects["RayCluster"]["spec"]
+    for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
+        assert group["rayStartParams"].keys() <= known
+    for group in spec["workerGroupSpecs"]:
+        assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
+    assert "ENV RAY_worker_niceness=0" in (deploy / "Containerfile").read_text()
+
+
+def test_the_image_installs_extras_that_there_are(deploy: Path, repository: Path) -> None:
+    settings = configparser.ConfigParser()
+    settings.read(repository / "setup.cfg", encoding="utf-8")
+    (extras,) = re.findall(r"reid_tracker-\*\.whl\)\[([\w,-]+)\]", (deploy / "Containerfile").read_text())
+    assert set(extras.split(",")) <= settings["options.extras_require"].keys()
+
+
+def rendered(deploy: Path) -> list[dict[str, Any]]:
+    """The objects as kubectl renders them; as they stand where it is not there."""
     kubectl = shutil.which("kubectl")
     if kubectl is None:
-        pytest.skip("needs kubectl")
+        files = [(deploy / "kuberay" / name).read_text() for name in ("cluster.yaml", "site.yaml")]
+        return [each for text in files for each in yaml.safe_load_all(text)]
     ran = subprocess.run([kubectl, "kustomize", str(deploy / "kuberay")], capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
-    rendered = list(yaml.safe_load_all(ran.stdout))
-    kinds = sorted(each["kind"] for each in rendered)
+    return list(yaml.safe_load_all(ran.stdout))
+
+
+def test_kubectl_renders_it(deploy: Path) -> None:
+    if shutil.which("kubectl") is None:
+        pytest.skip("needs kubectl")
+    found = rendered(deploy)
+    kinds = sorted(each["kind"] for each in found)
     assert kinds == ["ConfigMap", "Deployment", "PersistentVolumeClaim", "RayCluster", "Service"]
-    (config,) = [each for each in rendered if each["kind"] == "ConfigMap"]
-    (started,) = [each for each in rendered if each["kind"] == "Deployment"]
+    (config,) = [each for each in found if each["kind"] == "ConfigMap"]
+    (started,) = [each for each in found if each["kind"] == "Deployment"]
     pod = started["spec"]["template"]["spec"]
     assert pod["volumes"][0]["configMap"]["name"] == config["metadata"]["name"]  # with the hash of its contents
     assert pod["containers"][0]["image"] == "reid_tracker:cluster"
-    (cluster,) = [each for each in rendered if each["kind"] == "RayCluster"]
+    (cluster,) = [each for each in found if each["kind"] == "RayCluster"]
     assert cluster["metadata"]["namespace"] == "reid-tracker"
     assert cluster["spec"]["headGroupSpec"]["template"]["spec"]["containers"][0]["image"] == "reid_tracker:cluster"
