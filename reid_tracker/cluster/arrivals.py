@@ -265,8 +265,8 @@ class ClusterCameras:
         if not news.whole and (before is None or before.epoch != epoch or news.number > before.number + 1):
             self._unclear.add(camera_id)
             return False  # means nothing without what came before; the gap is counted when all was said
-        if before is not None and (before.epoch != epoch or news.number > before.number + 1):
-            self._count(before, epoch, news)
+        if before is not None and (before.epoch != epoch or news.whole or news.number > before.number + 1):
+            self._count(before, epoch, news)  # all is said anew where something may be missing
         if news.whole:
             self._unclear.discard(camera_id)
         self._progress[camera_id] = _Progress(epoch, news.number, news.time)

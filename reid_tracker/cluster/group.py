@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 import platform
+import queue
 import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -126,6 +128,9 @@ class CameraGroup:
         self._last_failure = ""
         self._node = platform.node()
         self._next_sync = 0.0
+        self._away = False
+        self._asking: threading.Thread | None = None
+        self._answers: queue.SimpleQueue[Duty] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"cameras of {name}", daemon=True)
 
@@ -176,14 +181,36 @@ class CameraGroup:
 
     def _sync(self) -> None:
         self._next_sync = time.monotonic() + self._config.cluster.heartbeat_seconds
+        report = self.report()
+        self._reported, self._worked = time.monotonic(), 0.0
         try:
-            report = self.report()
-            self._reported, self._worked = time.monotonic(), 0.0
-            self._take_up(self._site.sync(report))
+            if self._away:
+                self._ask(report)
+            else:
+                self._take_up(self._site.sync(report))
         except SiteAway as error:  # goes on with the cameras that it has
-            _log.info("group %s: %s", self.name, error)
+            self._lost(error)
         except ReidTrackerError as error:
             self._failed("duty", error)
+
+    def _ask(self, report: GroupReport) -> None:
+        """Ask a site that is away in a thread of its own: waiting for it must not hold up the cameras."""
+        while not self._answers.empty():
+            self._away = False
+            for writer in self._writers.values():
+                writer.say_all()
+            self._take_up(self._answers.get())
+        if self._away and (self._asking is None or not self._asking.is_alive()):
+            self._asking = threading.Thread(target=self._asked, args=(report,), name="asking", daemon=True)
+            self._asking.start()
+
+    def _asked(self, report: GroupReport) -> None:
+        with suppress(SiteAway):
+            self._answers.put(self._site.sync(report))
+
+    def _lost(self, error: SiteAway) -> None:
+        self._away = True
+        _log.info("group %s: %s", self.name, error)
 
     def _take_up(self, duty: Duty) -> None:
         """Have exactly the cameras of a duty."""
@@ -229,14 +256,15 @@ class CameraGroup:
         if self._telemetry is not None:
             trace = self._telemetry.trace()
             news = [replace(each, trace=trace) for each in news]
+        if self._away:
+            self._undelivered += len(news)
+            return
         try:
             for camera_id in self._site.take(self.name, self.epoch, news):
                 self._writers.setdefault(camera_id, NewsWriter()).say_all()
         except SiteAway as error:
             self._undelivered += len(news)
-            for writer in self._writers.values():
-                writer.say_all()
-            _log.info("group %s: %s", self.name, error)
+            self._lost(error)
 
     def _failed(self, what: str, error: Exception) -> None:
         self._failures += 1
