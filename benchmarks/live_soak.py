@@ -30,7 +30,7 @@ import numpy as np
 from benchmarks.live_faults import FAULTS, Camera, LockedCamera, write_clips
 from reid_tracker.config import CameraConfig, Config
 from reid_tracker.pipeline import Pipeline
-from reid_tracker.service.heap import returned_memory
+from reid_tracker.service.heap import few_pools, returned_memory
 from reid_tracker.service.runtime import Service
 from reid_tracker.types import Detections, Frame, IdentityEvent, TrackedFrame
 from tests.live.servers import FPS
@@ -44,6 +44,8 @@ SETTLING_SECONDS = 20.0  # until people are known, before the first fault
 MOST_RECOVERY = 5.0 + 1.0  # and one keyframe interval, seconds
 MOST_AGE = 0.5  # seconds, of a picture when its step begins
 MOST_SLOPE = 10.0  # megabytes an hour that count as flat
+# What may fill up is kept small, so that it is full when the slope begins to count.
+LOW_BOUNDS = {"service.recent_events": 20, "association.passages_per_camera": 2}
 GIVEN_UP = 60.0  # seconds after which a camera is taken not to have come back
 
 
@@ -142,6 +144,7 @@ class Soak:
 
 def main(minutes: float, every: float, result: Path) -> None:
     """Run, print and write."""
+    few_pools()  # as serve does
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         sources = {STEADY: write_clips(folder / STEADY, ("red", "green"))}
@@ -155,7 +158,7 @@ def main(minutes: float, every: float, result: Path) -> None:
         addresses[NOWHERE] = "rtsp://192.0.2.1/live"  # an address that is nobody's (RFC 5737)
         addresses[LOCKED] = locked.address
         config = Config(cameras=[CameraConfig(id=name, source=source) for name, source in addresses.items()])
-        config = config.with_values({"store.path": str(folder / "people.db")})
+        config = config.with_values({"store.path": str(folder / "people.db"), **LOW_BOUNDS})
         watch = Watch()
         service = Service(config, watch.pipeline)
         service.site.listen(watch)

@@ -11,11 +11,21 @@ import ctypes
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 _EVERY_SECONDS = 60.0
+_ARENA_MAX, _POOLS = -8, 2  # the parameter of mallopt (malloc.h), and its value; glibc's own is eight a core
 
 _log = logging.getLogger(__name__)
+
+
+def few_pools() -> None:
+    """Let the threads of this process share two pools of memory. Call before most of them begin.
+
+    Fewer pools have fewer holes: with one for each thread the process grows until all have seen their busiest moment.
+    """
+    with suppress(AttributeError, OSError, TypeError):  # another C library; TypeError: Windows has no program to ask
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, _POOLS)
 
 
 @contextmanager
@@ -43,7 +53,7 @@ def returned_memory(seconds: float = _EVERY_SECONDS) -> Iterator[None]:
 def _trimming() -> Callable[[], object] | None:
     try:
         trim = ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):  # another C library; TypeError: Windows has no program to ask
+    except (AttributeError, OSError, TypeError):  # as above
         _log.debug("free memory is left to the C library")
         return None
     return lambda: trim(ctypes.c_size_t(0))

@@ -12,7 +12,7 @@ from reid_tracker.errors import ConfigError
 from reid_tracker.live import without_secrets
 from reid_tracker.service.access import Access, check_exposure, load_access
 from reid_tracker.service.api import build_app
-from reid_tracker.service.heap import returned_memory
+from reid_tracker.service.heap import few_pools, returned_memory
 from reid_tracker.service.runtime import PipelineOf, Service
 
 _MOST_WEBSOCKET_BYTES = 4096  # a viewer has nothing to say
@@ -35,6 +35,7 @@ def serve(
     """
     access = load_access(config.service)
     check_exposure(config.service, access)
+    few_pools()
     with Service(config, pipeline_of) as service:
         listen(service, access, listening)
 
