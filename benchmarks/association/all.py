@@ -84,6 +84,8 @@ def print_report(name: str, report: dict[str, Any]) -> None:
         print(f"{kind}: the best shifted threshold in hindsight gains {row['lost to hindsight']:.3f}")
     for variant, row in report.get("ablations", {}).items():
         print(f"{variant:22} " + "  ".join(f"{kind} {row[kind]:.3f}" for kind in (ONLINE, AT_END, FINAL)))
+    if worth := report.get("worth"):
+        print("worth in nats, by refine's objective: " + ", ".join(f"{who} {nats:.0f}" for who, nats in worth.items()))
     cost = report["cost"]
     print(
         f"{cost['step ms mean']:.2f} ms a step, {cost['ms per open tracklet']:.3f} ms per open tracklet, "

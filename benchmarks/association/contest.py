@@ -58,6 +58,7 @@ def compete(
         "facts": dict(case.facts) | _facts(case),
         "methods": {name: row.to_row() for name, row in rows.items()},
         "thresholds in hindsight": thresholds,
+        "worth": dict(answer.worth),
         "cost": cost(case, answer),
     }
     if depth.shifts and case.deep:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
@@ -53,6 +53,7 @@ class Answer:
         at_end: (N,) DELAY seconds after the last sighting of its tracklet.
         final: (N,) when the run is over.
         refined: (N,) solved once more over the finished run; None where that was not done.
+        worth: nats of the run's people, the refined and the true ones; empty where not refined.
         step_ms: (steps,) processor time of each step.
         state_mb: what the associator remembers at the end of the run, pickled.
     """
@@ -61,6 +62,7 @@ class Answer:
     at_end: Ids
     final: Ids
     refined: Ids | None
+    worth: Mapping[str, float]
     step_ms: NDArray[np.float64]
     state_mb: float
 
@@ -93,13 +95,15 @@ def associate(case: Case, variant: Variant | None = None, weigh: bool = False, r
     sightings = case.sightings
     ever = np.full(len(sightings), np.inf)
     final = as_told(sightings, ever, [*told, (np.inf, last if variant.settles else ())])
+    again, worth = None, dict[str, float]()
+    if refine:
+        again, worth = refined(case, shown, [*(event for _, events in told for event in events), *last], final)
     return Answer(
         online=as_told(sightings, sightings.times + DELAY, told),
         at_end=as_told(sightings, last_times(sightings) + DELAY, told),
         final=final,
-        refined=refined(case, shown, [*(event for _, events in told for event in events), *last], final)
-        if refine
-        else None,
+        refined=again,
+        worth=worth,
         step_ms=np.array(spent) * 1000,
         state_mb=state,
     )
