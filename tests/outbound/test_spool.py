@@ -42,6 +42,7 @@ def left(path: Path, destination: str = "one") -> list[str]:
     return keys
 
 
+@pytest.mark.slow
 def test_what_a_killed_program_had_left_is_sent_by_the_next(tmp_path: Path, repository: Path) -> None:
     port, path = free_port(), tmp_path / "outbox.db"
     command = [sys.executable, "-c", KILLED, str(path), f"http://127.0.0.1:{port}/"]
@@ -159,6 +160,7 @@ def test_destinations_that_are_configured_no_longer_are_given_up(tmp_path: Path,
     assert left(path, "gone") == []
 
 
+@pytest.mark.slow
 def test_one_program_at_a_time_and_no_other_kind_of_file(tmp_path: Path) -> None:
     path = tmp_path / "outbox.db"
     spool = Spool(path)
