@@ -53,6 +53,32 @@ def test_a_cluster_that_does_not_answer_is_said_in_a_line(monkeypatch: pytest.Mo
     assert load_ray() is Unreachable
 
 
+NICENESS = """
+import os
+from reid_tracker.cluster.engine import RayTasks, connected
+from reid_tracker.config import ClusterConfig
+
+def niceness():
+    return os.nice(0)
+
+with connected("local", ClusterConfig(niceness=3)) as ray:
+    tasks = RayTasks(ray, ClusterConfig())
+    tasks.submit("one", niceness)
+    print(*(ended.value for ended in tasks.ended(120)))
+"""
+
+
+@pytest.mark.slow
+def test_workers_of_a_local_cluster_are_as_nice_as_they_are_told(repository: Path) -> None:
+    """Ray's own 15 lets them wait for everything else on the machine."""
+    pytest.importorskip("ray", reason="needs the extra 'cluster'")
+    own = os.nice(0)
+    ran = subprocess.run(
+        [sys.executable, "-c", NICENESS], cwd=repository, capture_output=True, text=True, timeout=300, check=True
+    )
+    assert ran.stdout.split() == [str(own + 3)]
+
+
 @pytest.fixture(scope="module")
 def clip(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with some seconds of both cameras of the demo clip, from where somebody crosses."""
