@@ -30,6 +30,7 @@ from reid_tracker.association.identities import Identity, IdentityBook, Passage,
 from reid_tracker.association.memory import Gallery, varied
 from reid_tracker.association.revision import Reviser
 from reid_tracker.association.site_calibration import read_start
+from reid_tracker.association.still import StillWatch
 from reid_tracker.association.topology import ReturnTimes
 from reid_tracker.config import AssociationConfig, CameraConfig
 from reid_tracker.types import CameraTracks, IdentityEvent, TrackedFrame, TrackedPerson, Tracklet
@@ -66,6 +67,7 @@ class CrossCameraAssociator:
         self._passages: dict[int, Passage] = {}
         self._outlook: dict[int, Candidates] = {}
         self._moved_cameras = 0
+        self._still = StillWatch()
         self._ended_since_refresh = 0
         self._next_forgetting = -np.inf
         self._now = -np.inf
@@ -116,6 +118,7 @@ class CrossCameraAssociator:
             if self._take_in(tracklet, passage):
                 changed.append(passage)
         for tracklet in moment.tracklets:
+            self._watch_still(self._passages[tracklet.id], tracklet, moment.time)
             self.ground.saw(tracklet.id, moment.camera_id, moment.time, tracklet.box, moment.size)
         return changed
 
@@ -136,12 +139,20 @@ class CrossCameraAssociator:
                 holders.add(passage.identity)
         return asked
 
+    def _watch_still(self, passage: Passage, tracklet: Tracklet, time: float) -> None:
+        """Somebody who turns out never to move, or to move after all, is asked for again."""
+        still = self._still(tracklet.id, tracklet.camera_id, time, tracklet.box)
+        if still != passage.still:
+            passage.still, passage.settled = still, False
+            self._outlook.pop(passage.tracklet, None)
+
     def _camera_moved(self, camera_id: str) -> None:
         """Drop what was learned of a camera that looks elsewhere now; people and what they look like stay."""
         for grey in (False, True):
             self.calibration.forget_camera(seen_as(camera_id, grey))
         self.topology.forget_camera(camera_id)
         self.ground.forget_camera(camera_id)
+        self._still.forget_camera(camera_id)
         self._moved_cameras += 1
         _log.warning("camera %s was moved: what was learned of its colours, ways and ground is dropped", camera_id)
 
@@ -278,6 +289,7 @@ class CrossCameraAssociator:
     def _close(self, passage: Passage, time: float) -> None:
         """A passage has ended: learn from it, and ask whether its person is known under another number."""
         passage.open = False
+        self._still.forget(passage.tracklet)
         candidates = self._outlook.pop(passage.tracklet, None)
         if candidates is not None:
             self._weigher.learn(passage, candidates)
@@ -360,6 +372,6 @@ class CrossCameraAssociator:
                 self._outlook.pop(passage.tracklet, None)
 
     def counters(self) -> Mapping[str, int]:
-        """What was dropped from memory so far, by reason; and how often a camera was moved, where any was."""
-        moved = {"moved cameras": self._moved_cameras} if self._moved_cameras else {}
-        return dict(self.gallery.dropped) | moved
+        """What was dropped from memory so far, by reason; and what else was noticed, where anything was."""
+        seen = {"moved cameras": self._moved_cameras, "things that never move": self._still.things}
+        return dict(self.gallery.dropped) | {name: count for name, count in seen.items() if count}

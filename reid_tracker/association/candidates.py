@@ -26,6 +26,8 @@ _JUDGED_BY_STRIPES = 8  # candidates, the most probable ones, whose stripes are 
 _AT_A_TIME = 16  # passages against everybody remembered: a few MB at ten thousand people
 _OPEN = 8.0  # nats behind the best answer from which stripes could not turn it any more
 _PASSAGES_ALIGNED = 6  # newest passages of each that are aligned
+_SAME_MOMENT = 0.3  # seconds since an open passage was seen up to which its person is still in view there
+_IN_VIEW = -1e-3  # seconds since somebody was last seen who is in view of another camera
 _NO_LONGER_TOGETHER = 10.0  # seconds unseen from which nobody stands beside somebody, however wrong the clocks
 
 
@@ -279,8 +281,8 @@ class Weigher(Judge):
         which of their passages came before it, and whether they were in its camera meanwhile.
         """
         possible = np.ones(len(pairs.rows), np.bool_)
-        told_apart = np.array([bool(passage.apart) for passage in passages])
-        for pair in np.flatnonzero((pairs.gaps <= 0) | told_apart[pairs.places]):
+        told_apart = np.array([bool(passage.apart) or passage.still for passage in passages])
+        for pair in np.flatnonzero((pairs.gaps <= _SAME_MOMENT) | told_apart[pairs.places]):
             passage = passages[pairs.places[pair]]
             identity = self._book.identities[int(self._gallery.numbers[pairs.rows[pair]])]
             before = identity.before(passage) or identity.beside(passage)
@@ -288,7 +290,7 @@ class Weigher(Judge):
                 possible[pair] = False
                 continue
             gap = passage.start - before.end
-            pairs.gaps[pair] = min(gap, -1e-3) if gap < 0 and not before.open else gap
+            pairs.gaps[pair] = min(gap, _IN_VIEW) if before.open and gap <= _SAME_MOMENT else gap
             pairs.origins[pair] = before.camera
         return possible
 

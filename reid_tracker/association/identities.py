@@ -44,6 +44,7 @@ class Passage:
         apart: tracklets that somebody who knows said are other people.
         pinned: somebody who knows said whose it is; no evidence moves it.
         grey: it was seen by infrared when it was looked at first.
+        still: it has never moved, for so long that it is a thing that looks like a person.
     """
 
     tracklet: int
@@ -60,6 +61,7 @@ class Passage:
     apart: frozenset[int] = frozenset()
     pinned: bool = False
     grey: bool = False
+    still: bool = False
 
     @property
     def seen_by(self) -> str:
@@ -90,7 +92,14 @@ class Identity:
         return [passage.looks for passage in self.passages if passage.looks is not None and passage is not without]
 
     def meets(self, passages: list[Passage]) -> bool:
-        """It was in one of their cameras at the same time, or is known to be another: certainly somebody else."""
+        """It was in one of their cameras at the same time, or is known to be another: certainly somebody else.
+
+        So is a thing that never moves for everybody who was in other cameras.
+        """
+        if any(other.still for other in passages) or any(own.still for own in self.passages):
+            everything = [*passages, *(own for own in self.passages if own not in passages)]
+            if _never_moves_but_is_elsewhere(everything):
+                return True
         return any(
             (own.camera == other.camera and own is not other and own.overlaps(other)) or own.tracklet in other.apart
             for own in self.passages
@@ -121,6 +130,15 @@ class Identity:
     def timetable(self) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
         """Camera numbers, starts and ends of the passages, in order of start."""
         return timetable(self.passages)
+
+
+def _never_moves_but_is_elsewhere(passages: list[Passage]) -> bool:
+    """All passages in one camera are of a thing that never moves, and there are others in other cameras."""
+    walked = {passage.camera for passage in passages if not passage.still}
+    return (
+        any(passage.camera not in walked and passage.still for passage in passages)
+        and len({passage.camera for passage in passages}) > 1
+    )
 
 
 def timetable(passages: list[Passage]) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from reid_tracker.config import CameraConfig
 
 # Gap bins: in view of another camera at that moment; below 1 s; 1-2 s; 2-4 s; ... ; above 36 h.
-_EDGES = np.concatenate([[-np.inf, 0.0], 2.0 ** np.arange(0, 18)])
+_IN_VIEW = 1e-9  # seconds since somebody was seen below which they were in view of both cameras at once
+_EDGES = np.concatenate([[-np.inf, _IN_VIEW], 2.0 ** np.arange(0, 18)])
 _UPPER = np.append(_EDGES[2:], np.inf)
 _MIDDLE = np.concatenate([[0.5, 0.5], 1.5 * 2.0 ** np.arange(0, 18)])
 
@@ -30,7 +31,9 @@ _LEAST_LINK = 0.5  # people; less may be nobody
 _RETURNS_PER_DOUBLING = 0.6
 _SHORTEST_WAIT = 5.0  # seconds; below it the starting law is flat
 _PRIOR_EVENTS = 1.0  # what the starting law is worth in each bin
-_PAIR_EVENTS = 2.0  # what all pairs together are worth against one pair's own counts
+# What all pairs together are worth against one pair's own counts; less for people in view of both at once, for two
+# cameras see the same ground or they do not, and most do not.
+_PAIR_EVENTS = np.where(np.isneginf(_EDGES), 0.5, 2.0)
 _TOO_FAST, _TOO_SLOW = -100.0, float(np.log(0.01))  # nobody is faster than possible; some people stop on the way
 
 
@@ -89,11 +92,20 @@ class ReturnTimes:
 
     def forget_camera(self, camera_id: str) -> None:
         """The ways to and from a camera are unknown again, configured ones too: it looks elsewhere."""
-        if camera_id in self._index:
-            number = self._index[camera_id]
-            self._events[number], self._events[:, number], self._waited[number] = 0, 0, 0
-            self._table = None
-        self._spans = {pair: span for pair, span in self._spans.items() if camera_id not in pair}
+        for pair in [pair for pair in self._spans if camera_id in pair]:
+            del self._spans[pair]
+        if camera_id not in self._index:
+            return
+        self._count()
+        number = self._index[camera_id]
+        inside = self._events[number, number]
+        self._totals[0] -= inside
+        self._totals[1] -= self._events[number].sum(axis=0) + self._events[:, number].sum(axis=0) - 2 * inside
+        self._events[number], self._events[:, number], self._waited[number] = 0, 0, 0
+        if self._ways:
+            self._least[number], self._least[:, number] = -np.inf, -np.inf
+            self._most[number], self._most[:, number] = np.inf, np.inf
+        self._changed()
 
     def advance(self, now: float) -> None:
         """Let time pass; the rate of new people is counted over it."""
@@ -204,7 +216,7 @@ class ReturnTimes:
             self._rates_known = self._common_rates()
         shared = self._rates_known.shared[np.not_equal(origins, destinations).astype(np.intp), bins]
         events, exposure = self._events[origins, destinations, bins], self._rates_known.exposure[origins, bins]
-        rates: NDArray[np.float64] = (events + _PAIR_EVENTS) / (exposure + _PAIR_EVENTS / shared)
+        rates: NDArray[np.float64] = (events + _PAIR_EVENTS[bins]) / (exposure + _PAIR_EVENTS[bins] / shared)
         return rates
 
     def _common_rates(self) -> _Rates:
@@ -226,7 +238,8 @@ class ReturnTimes:
     def _take_spans(self, camera_id: str) -> None:
         """Least and most seconds of the configured ways to and from a camera; anything goes where nothing is."""
         for origin, destination in self._ways.get(camera_id, ()):
-            if origin in self._index and destination in self._index:
+            known = origin in self._index and destination in self._index
+            if known and (origin, destination) in self._spans:
                 place = self._index[origin], self._index[destination]
                 self._least[place], self._most[place] = self._spans[origin, destination]
 

@@ -227,3 +227,39 @@ def test_many_passages_at_once_are_weighed_as_each_alone() -> None:
         for row in range(5)
     ]
     assert together == pytest.approx(np.stack(alone), abs=1e-3)
+
+
+def test_people_in_view_of_both_cameras_are_no_quick_returns() -> None:
+    """Whoever is seen at one instant in two cameras was in view; somebody gone for half a second was not."""
+    times = ReturnTimes()
+    door, hall = times.index("door"), times.index("hall")
+    times.advance(0.0)
+    times.advance(1000.0)
+    for _ in range(60):
+        times.observe_returns(np.array([door]), hall, np.array([0.5]), np.array([1.0]))
+        times.observe_waited(door, 0.5)
+        times.observe_waited(door, -10.0)
+    both, gone = times.log_rate(np.array([door, door]), hall, np.array([0.0, 0.5]))
+    assert both < gone - 3
+    assert both == times.log_rate(np.array([door]), hall, np.array([-3.0]))[0]
+
+
+def test_ways_of_a_camera_that_was_moved_are_unknown_again() -> None:
+    """Its own ways begin anew, those of others stay, and travel times that were configured hold no longer."""
+    cameras = [CameraConfig(id="a", source="-", neighbours={"b": (5.0, 10.0)}), CameraConfig(id="b", source="-")]
+    times = ReturnTimes(cameras)
+    a, b, c = (times.index(name) for name in "abc")
+    times.advance(0.0)
+    times.advance(1000.0)
+    for origin in (a, c):
+        for _ in range(30):
+            times.observe_returns(np.array([origin]), b, np.array([6.0]), np.array([1.0]))
+            times.observe_waited(origin, 6.0)
+    assert times.log_rate(np.array([a]), b, np.array([1.0]))[0] < -50
+    known = times.log_rate(np.array([c]), b, np.array([6.0]))[0]
+    times.forget_camera("a")
+    times.refresh(np.array([], np.intp), np.array([]))
+    assert [(link.origin, link.destination) for link in times.links()] == [("c", "b")]
+    assert times.log_rate(np.array([a]), b, np.array([1.0]))[0] > -20
+    assert times.log_rate(np.array([a]), b, np.array([6.0]))[0] < known - 0.5
+    times.index("d")  # a camera that turns up later finds nothing configured of the one that was moved
