@@ -55,6 +55,7 @@ class FrameNews:
         scores: (N, 2) float64, of the newest box: detection score, and quality of the look.
         looks: of the tracklets whose looks changed.
         trace: W3C traceparent of the moment it comes from; empty where nothing is traced.
+        grey, moved: what the tracker noticed of the camera, as in CameraTracks.
     """
 
     camera_id: str
@@ -70,6 +71,8 @@ class FrameNews:
     scores: NDArray[np.float64] = field(repr=False)
     looks: tuple[LooksNews, ...] = field(default=(), repr=False)
     trace: str = ""
+    grey: bool = False
+    moved: bool = False
 
 
 class NewsWriter:
@@ -101,6 +104,8 @@ class NewsWriter:
             times=np.array([(each.started, each.updated) for each in tracklets], np.float64).reshape(-1, 2),
             scores=np.array([(each.score, each.quality) for each in tracklets], np.float64).reshape(-1, 2),
             looks=tuple(filter(None, map(self._looks, tracklets))),
+            grey=tracks.grey,
+            moved=tracks.moved,
         )
         for tracklet in tracks.ended:
             self._sent.pop(tracklet.id, None)
@@ -165,7 +170,7 @@ class NewsReader:
             if tracklet.state is TrackletState.ENDED:
                 del self._open[tracklet.id]
         seen, lost, ended = (tuple(each for each in told if each.state is state) for state in STATES)
-        return CameraTracks(news.camera_id, news.index, news.time, news.size, seen, lost, ended)
+        return CameraTracks(news.camera_id, news.index, news.time, news.size, seen, lost, ended, news.grey, news.moved)
 
     def finish(self) -> tuple[Tracklet, ...]:
         """End what is open."""

@@ -23,7 +23,7 @@ from reid_tracker.runtime.registry import checksum, find_model
 from reid_tracker.sources import Extent, Place, VideoSource
 from reid_tracker.types import Appearance
 
-FORMAT = 1
+FORMAT = 2
 _ENDS = 1 << 16  # bytes at both ends of a video file that tell it from another of the same name and length
 _LEAST_SHARE = 0.25  # a last piece shorter than this share of a piece is joined to the one before
 
@@ -197,6 +197,7 @@ def to_bytes(piece: TrackedPiece) -> bytes:
         "facts": np.array(json.dumps(facts)),
         "frame": np.array([(n.index, n.number, n.whole, *n.size, len(n.ids), len(n.looks)) for n in news], np.int64),
         "time": np.array([n.time for n in news], np.float64),
+        "view": np.array([(n.grey, n.moved) for n in news], np.bool_).reshape(-1, 2),
         "look": np.array([(e.tracklet, e.version, len(e.times), len(e.fresh)) for e in looks], np.int64),
         **{name: _stacked([getattr(n, name) for n in news]) for name in ("ids", "states", "boxes", "times", "scores")},
         "look_times": _stacked([e.times for e in looks]),
@@ -234,14 +235,31 @@ def _news(camera_id: str, columns: Mapping[str, NDArray[Any]]) -> list[FrameNews
     frames = columns["frame"].reshape(-1, 7).tolist()
     looks = _looks(columns)
     rows, taken, news = 0, 0, []
-    for (index, number, whole, width, height, people, changed), time in zip(frames, columns["time"], strict=True):
+    views = columns["view"].tolist()
+    for frame, time, (grey, moved) in zip(frames, columns["time"], views, strict=True):
+        index, number, whole, width, height, people, changed = frame
         ids, states, boxes, times, scores = (
             columns[name][rows : rows + people] for name in ("ids", "states", "boxes", "times", "scores")
         )
         told = tuple(looks[taken : taken + changed])
         size = (width, height)
         news.append(
-            FrameNews(camera_id, index, float(time), size, number, bool(whole), ids, states, boxes, times, scores, told)
+            FrameNews(
+                camera_id,
+                index,
+                float(time),
+                size,
+                number,
+                bool(whole),
+                ids,
+                states,
+                boxes,
+                times,
+                scores,
+                told,
+                grey=grey,
+                moved=moved,
+            )
         )
         rows, taken = rows + people, taken + changed
     return news
