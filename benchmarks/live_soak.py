@@ -49,13 +49,33 @@ LOW_BOUNDS = {"service.recent_events": 20, "association.passages_per_camera": 2}
 GIVEN_UP = 60.0  # seconds after which a camera is taken not to have come back
 
 
+class Ages:
+    """How often which age was seen, in milliseconds up to a minute: as large after weeks as at the beginning."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros(60_000, np.int64)
+
+    def add(self, seconds: float) -> None:
+        """Count one."""
+        self._counts[min(max(int(1000 * seconds), 0), len(self._counts) - 1)] += 1
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._counts[:] = 0
+
+    def percentile(self, share: float) -> float:
+        """The age, seconds, that so many of a hundred do not exceed."""
+        reached = np.cumsum(self._counts) >= share / 100 * max(self._counts.sum(), 1)
+        return float(np.argmax(reached)) / 1000
+
+
 class Watch:
     """Listens to the site (reid_tracker.service.site.Listener) and remembers what the report needs."""
 
     def __init__(self) -> None:
         self.arrived: dict[str, float] = {}
-        self.ages: list[float] = []
-        self.tracked_ages: list[float] = []
+        self.ages = Ages()
+        self.tracked_ages = Ages()
         self.disturbed: set[str] = set()
         self.steady_ids: defaultdict[int, int] = defaultdict(int)
 
@@ -66,7 +86,7 @@ class Watch:
         for moment in tracked:
             self.arrived[moment.camera_id] = now
             if moment.camera_id not in self.disturbed:
-                self.tracked_ages.append(utc - moment.time)
+                self.tracked_ages.add(utc - moment.time)
             if moment.camera_id == STEADY:
                 for person in moment.people:
                     self.steady_ids[person.identity] += 1
@@ -74,7 +94,9 @@ class Watch:
     def begun(self, frames: Sequence[Frame]) -> None:
         """Take note of the pictures that a step begins with."""
         utc = time.time()
-        self.ages += [utc - frame.time for frame in frames if frame.camera_id not in self.disturbed]
+        for frame in frames:
+            if frame.camera_id not in self.disturbed:
+                self.ages.add(utc - frame.time)
 
     def pipeline(self, config: Config, first_tracklet: int) -> Pipeline:
         """The stand-ins, in no hurry, with this in front of the detector."""
@@ -177,7 +199,7 @@ def report(soak: Soak, minutes: float, attempts: int, result: Path) -> None:
     slope, error = _slope(times / 3600, megabytes)
     quiet = [cameras[STEADY].reconnects, sum(cameras[STEADY].faults.values())]
     ids = sorted(soak.watch.steady_ids, key=lambda identity: -soak.watch.steady_ids[identity])
-    ages = np.percentile(soak.watch.ages, [50, 99])
+    ages = soak.watch.ages.percentile(50), soak.watch.ages.percentile(99)
     rows: list[tuple[str, object, object, bool]] = [
         ("cameras that did not come back", seconds.count(None), 0, None not in seconds),
         ("longest recovery, s", _most(seconds), MOST_RECOVERY, (_most(seconds) or np.inf) <= MOST_RECOVERY),
@@ -190,12 +212,14 @@ def report(soak: Soak, minutes: float, attempts: int, result: Path) -> None:
     for name, got, bar, reached in rows:
         print(f"{name:45} {got!s:>8}   bar {bar!s:>5}   {'reached' if reached else 'MISSED'}")
     median = float(np.median([each for each in seconds if each is not None] or [np.nan]))
-    tracked = float(np.median(soak.watch.tracked_ages))
+    tracked = soak.watch.tracked_ages.percentile(50)
     print(
         f"{len(seconds)} faults, median recovery {median:.2f} s; "
         f"median age {ages[0]:.3f} s, when tracked {tracked:.3f} s"
     )
     print(f"memory {megabytes[0]:.1f} to {megabytes[-1]:.1f} MB; slope {slope:.1f} +- {error:.1f} MB an hour")
+    if error > MOST_SLOPE / 2:
+        print("the run was too short to tell such a slope from chance")
     figures = {
         "minutes": minutes,
         "bars": {name: {"got": got, "bar": bar, "reached": bool(reached)} for name, got, bar, reached in rows},
