@@ -308,7 +308,7 @@ def test_the_example_acts_once_on_what_comes_twice(how: str, tmp_path: Path, rep
             time.sleep(0.6)  # longer than the stream remembers
         destination.send(messages[0])
         destination.close()
-        command = [sys.executable, str(repository / "demos" / "follow_events.py"), f"--{how}", address]
+        command = [sys.executable, str(repository / "demos" / "brokers" / "follow_events.py"), f"--{how}", address]
         program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert program.stdout is not None
         lines = sorted(program.stdout.readline() for _ in range(3))

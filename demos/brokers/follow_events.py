@@ -1,8 +1,8 @@
 """Follow what a site tells, each event once: from NATS, Kafka or MQTT, whichever it is told on.
 
-    python demos/follow_events.py --nats nats://127.0.0.1:4222
-    python demos/follow_events.py --kafka 127.0.0.1:9092
-    python demos/follow_events.py --mqtt 127.0.0.1:1883
+    python demos/brokers/follow_events.py --nats nats://127.0.0.1:4222
+    python demos/brokers/follow_events.py --kafka 127.0.0.1:9092
+    python demos/brokers/follow_events.py --mqtt 127.0.0.1:1883
 
 Messages arrive at least once: whoever was interrupted is told again what may have been lost. Each has an ``id`` that no
 other has, so a consumer that remembers those it has acted on acts once. Remember them where your results are kept, in
