@@ -8,7 +8,7 @@ tracker's ids alone (no association), ids as emitted, ids as known two seconds l
 perfect merging of the same tracklets by the truth. The published truth gives a person who leaves and comes back a new
 id, which a memory across cameras is made to undo: the second table has returning people as one
 (benchmarks/tracking/pets_returns.csv), and the last column of the first says what that truth leaves to whoever
-recognises every returning person. "Forgetful" are the same program's ids with ``association.memory_seconds`` at 8,
+recognises every returning person. "Forgetful" are the same program's ids with ``association.memory_seconds`` at 4,
 which is nearer to how the published truth counts people. Needs the video (see benchmarks/tracking/common.py). What
 detector, embedder and tracker say does not depend on the associator and is kept in --keep between runs.
 """
@@ -49,7 +49,7 @@ KINDS = (
     "perfect memory",
 )
 DELAY = 2.0
-FORGETFUL = AssociationConfig(memory_seconds=8.0)  # longer than anybody is between the two cameras
+FORGETFUL = AssociationConfig(memory_seconds=4.0)  # about as long as people are between the two cameras
 Moments = tuple[list[list[CameraTracks]], tuple[Tracklet, ...]]
 People = list[tuple[str, int, int, tuple[float, float, float, float]]]  # camera, frame, tracklet or identity, box
 

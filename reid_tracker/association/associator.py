@@ -38,7 +38,7 @@ from reid_tracker.types import CameraTracks, IdentityEvent, TrackedFrame, Tracke
 _log = logging.getLogger(__name__)
 _REFRESH_AFTER = 4  # ended passages between two counts of all who have not returned
 _COMPANY = 12  # people beside one in a camera from whom is learned, with each look, what strangers look like
-_FORGET_EVERY = 10.0  # seconds between two looks for who is out of date
+_FORGET_EVERY = 10.0  # seconds between two looks for who is out of date, or a quarter of a short memory
 
 
 class CrossCameraAssociator:
@@ -310,7 +310,7 @@ class CrossCameraAssociator:
         excess = len(self.gallery) - self.config.max_identities
         if time < self._next_forgetting and excess <= 0:
             return
-        self._next_forgetting = time + _FORGET_EVERY
+        self._next_forgetting = time + min(_FORGET_EVERY, self.config.memory_seconds / 4)
         present = {passage.identity for passage in self._passages.values()}
         rows = np.argsort(self.gallery.seen, kind="stable")
         numbers, seen = self.gallery.numbers[rows].tolist(), self.gallery.seen[rows].tolist()

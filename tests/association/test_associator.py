@@ -218,6 +218,14 @@ def test_memory_is_bounded_by_age() -> None:
     assert associator.counters() == {"too old": 1}
 
 
+def test_a_short_memory_is_kept_to_the_second() -> None:
+    associator = CrossCameraAssociator(AssociationConfig(memory_seconds=4))
+    story = play(
+        associator, [Visit(1, 1, "door", 0, 4), Visit(2, 2, "hall", 0, 20), Visit(3, 1, "door", 9, 13)], Wardrobe()
+    )
+    assert story.final[3] != story.final[1]
+
+
 def test_passages_of_one_person_are_bounded() -> None:
     associator = CrossCameraAssociator(AssociationConfig(passages_per_camera=3))
     visits = [Visit(number, 1, "door", 10.0 * number, 10.0 * number + 2) for number in range(1, 21)]
