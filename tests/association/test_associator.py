@@ -221,7 +221,7 @@ def test_memory_is_bounded_by_age() -> None:
 def test_a_short_memory_is_kept_to_the_second() -> None:
     associator = CrossCameraAssociator(AssociationConfig(memory_seconds=4))
     story = play(
-        associator, [Visit(1, 1, "door", 0, 4), Visit(2, 2, "hall", 0, 20), Visit(3, 1, "door", 9, 13)], Wardrobe()
+        associator, [Visit(1, 1, "door", 0, 4), Visit(2, 2, "hall", 0, 20), Visit(3, 1, "door", 9.5, 13)], Wardrobe()
     )
     assert story.final[3] != story.final[1]
 
