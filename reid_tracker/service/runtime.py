@@ -71,7 +71,11 @@ class Service:
         self.started = time.time()
         self.announcer = Announcer(config)
         self.store: Store = open_store(config.store)
-        self._check_embedder()
+        try:
+            self._check_embedder()
+        except ConfigError:
+            self.store.close()
+            raise
         numbers = self.store.numbers()
         pipeline = (pipeline_of or _configured_pipeline)(config, numbers.tracklet + 1)
         self.telemetry = open_telemetry(config.telemetry, self.role)

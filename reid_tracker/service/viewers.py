@@ -115,7 +115,7 @@ async def _serve(socket: WebSocket, service: Service) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        with suppress(RuntimeError):  # closed by the other side already
+        with suppress(RuntimeError, TimeoutError):  # closed by the other side already, or never read
             await asyncio.wait_for(_close(socket), 1.0)
 
 
