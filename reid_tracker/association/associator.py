@@ -27,6 +27,7 @@ from reid_tracker.association.evidence import summarise
 from reid_tracker.association.explain import Explainer
 from reid_tracker.association.ground import GroundPlane
 from reid_tracker.association.identities import Identity, IdentityBook, Passage, seen_as
+from reid_tracker.association.judge import Parts
 from reid_tracker.association.memory import Gallery, varied
 from reid_tracker.association.revision import Reviser
 from reid_tracker.association.site_calibration import read_start
@@ -60,10 +61,9 @@ class CrossCameraAssociator:
         self.ground = GroundPlane(cameras, self.calibration)
         self.book = IdentityBook(self._identity_changed)
         self._explainer = Explainer(self.book)
-        self._weigher = Weigher(self.config, self.book, self.gallery, self.calibration, self.topology, self.ground)
-        self._reviser = Reviser(
-            self.config, self.book, self.gallery, self.calibration, self.topology, self.ground, self._explainer
-        )
+        parts = Parts(self.config, self.book, self.gallery, self.calibration, self.topology, self.ground)
+        self._weigher = Weigher(parts)
+        self._reviser = Reviser(parts, self._explainer)
         self._passages: dict[int, Passage] = {}
         self._outlook: dict[int, Candidates] = {}
         self._moved_cameras = 0

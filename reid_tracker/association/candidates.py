@@ -8,16 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_tracker.association.calibration import Calibration, Spread
+from reid_tracker.association.calibration import Spread
 from reid_tracker.association.evidence import combine, evidence_of_products, rough_order
-from reid_tracker.association.ground import GroundPlane
-from reid_tracker.association.identities import IdentityBook, Passage
-from reid_tracker.association.judge import Judge
-from reid_tracker.association.memory import Gallery
+from reid_tracker.association.identities import Passage
+from reid_tracker.association.judge import Judge, Parts
 from reid_tracker.association.pairs import Pairs
 from reid_tracker.association.shortlist import WIDE, Products, likest_and_latest
-from reid_tracker.association.topology import ReturnTimes
-from reid_tracker.config import AssociationConfig
 from reid_tracker.distance import aligned_distance_shortlist
 from reid_tracker.types import FloatArray
 
@@ -78,17 +74,9 @@ class Candidates:
 class Weigher(Judge):
     """Finds and weighs candidates."""
 
-    def __init__(
-        self,
-        config: AssociationConfig,
-        book: IdentityBook,
-        gallery: Gallery,
-        calibration: Calibration,
-        topology: ReturnTimes,
-        ground: GroundPlane,
-    ) -> None:
-        super().__init__(config, book, gallery, calibration, topology, ground)
-        self._products = Products(gallery)
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        self._products = Products(parts.gallery)
 
     def look_ahead(self, passages: Sequence[Passage]) -> None:
         """These passages, of all cameras, will be asked about at this moment: do at once what can be done at once."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from reid_tracker.association.calibration import Calibration
 from reid_tracker.association.ground import GroundPlane
 from reid_tracker.association.identities import IdentityBook
@@ -10,21 +12,25 @@ from reid_tracker.association.topology import ReturnTimes
 from reid_tracker.config import AssociationConfig
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of one associator that its judges share."""
+
+    config: AssociationConfig
+    book: IdentityBook
+    gallery: Gallery
+    calibration: Calibration
+    topology: ReturnTimes
+    ground: GroundPlane
+
+
 class Judge:
     """Holds references to the associator's parts and no state of its own."""
 
-    def __init__(
-        self,
-        config: AssociationConfig,
-        book: IdentityBook,
-        gallery: Gallery,
-        calibration: Calibration,
-        topology: ReturnTimes,
-        ground: GroundPlane,
-    ) -> None:
-        self._config = config
-        self._book = book
-        self._gallery = gallery
-        self._calibration = calibration
-        self._topology = topology
-        self._ground = ground
+    def __init__(self, parts: Parts) -> None:
+        self._config = parts.config
+        self._book = parts.book
+        self._gallery = parts.gallery
+        self._calibration = parts.calibration
+        self._topology = parts.topology
+        self._ground = parts.ground

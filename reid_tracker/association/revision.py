@@ -8,15 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from reid_tracker.association.calibration import Calibration
 from reid_tracker.association.evidence import appearance_evidence
 from reid_tracker.association.explain import Explainer
-from reid_tracker.association.ground import GroundPlane
-from reid_tracker.association.identities import Identity, IdentityBook, timetable
-from reid_tracker.association.judge import Judge
-from reid_tracker.association.memory import Gallery
-from reid_tracker.association.topology import ReturnTimes
-from reid_tracker.config import AssociationConfig
+from reid_tracker.association.identities import Identity, timetable
+from reid_tracker.association.judge import Judge, Parts
 
 _CLOSER_LOOKS = 10  # identities by looks alone that are judged by time as well
 
@@ -24,17 +19,8 @@ _CLOSER_LOOKS = 10  # identities by looks alone that are judged by time as well
 class Reviser(Judge):
     """Finds identities that are one person."""
 
-    def __init__(
-        self,
-        config: AssociationConfig,
-        book: IdentityBook,
-        gallery: Gallery,
-        calibration: Calibration,
-        topology: ReturnTimes,
-        ground: GroundPlane,
-        explainer: Explainer,
-    ) -> None:
-        super().__init__(config, book, gallery, calibration, topology, ground)
+    def __init__(self, parts: Parts, explainer: Explainer) -> None:
+        super().__init__(parts)
         self._explainer = explainer
 
     def reconsider(self, identity: Identity, time: float) -> Identity:

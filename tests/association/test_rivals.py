@@ -6,6 +6,7 @@ import pytest
 
 from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.association.explain import Explainer
+from reid_tracker.association.judge import Parts
 from reid_tracker.association.remembering import RememberedPassage, restore
 from reid_tracker.association.revision import Reviser
 from reid_tracker.types import CameraTracks, EventType, Tracklet
@@ -35,8 +36,8 @@ def test_a_third_whom_two_people_seen_together_resemble_waits(
         RememberedPassage(3, 3, "hall", 140, 146, wardrobe.looks(1, 4)),
     ]
     restore(associator, [*crowd, *alike], last_identity=50, last_event=0)
-    parts = associator.book, associator.gallery, associator.calibration, associator.topology, associator.ground
-    reviser = Reviser(associator.config, *parts, Explainer(associator.book))
+    known = associator.book, associator.gallery, associator.calibration, associator.topology, associator.ground
+    reviser = Reviser(Parts(associator.config, *known), Explainer(associator.book))
     reviser.reconsider(associator.book.identities[3], 150.0)
     assert len(associator.book.identities) == len(crowd) + people
     associator.finish([])  # at the end the best guess is better than none
