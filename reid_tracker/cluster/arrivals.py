@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from reid_tracker.cluster.condition import GroupState, judged
 from reid_tracker.cluster.group import Duty, GroupReport
+from reid_tracker.cluster.moments import Moments
 from reid_tracker.cluster.news import FrameNews
 from reid_tracker.cluster.placement import least_loaded, links, relief
 from reid_tracker.config import CameraConfig
@@ -86,7 +86,7 @@ class _Group:
         self.report, self.heard, self.processed = report, now, processed
 
 
-class ClusterCameras:
+class ClusterCameras(Moments[Arrived]):
     """The cameras of a site as its groups tell of them. Stands where LiveCameras stands on one machine. Thread-safe.
 
     Args:
@@ -96,18 +96,15 @@ class ClusterCameras:
     """
 
     def __init__(self, groups: Mapping[str, Sequence[CameraConfig]], heartbeat_seconds: float, most: int = 8) -> None:
+        super().__init__()
         self._most = most
         self._next_relief = time.monotonic() + _RELIEF_SECONDS
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
         self._groups = {name: _Group(list(cameras)) for name, cameras in groups.items()}
         self._silent_seconds = _SILENT_BEATS * heartbeat_seconds
         self._paused: set[str] = set()
         self._progress: dict[str, _Progress] = {}
         self._losses: dict[str, Losses] = {}
         self._unclear: set[str] = set()
-        self._waiting: deque[list[Arrived]] = deque()
-        self._closed = False
 
     # towards the groups
 
@@ -220,18 +217,6 @@ class ClusterCameras:
                 for name, group in self._groups.items()
                 for camera in group.cameras
             }
-
-    def next_moment(self, timeout: float) -> list[Arrived]:
-        """The oldest moment that waits; empty where none came within ``timeout`` seconds."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or bool(self._waiting), timeout)
-            return self._waiting.popleft() if self._waiting else []
-
-    def close(self) -> None:
-        """Take no more; may be called twice."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
 
     def _relieve(self) -> None:
         """Move a camera where a group cannot keep up and another has room; seldom, because it breaks its tracklets."""

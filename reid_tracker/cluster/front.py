@@ -6,10 +6,8 @@ It has no pictures and decides nothing: districts push what they have, and are a
 
 from __future__ import annotations
 
-import threading
 import time
 import uuid
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,6 +16,7 @@ from reid_tracker.association.remembering import RememberedPassage
 from reid_tracker.association.topology import CameraLink
 from reid_tracker.cluster.arrivals import Losses
 from reid_tracker.cluster.condition import AssociatorState, GroupState, SiteState
+from reid_tracker.cluster.moments import Moments
 from reid_tracker.cluster.orders import (
     Apart,
     Beginning,
@@ -66,7 +65,7 @@ class _Peer:
     cameras: list[CameraOrder] = field(default_factory=list)
 
 
-class Districts:
+class Districts(Moments[TrackedFrame]):
     """The districts as they tell of themselves. Stands where LiveCameras stands on one machine. Thread-safe.
 
     Args:
@@ -75,16 +74,13 @@ class Districts:
     """
 
     def __init__(self, parts: Mapping[str, Sequence[CameraConfig]], registry: Registry) -> None:
+        super().__init__()
         self._epoch = uuid.uuid4().hex
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
         self._registry = registry
         self._peers = {name: _Peer() for name in parts}
         self._cameras = {name: list(cameras) for name, cameras in parts.items()}
-        self._waiting: deque[list[TrackedFrame]] = deque()
         self._passages: list[RememberedPassage] = []
         self._highest = (0, 0)
-        self._closed = False
         self.stage: Stage = unwatched
 
     # towards the districts
@@ -234,18 +230,6 @@ class Districts:
                         health = replace(health, state=CameraState.WAITING, message=message)
                     found[camera.id] = health
             return found
-
-    def next_moment(self, timeout: float) -> list[TrackedFrame]:
-        """The oldest frames that wait; empty where none came within ``timeout`` seconds."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or bool(self._waiting), timeout)
-            return self._waiting.popleft() if self._waiting else []
-
-    def close(self) -> None:
-        """Take no more; may be called twice."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
 
     def _put(self, frames: list[TrackedFrame]) -> None:
         """Leave frames for the loop; where it is far behind, those in which nothing was decided are let go."""
