@@ -21,7 +21,7 @@ _BEHIND = 20  # moments; fewer come and go
 _MOST_WAITING = 200  # moments; more than a site that keeps up ever has
 _SILENT_BEATS = 5  # heartbeats without a word from a group after which its cameras count as not answered for
 _RELIEF_SECONDS = 60.0  # between two looks for a group that cannot keep up
-_USUAL_SECONDS = 1.0  # between two frames of a camera; more than that is told as lost
+_USUAL_SECONDS = 1.0  # between two frames of a camera whose group lives; more than that is told as lost
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Losses:
 
     Attributes:
         frames: that the group tracked and could not deliver.
-        seconds: without a frame, beyond what is usual, around restarts and interruptions.
+        seconds: without a frame around restarts, and around interruptions of more than the usual pause.
         restarts: of the group while it had the camera.
         repeated: frames that came a second time and were not counted again.
     """
@@ -263,7 +263,7 @@ class ClusterCameras(Moments[Arrived]):
         losses.restarts += restarted
         losses.frames += 0 if restarted else news.number - before.number - 1
         missing = news.time - before.time
-        if missing > _USUAL_SECONDS:
+        if missing > (0 if restarted else _USUAL_SECONDS):  # a restart loses what it takes, however little
             losses.seconds += missing
             why = "its group was started again, or another has it" if restarted else "its group could not deliver"
             _log.warning("camera %r: %.1f s are lost: %s", news.camera_id, missing, why)
