@@ -99,14 +99,14 @@ def read_sets(recipe: Recipe, places: Places) -> list[PeopleSet]:
     if places.pack is not None:
         pack = Pack(places.pack)
         return [pack.people(wanted.name) for wanted in recipe.sets]
-    return [_read_set(wanted, places) for wanted in recipe.sets]
+    return [_read_set(wanted, places, recipe.seed) for wanted in recipe.sets]
 
 
-def _read_set(wanted: SetRecipe, places: Places) -> PeopleSet:
+def _read_set(wanted: SetRecipe, places: Places, seed: int) -> PeopleSet:
     people = read_people(places.data / wanted.folder, wanted.name)
     if wanted.most_per_person:
         people = at_most_per_person(people, wanted.most_per_person)
-    return compose_people(people, wanted.composed, places.cache) if wanted.composed else people
+    return compose_people(people, wanted.composed, places.cache, seed) if wanted.composed else people
 
 
 def load_stage(recipe: Recipe, places: Places, sets: list[PeopleSet], stage: StageRecipe) -> TrainingSet:

@@ -77,6 +77,17 @@ def test_interrupted_and_uninterrupted_runs_end_in_the_same_bits(people, tmp_pat
         assert torch.equal(continued.averaged.state_dict()[name], value), name
 
 
+def test_another_seed_composes_other_people(people, tmp_path):
+    composed = {"name": "made", "folder": "set", "people": 3, "composed": 4}
+
+    def pictures(seed: int) -> list[bytes]:
+        (made,) = read_sets(recipe(seed=seed, sets=[composed]), places(people, tmp_path))
+        return [path.read_bytes() for path in made.paths]
+
+    assert pictures(1) == pictures(1)
+    assert pictures(1) != pictures(2)
+
+
 @pytest.mark.slow
 def test_a_few_steps_lower_the_loss(people, tmp_path):
     changed = recipe(
