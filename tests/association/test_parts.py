@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reid_tracker.association.assignment import assign
-from reid_tracker.association.calibration import AlignedScale, Calibration, PassageLooks
+from reid_tracker.association.calibration import Calibration, PassageLooks
 from reid_tracker.association.evidence import appearance_evidence, combine, summarise
 from reid_tracker.association.ground import GroundPlane
 from reid_tracker.association.memory import varied
+from reid_tracker.association.stripe_scale import AlignedScale
 from reid_tracker.association.topology import ReturnTimes
 from reid_tracker.config import CameraConfig
 from reid_tracker.types import Appearance
