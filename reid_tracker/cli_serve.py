@@ -1,4 +1,4 @@
-"""The command that runs a site: ``reid-tracker serve``."""
+"""The commands of a live site: ``reid-tracker serve``, and ``decoders`` to see what its machine can decode on."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from reid_tracker import cli_cluster
 from reid_tracker.config import CameraConfig, Config, load_config
@@ -20,8 +22,9 @@ _AFTER_NAME = 3  # the field that follows the program's name, which may hold spa
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the program."""
+    """Add the commands to the program."""
     app.command()(serve)
+    app.command()(decoders)
 
 
 def serve(
@@ -72,6 +75,24 @@ def serve(
         run(settings, listening=listening)
     else:
         cli_cluster.serve(settings, cluster, listening)
+
+
+def decoders() -> None:
+    """Try the devices of this machine that could decode video, and say what `live.decode = "auto"` would take.
+
+    Each device that the installed FFmpeg offers decodes a few pictures in a process of its own, and they must be those
+    of the CPU. A device that is offered need not be there: the reason is shown.
+    """
+    from reid_tracker.live.decoding import Decoding, known_devices, try_device
+
+    devices = known_devices()
+    reasons = {device: try_device(device) for device in devices}
+    if reasons:
+        table = Table("device", "trial")
+        for device, reason in reasons.items():
+            table.add_row(device, reason or "passed")
+        Console(highlight=False).print(table)
+    typer.echo(Decoding("auto", devices, reasons.__getitem__).describe())
 
 
 def hide_arguments(sources: list[str]) -> None:

@@ -10,6 +10,9 @@ from typing import Protocol
 from reid_tracker.errors import SourceError
 from reid_tracker.types import Image
 
+CPU = "cpu"
+"""What a stream that no device decodes says of its decoder."""
+
 
 class Fault(StrEnum):
     """Why a stream could not be opened, or ended. The value is what counters and the health page call it."""
@@ -79,6 +82,11 @@ class Capture(Protocol):
     @property
     def codec(self) -> str:
         """Name of the codec."""
+        ...
+
+    @property
+    def decoder(self) -> str:
+        """What decodes: ``cpu``, or the name of a device."""
         ...
 
     def read(self) -> Reading:

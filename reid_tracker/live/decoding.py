@@ -14,9 +14,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from reid_tracker.errors import ConfigError
+
 PREFERRED = ("cuda", "videotoolbox", "vaapi", "qsv", "d3d11va")
 """FFmpeg's names of devices that decode, in the order in which they are tried."""
 
+_MOST_FRUITLESS = 2  # openings; one may have ended before a key frame came
 _TRIAL_SECONDS = 20.0  # to load the libraries and wake the device; a driver that hangs is given up
 _TRIAL = """
 import io, sys, av, numpy as np
@@ -77,6 +80,8 @@ class Decoding:
         self._devices = devices
         self._trial = trial or try_device
         self._lock = threading.Lock()
+        self._fruitless: dict[str, int] = {}  # stream -> openings in a row on the device that brought no picture
+        self._left = set[str]()  # streams of which it was said that the device is left
         self._report: DecodingReport | None = DecodingReport("", "as configured") if mode == "cpu" else None
 
     def report(self) -> DecodingReport:
@@ -92,6 +97,31 @@ class Decoding:
         """The same in a line."""
         return _in_words(self.report())
 
+    def device_for(self, stream: str) -> str:
+        """The device that decodes a stream, FFmpeg's name of it; empty for the CPU.
+
+        A device that was given packets of a stream and hung or made no picture of them is left after some openings.
+
+        Args:
+            stream: its name, the one that ``fed`` and ``proved`` are told.
+        """
+        device = self.report().device
+        with self._lock:
+            if device and self._fruitless.get(stream, 0) >= _MOST_FRUITLESS:
+                self._say_once(device, stream)
+                return ""
+        return device
+
+    def fed(self, stream: str) -> None:
+        """A stream was opened on the device, and its first packet is about to be decoded."""
+        with self._lock:
+            self._fruitless[stream] = self._fruitless.get(stream, 0) + 1
+
+    def proved(self, stream: str) -> None:
+        """The device has made a picture of what it was fed."""
+        with self._lock:
+            self._fruitless.pop(stream, None)
+
     def failed(self, reason: str) -> None:
         """The device could not be used after all: streams that open from now on are decoded on the CPU."""
         with self._lock:
@@ -100,9 +130,14 @@ class Decoding:
                 self._report = DecodingReport("", f"{device} failed after its trial: {reason}")
                 _log.warning("%s", _in_words(self._report))
 
+    def _say_once(self, device: str, stream: str) -> None:
+        if stream not in self._left:
+            self._left.add(stream)
+            _log.warning("%s makes no pictures of %s: it is decoded on the CPU from now on", device, stream)
+
     def _chosen(self) -> DecodingReport:
         reasons = []
-        devices = _known_devices() if self._devices is None else self._devices
+        devices = known_devices() if self._devices is None else self._devices
         for device in devices:
             reason = self._trial(device)
             if not reason:
@@ -134,11 +169,32 @@ def accelerator(device: str) -> Any:
     return HWAccel(device)
 
 
-def _known_devices() -> list[str]:
+def known_devices() -> list[str]:
+    """Those of PREFERRED that the installed PyAV (its FFmpeg) offers; the machine need not have them.
+
+    Raises:
+        ConfigError: PyAV is not installed.
+    """
+    pyav()
     from av.codec.hwaccel import hwdevices_available
 
     known = hwdevices_available()
     return [device for device in PREFERRED if device in known]
+
+
+def pyav() -> Any:
+    """The module ``av``.
+
+    Raises:
+        ConfigError: PyAV is not installed.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise ConfigError(
+            "live streams need PyAV: pip install 'reid_tracker[live]' (its wheels bundle x264 and x265, which are GPL)"
+        ) from error
+    return av
 
 
 def _in_words(report: DecodingReport) -> str:

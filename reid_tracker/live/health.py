@@ -45,6 +45,7 @@ class HealthReport:
         fps: pictures a second that arrive.
         lag: seconds from arrival to being taken for processing, of the newest picture that was.
         clock: ``camera`` or ``arrival``: where the pictures' times come from.
+        codec, decoder: of the stream, and what decodes it: ``cpu`` or a device; empty before the first picture.
         size: (width, height), (0, 0) before the first picture.
         received, processed: pictures that arrived, and that were taken for processing.
         reconnects: times the stream was opened again after a picture had come.
@@ -60,6 +61,7 @@ class HealthReport:
     lag: float = 0.0
     clock: str = "arrival"
     codec: str = ""
+    decoder: str = ""
     size: tuple[int, int] = (0, 0)
     received: int = 0
     processed: int = 0
@@ -110,17 +112,22 @@ class Health:
         if count and reason is not Loss.DROPPED:  # dropping what cannot be processed in time is what the slot is for
             _log.warning("camera %r: picture(s) %s (so far: %d)", self._camera_id, reason.value, count)
 
-    def arrived(self, utc: float, size: tuple[int, int], from_camera: bool, codec: str, interval: float | None) -> None:
+    def arrived(self, utc: float, size: tuple[int, int], from_camera: bool, interval: float | None) -> None:
         """A picture has arrived, ``interval`` seconds after the one before it."""
         with self._lock:
             report = self._report
             report.received += 1
-            report.last_frame, report.size, report.codec = utc, size, codec
+            report.last_frame, report.size = utc, size
             report.clock = "camera" if from_camera else "arrival"
             if interval is not None:
                 usual = self._interval
                 self._interval = interval if usual is None else usual + 0.05 * (interval - usual)
                 report.fps = 1 / max(self._interval, 1e-3)
+
+    def decodes(self, codec: str, decoder: str) -> None:
+        """What the pictures are coded with, and what decodes them: ``cpu`` or a device."""
+        with self._lock:
+            self._report.codec, self._report.decoder = codec, decoder
 
     def reconnected(self) -> None:
         """The stream was opened again."""

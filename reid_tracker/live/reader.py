@@ -215,7 +215,8 @@ class CameraReader:
                     continue
                 taken = self._capture_clock(picture.producer_time, self._clock.utc())
                 self.health.lose(Loss.IMPLAUSIBLE_TIME, int(taken.implausible))
-                self._note_arrival(now, picture.size, taken.from_camera, capture.codec)
+                self._note_arrival(now, picture.size, taken.from_camera)
+                self.health.decodes(capture.codec, capture.decoder)
                 self._state(life, CameraState.LIVE, _clock_complaint(taken.implausible))
                 displaced = self._slot.put(Arrived(picture, self._count, taken.time, now))
                 self.health.lose(Loss.DROPPED, int(displaced))
@@ -224,7 +225,7 @@ class CameraReader:
                     backoff.reset()
             self._watch.check(now)
 
-    def _note_arrival(self, now: float, size: tuple[int, int], from_camera: bool, codec: str) -> None:
+    def _note_arrival(self, now: float, size: tuple[int, int], from_camera: bool) -> None:
         if self.health.report().state is not CameraState.LIVE:
             if self._was_live:
                 self.health.reconnected()
@@ -232,7 +233,7 @@ class CameraReader:
             self._was_live = True
         interval = None if self._last_arrival is None else now - self._last_arrival
         self._last_arrival = now
-        self.health.arrived(self._clock.utc(), size, from_camera, codec, interval)
+        self.health.arrived(self._clock.utc(), size, from_camera, interval)
 
     def _wait_after(self, fault: Fault, life: _Life, backoff: Backoff, began: float) -> None:
         """Wait before the next attempt; what the last one took counts as waited."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from reid_tracker.errors import SourceError
-from reid_tracker.live.capture import CaptureError, Fault, Picture, Reading
+from reid_tracker.live.capture import CPU, CaptureError, Fault, Picture, Reading
 from reid_tracker.live.timing import Clock, SystemClock
 from reid_tracker.parts import Source
 from reid_tracker.sources import Problem, Problems, open_source
@@ -29,6 +29,7 @@ class SourceCapture:
     """
 
     codec = "file"
+    decoder = CPU
 
     def __init__(self, source: Source, closing: threading.Event, clock: Clock | None = None) -> None:
         self._source = source

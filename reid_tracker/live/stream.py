@@ -10,14 +10,14 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reid_tracker.errors import ConfigError
 from reid_tracker.live.address import Address, without_secrets
-from reid_tracker.live.capture import Capture, CaptureError, Fault, Picture, Reading
-from reid_tracker.live.decoding import Decoding, accelerator
+from reid_tracker.live.capture import CPU, Capture, CaptureError, Fault, Picture, Reading
+from reid_tracker.live.decoding import Decoding, accelerator, pyav
 from reid_tracker.types import Image
 
 if TYPE_CHECKING:
@@ -39,12 +39,12 @@ def open_stream(address: Address, config: LiveConfig, decoding: Decoding | None 
         CaptureError: it cannot be opened; says why, without the address.
         ConfigError: PyAV is not installed, or a variable of the address is not set.
     """
-    av = _pyav()
+    av = pyav()
     options = dict(_FIRST_LOOK)
     if address.scheme in ("rtsp", "rtsps"):
         options["rtsp_transport"] = config.transport
     url = address.reveal()
-    device = decoding.report().device if decoding else ""
+    device = decoding.device_for(str(address)) if decoding else ""
     began = time.monotonic()
     try:
         container = av.open(
@@ -64,15 +64,30 @@ def open_stream(address: Address, config: LiveConfig, decoding: Decoding | None 
     if not container.streams.video:
         container.close()
         raise CaptureError(Fault.NO_VIDEO, "the stream has no video")
-    return StreamCapture(container, device)
+    return StreamCapture(container, _Trust(decoding, str(address), device) if decoding and device else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trust:
+    """A stream that was opened for a device."""
+
+    decoding: Decoding
+    stream: str
+    device: str
 
 
 class StreamCapture:
-    """An open PyAV container (reid_tracker.live.capture.Capture)."""
+    """An open PyAV container (reid_tracker.live.capture.Capture).
 
-    def __init__(self, container: Any, device: str = "") -> None:
+    Args:
+        container: what ``av.open`` gives.
+        trust: the device that it was opened for, and who is told whether it works; None on the CPU.
+    """
+
+    def __init__(self, container: Any, trust: _Trust | None = None) -> None:
         self._container = container
-        self._device = device
+        self._trust = trust
+        self._fed = self._proved = False
         self._stream = container.streams.video[0]
         self._stream.codec_context.thread_count = 1  # threads hold pictures back, and cameras are parallel enough
         self._packets: Iterator[Any] = container.demux(self._stream)
@@ -86,9 +101,13 @@ class StreamCapture:
 
     @property
     def codec(self) -> str:
-        """Name of the codec, and of the device where it is not decoded on the CPU."""
-        codec = self._stream.codec_context
-        return f"{codec.name} ({self._device})" if self._device and codec.is_hwaccel else str(codec.name)
+        """Name of the codec."""
+        return str(self._stream.codec_context.name)
+
+    @property
+    def decoder(self) -> str:
+        """What decodes: ``cpu``, or FFmpeg's name of the device."""
+        return self._trust.device if self._trust and self._stream.codec_context.is_hwaccel else CPU
 
     def read(self) -> Reading:
         """The next packet, decoded.
@@ -96,7 +115,7 @@ class StreamCapture:
         Raises:
             CaptureError: the stream broke, timed out or ended; a server that is killed ends it in silence.
         """
-        av = _pyav()
+        av = pyav()
         try:
             packet = next(self._packets, None)
         except (OSError, ValueError, av.error.FFmpegError) as error:
@@ -104,16 +123,29 @@ class StreamCapture:
         if packet is None or packet.size == 0:  # an empty packet is the end: it asks the decoder for what it holds
             raise CaptureError(Fault.ENDED, "the stream ended (the server closed it or is gone)")
         self._note_producer_time(packet)
+        self._note_fed()
         try:
             frames = packet.decode()
         except (ValueError, av.error.FFmpegError):
             return Reading(undecodable=1)
         sound = [frame for frame in frames if not frame.is_corrupt]
+        if sound:
+            self._note_proved()
         return Reading(tuple(self._picture(frame) for frame in sound), len(frames) - len(sound))
 
     def close(self) -> None:
         """Close the connection; may be called twice."""
         self._container.close()
+
+    def _note_fed(self) -> None:
+        if self._trust and not self._fed and self.decoder != CPU:
+            self._trust.decoding.fed(self._trust.stream)
+        self._fed = True
+
+    def _note_proved(self) -> None:
+        if self._trust and not self._proved and self.decoder != CPU:
+            self._trust.decoding.proved(self._trust.stream)
+        self._proved = True
 
     def _note_producer_time(self, packet: Any) -> None:
         if packet.pts is not None and packet.has_sidedata(_PRODUCER_TIME):
@@ -128,7 +160,7 @@ class StreamCapture:
 
 def _device_errors(device: str) -> tuple[type[BaseException], ...]:
     """What opening raises where the device is at fault, not the network; nothing where there is no device."""
-    av = _pyav()
+    av = pyav()
     return (PermissionError, MemoryError, RuntimeError, av.error.ExternalError) if device else ()
 
 
@@ -146,7 +178,7 @@ def _fingerprint(frame: Any) -> int:
 
 def _explained(error: BaseException, what: str) -> CaptureError:
     """The fault behind an error of PyAV, in words that hold no address."""
-    av = _pyav()
+    av = pyav()
     told = {
         Fault.WRONG_PASSWORD: "the camera refuses user or password (401/403); check them",
         Fault.NOT_FOUND: "the server has no such stream (404); check the path",
@@ -165,13 +197,3 @@ def _explained(error: BaseException, what: str) -> CaptureError:
     reason = without_secrets(getattr(error, "strerror", None) or type(error).__name__)
     fault = Fault.BROKEN if isinstance(error, av.error.InvalidDataError | ValueError) else Fault.UNREACHABLE
     return CaptureError(fault, f"the stream {what}: {reason}")
-
-
-def _pyav() -> Any:
-    try:
-        import av
-    except ImportError as error:
-        raise ConfigError(
-            "live streams need PyAV: pip install 'reid_tracker[live]' (its wheels bundle x264 and x265, which are GPL)"
-        ) from error
-    return av

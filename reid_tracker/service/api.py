@@ -164,7 +164,7 @@ def _add_cameras(app: FastAPI, service: Service) -> None:
             state=report.state.value,
             **{
                 name: getattr(report, name)
-                for name in ("message", "since", "last_frame", "fps", "lag", "clock", "codec", "received")
+                for name in ("message", "since", "last_frame", "fps", "lag", "clock", "codec", "decoder", "received")
             },
             size=list(report.size),
             processed=report.processed,

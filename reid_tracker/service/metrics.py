@@ -31,10 +31,16 @@ def metrics_text(service: Service) -> str:
         ]
 
     up: list[_Sample] = [({"camera": name}, float(report.state is CameraState.LIVE)) for name, report in reports]
+    decoders: list[_Sample] = [
+        ({"camera": name, "codec": report.codec, "decoder": report.decoder}, 1.0)
+        for name, report in reports
+        if report.decoder
+    ]
     lines = [
         *_metric("camera_up", "gauge", "1 while the camera sends pictures", up),
         *_metric("camera_fps", "gauge", "pictures a second that arrive", by_camera("fps")),
         *_metric("camera_lag_seconds", "gauge", "from arrival to processing", by_camera("lag")),
+        *_metric("camera_decoder", "gauge", "1 for what decodes the camera: cpu, or a device", decoders),
         *_metric("frames_received_total", "counter", "pictures that arrived", by_camera("received")),
         *_metric("frames_processed_total", "counter", "pictures that were processed", by_camera("processed")),
         *_metric("frames_lost_total", "counter", "pictures not processed, or whose time was wrong", by_reason("lost")),

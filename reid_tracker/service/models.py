@@ -36,6 +36,7 @@ class CameraStatus(_Answer):
     lag: float
     clock: str
     codec: str
+    decoder: str = Field(description="what decodes its pictures: cpu, or FFmpeg's name of a device")
     size: list[int] = Field(min_length=2, max_length=2, description="width and height of its pictures, pixels")
     received: int
     processed: int

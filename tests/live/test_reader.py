@@ -65,6 +65,7 @@ class Script:
 
 class ScriptedCapture:
     codec = "fake"
+    decoder = "cpu"
     fps = 10.0
 
     def __init__(self, script: Script, steps: Iterator[tuple[float, Reading | Exception]]) -> None:
@@ -228,7 +229,7 @@ def test_a_read_that_never_comes_back_is_given_up() -> None:
     release, entered = threading.Event(), threading.Event()
 
     class Stuck:
-        codec, fps = "fake", None
+        codec, decoder, fps = "fake", "cpu", None
 
         def read(self) -> Reading:
             entered.set()

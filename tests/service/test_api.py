@@ -97,6 +97,7 @@ def test_metrics_are_prometheus_text(client: httpx.Client) -> None:
     line = re.compile(r'^(# (HELP|TYPE) \S+ .*|[a-z_]+(\{([a-z]+="[^"]*",?)*\})? [-+0-9.einf]+)$')
     assert [bad for bad in text.splitlines() if not line.match(bad)] == []
     assert 'reid_tracker_camera_up{camera="door"} 1' in text
+    assert 'reid_tracker_camera_decoder{camera="door",codec="file",decoder="cpu"} 1' in text
 
 
 def test_corrections_hold(client: httpx.Client) -> None:

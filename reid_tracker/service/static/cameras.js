@@ -41,7 +41,8 @@ async function refreshCameras() {
     const lost = Object.values(camera.lost).reduce((sum, count) => sum + count, 0);
     card.figure.classList.toggle("away", !live);
     card.facts.textContent = !live ? "" : `${camera.fps.toFixed(1)} /s · lag ${camera.lag.toFixed(2)} s · ${lost} not processed`;
-    card.facts.title = Object.entries({ ...camera.lost, ...camera.faults }).map(([reason, count]) => `${reason}: ${count}`).join("\n");
+    const decoded = camera.decoder ? [`${camera.codec} ${camera.size.join(" × ")}, decoded on ${camera.decoder}`] : [];
+    card.facts.title = [...decoded, ...Object.entries({ ...camera.lost, ...camera.faults }).map(([reason, count]) => `${reason}: ${count}`)].join("\n");
     card.message.textContent = live ? "" : camera.message;
     card.pause.textContent = card.paused ? "Resume" : "Pause";
     card.pause.setAttribute("aria-label", `${card.pause.textContent} ${camera.id}`);
