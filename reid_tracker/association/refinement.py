@@ -3,10 +3,12 @@
 Correlation clustering: of all partitions of the passages into people the one that is worth most (worth.py) is looked
 for, once from the online result and once from nothing. Pairs of people are merged, best first; a person falls apart
 where its passages, put together anew, come to others; and single passages move to where they are worth most (Kernighan
-and Lin's moves), until nothing gains. Of the two results the better one is taken for each set of people that they mix
-up differently: climbing from the online result alone keeps people merged whom small steps cannot part. The online
-result stands where nothing beats it. Being in one camera at once, impossible travel and what people said are never
-broken.
+and Lin's moves), until nothing gains. Climbing from the online result alone keeps people merged whom small steps cannot
+part, so for each set of people that the two results mix up differently the one from nothing is taken where it is worth
+clearly more. How much is clear goes with the passages: worth has a term for each of them, every term is off by some of
+what people do and the model leaves out, and of two explanations within that the one that grew with the run has seen
+more, frame by frame, than the passages in short show. The online result stands where nothing beats it. Being in one
+camera at once, impossible travel and what people said are never broken.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from reid_tracker.association.worth import Assignment
 _MOST_ROUNDS = 20
 _GAIN = 1e-6
 _MOVE_GAIN = 3.0  # nats; AssociationConfig.settled_margin
+_CLEARLY = 0.05  # nats a passage by which what comes from nothing must be better than what comes from the run
 
 People = list[frozenset[int]]
 
@@ -119,11 +122,12 @@ def _searched(
 
 
 def _better_of(assignment: Assignment, one: People, other: People) -> People:
-    """Of two partitions for each set of people who are mixed up between them the one that is worth more."""
+    """For each set of people who are mixed up between two partitions the first, or the second where clearly better."""
     best: People = []
     for mine, theirs in _mixed_up(one, other):
         gained = assignment.total(theirs) - assignment.total(mine)
-        best += theirs if gained > _GAIN else mine
+        clear = _CLEARLY * sum(map(len, mine))
+        best += theirs if gained > max(clear, _GAIN) else mine
     return best
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_tracker.association.calibration import Calibration, PassageLooks
-from reid_tracker.association.evidence import appearance_evidence, combined_so_far
+from reid_tracker.association.evidence import agreement_so_far, appearance_evidence
 from reid_tracker.association.ground import GroundPlane
 from reid_tracker.association.memory import varied
 from reid_tracker.association.remembering import RememberedPassage
@@ -162,10 +162,7 @@ class Assignment:
         if len(known) < 2:
             return 0.0
         described = [self._looks[tracklet] for tracklet in known]
-        means, precisions = combined_so_far(described[:-1], self._spread)
-        own = np.stack([one.mean for one in described[1:]])
-        variances = np.array([self._spread.of_passage(one.weight) for one in described[1:]])
-        said = np.diagonal(appearance_evidence(own, variances, means, precisions, self._spread)).astype(np.float64)
+        said = agreement_so_far(described, self._spread)
         return float(said.sum()) + self._stripes_add(known, said)
 
     def _stripes_add(self, known: Sequence[int], said: NDArray[np.float64]) -> float:

@@ -31,15 +31,15 @@ class Wardrobe:
 
     def __post_init__(self) -> None:
         self._generator = np.random.default_rng(self.seed)
-        self._everybody = _unit(self._generator.standard_normal(DIMENSION))
+        self._everybody = unit(self._generator.standard_normal(DIMENSION))
 
     def looks(self, person: int, count: int, quality: float = 1.0) -> Appearance:
         """``count`` looks of a person."""
         if person not in self._people:
-            self._people[person] = _unit(np.random.default_rng(1000 + person).standard_normal(DIMENSION))
-        noise = _unit(self._generator.standard_normal((count, DIMENSION)))
-        own = _unit(np.sqrt(1 - self.noise) * self._people[person] + np.sqrt(self.noise) * noise)
-        vectors = _unit(np.sqrt(1 - self.common) * own + np.sqrt(self.common) * self._everybody).astype(np.float32)
+            self._people[person] = unit(np.random.default_rng(1000 + person).standard_normal(DIMENSION))
+        noise = unit(self._generator.standard_normal((count, DIMENSION)))
+        own = unit(np.sqrt(1 - self.noise) * self._people[person] + np.sqrt(self.noise) * noise)
+        vectors = unit(np.sqrt(1 - self.common) * own + np.sqrt(self.common) * self._everybody).astype(np.float32)
         stripes = np.repeat(vectors[:, None], self.stripes, axis=1)
         return Appearance(vectors, stripes, np.full(count, quality, np.float32), np.ones(count, np.bool_))
 
@@ -163,6 +163,7 @@ def _seen(
     )
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    unit: np.ndarray = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return unit
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (..., D) at length one."""
+    scaled: np.ndarray = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return scaled

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.association.calibration import PassageLooks
-from reid_tracker.association.evidence import combine, combined_so_far
+from reid_tracker.association.evidence import agreement_so_far, appearance_evidence, combine, combined_so_far
 from reid_tracker.association.hindsight import learn_topology
 from reid_tracker.association.refinement import Refinement, refine
 from reid_tracker.association.remembering import RememberedPassage
@@ -18,7 +19,8 @@ from reid_tracker.association.worth import Assignment
 from reid_tracker.config import CameraConfig
 from reid_tracker.review.evidence import Evidence, learned
 from reid_tracker.review.refining import solve_again
-from tests.association.scenes import DIMENSION, Wardrobe
+from reid_tracker.types import Appearance
+from tests.association.scenes import DIMENSION, Wardrobe, unit
 from tests.association.test_ground import walkers
 from tests.association.walks import Floor, Viewpoint
 
@@ -93,16 +95,70 @@ def test_where_people_stood_tells_those_dressed_alike_apart() -> None:
     assert set(solve_again(unseen, (), story.frames)[1].people) == truth
 
 
-def test_what_is_known_so_far_is_what_combining_says() -> None:
-    evidence = Evidence(tuple(site(4)))
-    calibration, looks = learned(evidence)
+def test_whoever_looks_different_the_second_time_round_stays_one_person() -> None:
+    """Ten people come eight times, and eight times more with their coats open: that is one change, not eight."""
+    generator = np.random.default_rng(0)
+    passages = []
+    for number in range(10):
+        body, *coats = (unit(generator.standard_normal(DIMENSION)) for _ in range(3))
+        for visit in range(16):
+            noise = unit(generator.standard_normal((3, DIMENSION)))
+            vectors = unit(np.sqrt(0.75) * body + np.sqrt(0.15) * coats[visit // 8] + np.sqrt(0.1) * noise)
+            ones = np.ones(3, np.float32)
+            looks = Appearance(vectors.astype(np.float32), np.zeros((3, 0, 0), np.float32), ones, ones > 0)
+            begin = 400.0 * visit + 20 * number + 40_000 * (visit // 8)
+            tracklet = 1 + 16 * number + visit
+            passages.append(RememberedPassage(tracklet, number + 1, CAMERAS[visit % 3], begin, begin + 5, looks))
+    assert set(solved(passages).people) == true_people(passages)
+
+
+def test_a_life_of_one_passage_is_as_sure_as_the_passage() -> None:
+    calibration, looks = learned(Evidence(tuple(site(4))))
     spread = calibration.spread_of(DIMENSION)
-    some = [looks[tracklet] for tracklet in (1, 4, 7, 2, 10)]  # several in one camera
-    means, precisions = combined_so_far(some, spread)
-    for place in range(len(some)):
-        mean, precision = combine(some[: place + 1], spread)
-        assert means[place] == pytest.approx(mean, abs=1e-6)
-        assert precisions[place] == pytest.approx(precision)
+    one, other = looks[1], looks[2]
+    assert combined_so_far([one], spread)[1] == pytest.approx([combine([one], spread)[1]])
+    alone = appearance_evidence(
+        other.mean[None],
+        np.array([spread.of_passage(other.weight)]),
+        one.mean[None],
+        np.array([1 / spread.of_passage(one.weight)]),
+        spread,
+    )
+    assert agreement_so_far([one, other], spread) == pytest.approx(alone[0], abs=1e-4)
+
+
+def test_a_long_life_is_never_surer_than_what_its_passages_share() -> None:
+    calibration, looks = learned(Evidence(tuple(site(20))))
+    spread = calibration.spread_of(DIMENSION)
+    means, precisions = combined_so_far(list(looks.values()), spread)
+    assert means.shape == (len(looks), DIMENSION)
+    assert (np.diff(precisions) > 0).all()
+    assert 1 / precisions[-1] > spread.passage / 2
+
+
+class Priced(Assignment):
+    """Four passages whose pairs are worth what a table says; small steps do not lead from one pairing to the other."""
+
+    def __init__(self, worth: dict[frozenset[int], float]) -> None:
+        calibration, _ = learned(Evidence(tuple(site(4))))
+        passages = [RememberedPassage(number, number, CAMERAS[0], number, number + 0.5) for number in (1, 2, 3, 4)]
+        super().__init__(passages, {}, calibration, ReturnTimes(), 4)
+        self._prices = worth
+
+    def worth(self, person: frozenset[int]) -> float:
+        return 0.0 if len(person) < 2 else self._prices.get(person, -10.0)
+
+    def neighbours(self) -> dict[int, list[int]]:
+        return {one: [other for other in self.passages if other != one] for one in self.passages}
+
+
+@pytest.mark.parametrize(("better", "taken"), [(0.05, False), (0.5, True)])
+def test_what_comes_from_nothing_must_be_clearly_better(better: float, taken: bool) -> None:
+    online = [frozenset({1, 2}), frozenset({3, 4})]
+    other = [frozenset({1, 3}), frozenset({2, 4})]
+    found = refine(Priced(dict.fromkeys(online, 5.0) | dict.fromkeys(other, 5.0 + better)), online, ())
+    assert found.people == tuple(other if taken else online)
+    assert found.after - found.before == pytest.approx(2 * better if taken else 0.0)
 
 
 def test_a_right_result_stays_as_it_is() -> None:
