@@ -284,6 +284,8 @@ class IdentityEvent:
         supersedes: identities that no longer hold for these tracklets.
         evidence: for ``linked`` and ``merged``: rule, global_distance, aligned_distance, stripe_path, time_gap,
             probability, runner_up, margin (docs/output-format.md); plain numbers, strings, lists.
+        key: the same however often it is told, where it may be told again under another ``event_id`` (by the
+            districts of a cluster); else empty.
     """
 
     event_id: int
@@ -294,6 +296,7 @@ class IdentityEvent:
     tracklets: tuple[int, ...] = ()
     supersedes: tuple[int, ...] = ()
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

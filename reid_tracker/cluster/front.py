@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -98,7 +98,7 @@ class Districts(Moments[TrackedFrame]):
             peer.number, peer.report, peer.heard = push.number, push.report, time.monotonic()
             self._cameras[push.district] = self._expected(peer, push.report)
             with self.stage("publish", push.news.traces):
-                frames, passages = self._registry.take(push.district, push.news)
+                frames, passages = self._registry.take(push.district, push.news, push.epoch)
             self._note_numbers(frames, passages)
             self._passages += passages
             if frames:
@@ -335,7 +335,8 @@ class FrontService(Service):
         assert isinstance(pipeline, SitePipeline)
         numbers = self.store.numbers()
         self._new_identity = IdAllocator(*first_identity(0, len(self._parts), numbers.identity))
-        registry = Registry(list(self._parts), numbers.event, mergers(self.store, numbers.event))
+        told = newest_events(self.store, numbers.event)
+        registry = Registry(list(self._parts), numbers.event, mergers(told), keys(told))
         self.districts = Districts(self._configs, registry)
         self.districts.stage = pipeline.stage
         return self.districts, FrontLoop(self.districts, pipeline, self.config.tracking.max_lost_seconds)
@@ -427,15 +428,25 @@ class FrontService(Service):
         loop.call(lambda: loop.publish(event))
 
 
-def mergers(store: Store, last_event: int) -> list[tuple[int, int]]:
-    """(gone, kept) of the newest mergers that a store holds, oldest first."""
-    found: list[tuple[int, int]] = []
+def newest_events(store: Store, last_event: int) -> list[dict[str, Any]]:
+    """The newest events that a store holds, oldest first (results.jsonl.event_to_json)."""
+    found: list[dict[str, Any]] = []
     after = max(0, last_event - _EVENTS_BACK)
     while events := store.events_after(after, _EVENTS_READ):
         after = int(events[-1]["event_id"])
-        merged = [event for event in events if event["type"] == EventType.MERGED.value]
-        found += [(int(gone), int(event["identity"])) for event in merged for gone in event["supersedes"]]
+        found += events
     return found
+
+
+def mergers(events: Iterable[Mapping[str, Any]]) -> list[tuple[int, int]]:
+    """(gone, kept) of the mergers among events."""
+    merged = (event for event in events if event["type"] == EventType.MERGED.value)
+    return [(int(gone), int(event["identity"])) for event in merged for gone in event["supersedes"]]
+
+
+def keys(events: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """key -> ``event_id`` of the events that districts decided."""
+    return {event["key"]: int(event["event_id"]) for event in events if event.get("key")}
 
 
 def _meet(some: Sequence[Sighting], others: Sequence[Sighting]) -> bool:

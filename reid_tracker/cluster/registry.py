@@ -7,7 +7,7 @@ Until they have, their news is read under the numbers that hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from reid_tracker.types import EventType, IdentityEvent, TrackedFrame, TrackedPe
 
 _MOST_WAITING = 20_000  # passages for a district that does not fetch them
 _MOST_KNOWN = 200_000  # merged and ended numbers that are remembered
+_KEY = 12  # characters of a life that stand in a key
 
 
 class Registry:
@@ -27,9 +28,17 @@ class Registry:
         districts: names.
         last_event: highest number of an event so far.
         merged: (gone, kept) of earlier mergers, oldest first.
+        told: key -> ``event_id`` of what an earlier registry told, which may be said again.
     """
 
-    def __init__(self, districts: Sequence[str], last_event: int = 0, merged: Iterable[tuple[int, int]] = ()) -> None:
+    def __init__(
+        self,
+        districts: Sequence[str],
+        last_event: int = 0,
+        merged: Iterable[tuple[int, int]] = (),
+        told: Mapping[str, int] | None = None,
+    ) -> None:
+        self._told = dict(told or {})
         self._next_event = IdAllocator(last_event + 1)
         self._aliases: dict[int, int] = {}
         self._ended: dict[int, None] = {}
@@ -44,11 +53,17 @@ class Registry:
             identity = self._aliases[identity]
         return identity
 
-    def take(self, district: str, news: DistrictNews) -> tuple[list[TrackedFrame], list[RememberedPassage]]:
-        """A district's frames and open passages under the numbers that hold; its post is on its way."""
+    def take(
+        self, district: str, news: DistrictNews, life: str = ""
+    ) -> tuple[list[TrackedFrame], list[RememberedPassage]]:
+        """A district's frames and open passages under the numbers that hold; its post is on its way.
+
+        Args:
+            life: of the district, which numbers its events from 1: together they are an event's key.
+        """
         for other, passages in news.border.items():
             self._send(district, other, passages)
-        frames = [self._frame(frame) for frame in news.frames]
+        frames = [self._frame(frame, life) for frame in news.frames]
         return frames, [self._passage(passage) for passage in news.passages]
 
     def answer(self, district: str) -> Answer:
@@ -72,8 +87,11 @@ class Registry:
     def say(self, event: IdentityEvent) -> IdentityEvent | None:
         """An event as it is told: under the numbers that hold, and its own; None where it says nothing new.
 
-        It may be one that was not decided in a district (``event_id`` is given here).
+        It may be one that was not decided in a district (``event_id`` is given here). What was told before this
+        registry began is told again as it was, in case not everybody heard of it.
         """
+        if event.key in self._told:
+            return self._again(event)
         identity, gone = self.number(event.identity), tuple(self.number(each) for each in event.supersedes)
         if event.type is EventType.MERGED:
             kept = min(identity, *gone)
@@ -95,14 +113,23 @@ class Registry:
             self._ended.pop(identity, None)
         return replace(event, event_id=self._next_event(), identity=identity, supersedes=gone)
 
+    def _again(self, event: IdentityEvent) -> IdentityEvent:
+        identity, gone = self.number(event.identity), event.supersedes
+        if event.type is EventType.MERGED:
+            gone = tuple(sorted({event.identity, *gone} - {identity}))
+        elif event.type is EventType.ENDED:
+            self._ended[identity] = None
+        return replace(event, event_id=self._told[event.key], identity=identity, supersedes=gone)
+
     def _merge(self, gone: int, kept: int) -> None:
         kept, gone = sorted((self.number(gone), self.number(kept)))
         if gone != kept:
             self._aliases[gone] = kept
             _bound(self._aliases)
 
-    def _frame(self, frame: TrackedFrame) -> TrackedFrame:
-        events = tuple(told for event in frame.events if (told := self.say(event)) is not None)
+    def _frame(self, frame: TrackedFrame, life: str) -> TrackedFrame:
+        keyed = (replace(event, key=f"{life[:_KEY]}-{event.event_id}" if life else "") for event in frame.events)
+        events = tuple(told for event in keyed if (told := self.say(event)) is not None)
         return replace(frame, people=tuple(map(self._person, frame.people)), events=events)
 
     def _person(self, person: TrackedPerson) -> TrackedPerson:

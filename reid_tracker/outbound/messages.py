@@ -126,7 +126,7 @@ class EventTeller:
         return Kind.HANDOVER if before not in (None, event.camera_id) else Kind.RETURNED
 
     def _key(self, event: IdentityEvent) -> str:
-        return f"{self._run}-{event.event_id}"
+        return event.key or f"{self._run}-{event.event_id}"
 
     def _message(self, event: IdentityEvent, kind: Kind, before: str | None, camera_id: str | None = None) -> Message:
         camera = camera_id or event.camera_id

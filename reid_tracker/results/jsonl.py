@@ -163,6 +163,7 @@ def frame_to_json(tracked: TrackedFrame) -> dict[str, Any]:
 
 def event_to_json(event: IdentityEvent) -> dict[str, Any]:
     """An identity event as it stands in a line."""
+    key = {"key": event.key} if event.key else {}
     return {
         "event_id": int(event.event_id),
         "type": str(event.type),
@@ -172,6 +173,7 @@ def event_to_json(event: IdentityEvent) -> dict[str, Any]:
         "tracklets": [int(tracklet) for tracklet in event.tracklets],
         "supersedes": [int(identity) for identity in event.supersedes],
         "evidence": plain(event.evidence),
+        **key,
     }
 
 
@@ -269,6 +271,7 @@ def _event_from_json(event: dict[str, Any]) -> IdentityEvent:
         tracklets=tuple(int(tracklet) for tracklet in event["tracklets"]),
         supersedes=tuple(int(identity) for identity in event["supersedes"]),
         evidence=dict(event["evidence"]),
+        key=str(event.get("key", "")),
     )
 
 
