@@ -45,8 +45,14 @@ PARTS = {"1-400 (tuned)": range(400), "401-795": range(400, 795), "all": range(7
 RATE = 10.0  # of the file; the scene was captured at about 7
 
 
-def scene(folder: Path, cache: Path, config: Config) -> tuple[Scene, tuple[float, float]]:
-    """The sequence with the default detections and looks (kept in ``cache``), and the detector's score levels."""
+def scene(
+    folder: Path, cache: Path, config: Config, looks_from: float | None = None
+) -> tuple[Scene, tuple[float, float]]:
+    """The sequence with the default detections and looks (kept in ``cache``), and the detector's score levels.
+
+    Args:
+        looks_from: least score of a detection that gets its look; absent: the detector's confident level.
+    """
     cache.mkdir(parents=True, exist_ok=True)
     video = folder / "vtest.avi"
     detector = _fingerprint(config.detection.model, "detector")
@@ -58,9 +64,10 @@ def scene(folder: Path, cache: Path, config: Config) -> tuple[Scene, tuple[float
         rows = zip(np.split(data["boxes"], ends), np.split(data["scores"], ends), strict=True)
         found = [Detections(boxes, scores) for boxes, scores in rows]
         levels = (float(data["levels"][0]), float(data["levels"][1]))
-    looks_file = cache / f"pets_appearance_{detector}_{_fingerprint(config.embedding.model, 'embedder')}.npz"
+    suffix = "" if looks_from is None else f"_from_{looks_from:.2f}"
+    looks_file = cache / f"pets_appearance_{detector}_{_fingerprint(config.embedding.model, 'embedder')}{suffix}.npz"
     if not looks_file.is_file():
-        np.savez(looks_file, **_embed(video, config, found, levels[1]))
+        np.savez(looks_file, **_embed(video, config, found, levels[1] if looks_from is None else looks_from))
     with np.load(looks_file) as data:
         columns = (np.split(data[name], ends) for name in ("vectors", "stripes", "quality", "valid"))
         looks = [Appearance(*one) for one in zip(*columns, strict=True)]

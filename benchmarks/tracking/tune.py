@@ -1,0 +1,251 @@
+"""The tracker's settings chosen on frames 1-400 of PETS09-S2L1 alone, against the shipped ones on what was not seen.
+
+    python -m benchmarks.tracking.tune [--cache FOLDER] [--seeds 0 1 2] [--draws 120] [--passes 2]
+
+Detections and looks are computed once and kept; then only the tracker runs again. A search begins with settings drawn
+at random from wide ranges, takes the best of them and moves one setting at a time for as long as that helps. What it
+maximises is IDF1 + MOTA by the published truth on frames 1-400: at full rate and at half the rate, with the default
+detections, and by motion alone with the published text detections, for which two other sequences (TUD) count as well.
+Frames 401-795 are looked at only when a search has ended; the best search by its own objective is the one reported as
+chosen. Needs the video (see common.shared_data). Writes benchmarks/results/tracking_tune.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.tracking.common import Scene, score, shared_data, table, track, write_json
+from benchmarks.tracking.pets import PARTS, scene, with_returns
+from benchmarks.tracking.public_detections import scenes as text_scenes
+from reid_tracker.config import Config, TrackingConfig
+from reid_tracker.detection.mot_file import levels_of
+from reid_tracker.evaluation import LabelledBoxes, Scores
+
+SEEN = 400  # frames that a search may look at
+LOOKS_FROM = 0.5  # least score of a detection whose look is kept; confident levels below it track with fewer
+WEAK, GAP = "weak score", "confident score above it"
+# Each setting with the range that it is drawn from: what is conceivable, not what is known to be good.
+RANGES: dict[str, tuple[float, float]] = {
+    WEAK: (0.35, 0.6),
+    GAP: (0.0, 0.3),
+    "confirm_hits": (1, 5),
+    "tentative_seconds": (0.1, 1.0),
+    "max_lost_seconds": (1.0, 15.0),
+    "exit_seconds": (0.1, 3.0),
+    "exit_inside": (0.2, 0.9),
+    "overlap_growth": (0.0, 0.4),
+    "growth_per_second": (0.0, 0.4),
+    "least_overlap": (0.0, 0.3),
+    "least_weak_overlap": (0.1, 0.6),
+    "weak_seconds": (0.0, 2.0),
+    "least_height_ratio": (0.3, 0.8),
+    "lost_cost": (0.0, 0.4),
+    "cost_limit": (0.6, 1.3),
+    "appearance_weight": (0.0, 1.5),
+    "recover_gate": (4.0, 25.0),
+    "recover_reach": (0.5, 6.0),
+    "blind_reach": (0.0, 2.0),
+    "blind_seconds": (0.0, 5.0),
+    "recover_height_ratio": (0.5, 0.9),
+    "recover_evidence": (-0.5, 0.8),
+    "recover_weight": (0.0, 1.5),
+    "start_coverage": (0.4, 1.0),
+    "position_noise": (0.02, 0.15),
+    "size_noise": (0.02, 0.2),
+    "score_weight": (0.0, 3.0),
+    "position_change": (0.1, 1.5),
+    "start_speed": (0.2, 2.0),
+    "velocity_memory_seconds": (0.5, 10.0),
+    "box_smoothing": (0.0, 1.0),
+}
+WHOLE = ("confirm_hits",)
+STEPS = (0.25, 0.125)  # of a range, in the first pass and the next ones
+LEAST_GAIN = 2e-4  # of the objective; less does not move a setting
+
+Settings = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a search is scored on.
+
+    Attributes:
+        whole: the frames seen, with looks.
+        halves: every second of them, twice.
+        texts: scenes with published detections and their score levels.
+    """
+
+    whole: Scene
+    halves: tuple[Scene, Scene]
+    texts: tuple[tuple[Scene, tuple[float, float]], ...]
+
+
+def material(pets: Scene, shared: Path) -> Material:
+    """Frames 1-400 of PETS alone, and the TUD sequences."""
+    seen = every(pets, 0, 1, SEEN)
+    texts = [every(one, 0, 1, SEEN) if one.name == pets.name else one for one in text_scenes(shared)]
+    levels = [levels_of([np.concatenate([found.scores for found in one.detections])]) for one in texts]
+    return Material(seen, (every(pets, 0, 2, SEEN), every(pets, 1, 2, SEEN)), tuple(zip(texts, levels, strict=True)))
+
+
+def every(whole: Scene, first: int, step: int, end: int) -> Scene:
+    """The scene as a camera of a ``step``-th of the rate takes it, frames ``first`` to ``end``."""
+    frames = range(first, end, step)
+    inside = whole.truth.within(first, end)
+    inside = inside.select((inside.frames - first) % step == 0)
+    return replace(
+        whole,
+        rate=whole.rate / step,
+        detections=[whole.detections[frame] for frame in frames],
+        looks=None if whole.looks is None else [whole.looks[frame] for frame in frames],
+        truth=replace(inside, frames=(inside.frames - first) // step),
+    )
+
+
+def configured(settings: Settings) -> tuple[TrackingConfig, tuple[float, float]]:
+    """The tracker's table and the detector's score levels, of which the confident one lies above the weak one."""
+    own = {name: value for name, value in settings.items() if name not in (WEAK, GAP)}
+    own |= {name: round(own[name]) for name in WHOLE}
+    return TrackingConfig.model_validate(own), (settings[WEAK], settings[WEAK] + settings[GAP])
+
+
+def worth(one: Scene, config: TrackingConfig, levels: tuple[float, float]) -> float:
+    """IDF1 + MOTA of the whole scene."""
+    got = score(one.truth, track(one, config, levels)[0], range(len(one.detections)))
+    return got.idf1 + got.mota
+
+
+def on_everything(seen: Material, config: TrackingConfig, levels: tuple[float, float]) -> float:
+    """The objective: half of it the default detections, a quarter these at half the rate, a quarter text."""
+    halves = np.mean([worth(one, config, levels) for one in seen.halves])
+    texts = np.mean([worth(one, config, own) for one, own in seen.texts])
+    return float(0.5 * worth(seen.whole, config, levels) + 0.25 * halves + 0.25 * texts)
+
+
+def drawn(random: np.random.Generator) -> Settings:
+    """Settings anywhere in their ranges."""
+    return {name: float(random.uniform(low, high)) for name, (low, high) in RANGES.items()}
+
+
+def neighbours(settings: Settings, name: str, step: float) -> Iterator[Settings]:
+    """One setting a step lower and a step higher, inside its range."""
+    low, high = RANGES[name]
+    width = max(step * (high - low), 1.0 if name in WHOLE else 0.0)
+    for value in (settings[name] - width, settings[name] + width):
+        if low <= value <= high:
+            yield settings | {name: value}
+
+
+def search(seen: Material, seed: int, draws: int, passes: int) -> tuple[Settings, float]:
+    """Random draws, then one setting at a time. Returns the settings and what the objective says of them."""
+    random = np.random.default_rng(seed)
+    best = max((drawn(random) for _ in range(draws)), key=lambda one: worth(seen.whole, *configured(one)))
+    value = on_everything(seen, *configured(best))
+    print(f"seed {seed}: best of {draws} draws {value:.4f}", flush=True)
+    for number in range(passes):
+        step = STEPS[min(number, len(STEPS) - 1)]
+        for name in random.permutation(list(RANGES)).tolist():
+            best, value = climbed(best, value, name, step, seen)
+        print(f"seed {seed}: after pass {number + 1} {value:.4f}", flush=True)
+    return best, value
+
+
+def climbed(best: Settings, value: float, name: str, step: float, seen: Material) -> tuple[Settings, float]:
+    """The better neighbour in one setting, if one is better by enough."""
+    for tried in neighbours(best, name, step):
+        got = on_everything(seen, *configured(tried))
+        if got > value + LEAST_GAIN:
+            best, value = tried, got
+    return best, value
+
+
+def judged(
+    pets: Scene, truths: dict[str, LabelledBoxes], config: TrackingConfig, levels: tuple[float, float]
+) -> dict[str, dict[str, Scores]]:
+    """Scores per part of the sequence and truth."""
+    tracks, _ = track(pets, config, levels)
+    return {
+        part: {name: score(truth, tracks, frames) for name, truth in truths.items()} for part, frames in PARTS.items()
+    }
+
+
+def printed(rows: dict[str, dict[str, dict[str, Scores]]]) -> None:
+    """A table per part of the sequence and truth."""
+    first = next(iter(rows.values()))
+    for part, truths in first.items():
+        for truth in truths:
+            print(f"frames {part}, {truth}\n{table([(name, got[part][truth]) for name, got in rows.items()])}\n")
+
+
+def on_texts(shared: Path, config: TrackingConfig) -> dict[str, Scores]:
+    """All frames of the published detections by motion alone, with the levels that the program takes."""
+    got = {}
+    for one in text_scenes(shared):
+        levels = levels_of([np.concatenate([found.scores for found in one.detections])])
+        got[one.name] = score(one.truth, track(one, config, levels)[0], range(len(one.detections)))
+    return got
+
+
+def options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--cache", type=Path, default=Path(tempfile.gettempdir()) / "reid_tracker_benchmarks", help="keeps looks"
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--draws", type=int, default=120, help="settings drawn at random to begin with")
+    parser.add_argument("--passes", type=int, default=2, help="times that each setting is moved")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Search with each seed, print what each reaches beside the shipped settings, write the JSON."""
+    arguments = options()
+    shared = shared_data()
+    if shared is None:
+        print("skipped: no measuring material (REID_TRACKER_SHARED)")
+        return
+    pets, shipped_levels = scene(shared / "PETS09-S2L1", arguments.cache, Config(), LOOKS_FROM)
+    seen = material(pets, shared)
+    found = {seed: search(seen, seed, arguments.draws, arguments.passes) for seed in arguments.seeds}
+    chosen = max(found, key=lambda seed: found[seed][1])
+    runs = {"shipped": (TrackingConfig(), shipped_levels)}
+    runs |= {f"chosen on 1-400, seed {seed}": configured(settings) for seed, (settings, _) in found.items()}
+
+    truths = {"published truth": pets.truth, "returning people are one": with_returns(pets.truth)}
+    rows = {name: judged(pets, truths, *run) for name, run in runs.items()}
+    texts = {name: on_texts(shared, config) for name, (config, _) in runs.items()}
+    printed(rows)
+    for sequence in next(iter(texts.values())):
+        print(f"{sequence}, text detections\n{table([(name, got[sequence]) for name, got in texts.items()])}\n")
+    print(f"best by its own objective: seed {chosen}")
+    objective = {f"seed {seed}": value for seed, (_, value) in found.items()}
+    objective["shipped"] = on_everything(seen, TrackingConfig(), shipped_levels)
+    write_json(
+        "tracking_tune",
+        {
+            "draws": arguments.draws,
+            "passes": arguments.passes,
+            "objective": objective,
+            "best by its own objective": chosen,
+            "settings": {f"seed {seed}": rounded(settings) for seed, (settings, _) in found.items()},
+            "frames": rows,
+            "text detections": texts,
+        },
+    )
+
+
+def rounded(settings: Settings) -> dict[str, Any]:
+    """The settings as one would write them."""
+    return {name: round(value) if name in WHOLE else round(value, 3) for name, value in settings.items()}
+
+
+if __name__ == "__main__":
+    main()
