@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -30,16 +31,22 @@ class Annotator:
         # Where each tracklet's feet were lately: (time, x, y), seconds and pixels.
         self._trails: defaultdict[int, deque[tuple[float, float, float]]] = defaultdict(deque)
 
-    def draw(self, image: Image, tracked: TrackedFrame) -> Image:
-        """A copy of ``image`` (H, W, 3, BGR) with everybody in ``tracked``, camera and time in it."""
+    def draw(self, image: Image, tracked: TrackedFrame, ratio: float = 1.0, least_scale: float = 0.5) -> Image:
+        """A copy of ``image`` (H, W, 3, BGR) with everybody in ``tracked``, camera and time in it.
+
+        Args:
+            ratio: size of ``image`` over that of the picture in which people were tracked, where it was made smaller.
+            least_scale: of lines and text, 1 being right for a picture 480 pixels high; small pictures need more.
+        """
         canvas = image.copy()
-        scale = max(canvas.shape[0] / 480, 0.5)
+        scale = max(canvas.shape[0] / 480, least_scale)
         self._remember(tracked)
-        for person in tracked.people:
-            self._draw_trail(canvas, person, scale)
-        for person in tracked.people:
+        people = [_scaled(person, ratio) for person in tracked.people]
+        for person in people:
+            self._draw_trail(canvas, person, scale, ratio)
+        for person in people:
             _draw_box(canvas, person, scale)
-        for person in sorted(tracked.people, key=lambda person: person.box[3]):  # nearest (lowest) last, on top
+        for person in sorted(people, key=lambda person: person.box[3]):  # nearest (lowest) last, on top
             _draw_label(canvas, person, scale)
         caption = f"{_ascii(tracked.camera_id)}  {_clock(tracked.time)}  {self._note}".rstrip()
         _draw_caption(canvas, caption, scale)
@@ -48,18 +55,20 @@ class Annotator:
     def _remember(self, tracked: TrackedFrame) -> None:
         for person in tracked.people:
             x1, _, x2, y2 = person.box
-            self._trails[person.tracklet].append((tracked.time, (x1 + x2) / 2, y2))
+            trail = self._trails[person.tracklet]
+            if not trail or trail[-1][0] < tracked.time:  # a moment may be drawn several times, in several sizes
+                trail.append((tracked.time, (x1 + x2) / 2, y2))
         for tracklet, trail in list(self._trails.items()):
             while trail and trail[0][0] < tracked.time - TRAIL_SECONDS:
                 trail.popleft()
             if not trail:
                 del self._trails[tracklet]
 
-    def _draw_trail(self, canvas: Image, person: TrackedPerson, scale: float) -> None:
+    def _draw_trail(self, canvas: Image, person: TrackedPerson, scale: float, ratio: float) -> None:
         points = self._trails[person.tracklet]
         if len(points) < 2:
             return
-        steps = np.array([point[1:] for point in points])
+        steps = ratio * np.array([point[1:] for point in points])
         fixed = np.round(steps * _SUBPIXEL).astype(np.int32)
         colour = _bgr(person.identity)
         newest = points[-1][0]
@@ -67,6 +76,11 @@ class Annotator:
             age = (newest - time) / TRAIL_SECONDS
             thickness = max(1, round(3 * scale * (1 - age)))  # thinner with age
             cv2.line(canvas, tuple(start.tolist()), tuple(end.tolist()), colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+
+
+def _scaled(person: TrackedPerson, ratio: float) -> TrackedPerson:
+    x1, y1, x2, y2 = person.box
+    return replace(person, box=(x1 * ratio, y1 * ratio, x2 * ratio, y2 * ratio))
 
 
 def _draw_box(canvas: Image, person: TrackedPerson, scale: float) -> None:

@@ -15,6 +15,7 @@ from reid_tracker.service.site import without
 from reid_tracker.types import Frame, IdentityEvent, Image, TrackedFrame
 
 _QUALITY = 75
+_LEGIBLE = 0.8  # least scale of text: capitals nine pixels high
 _CROP_HEIGHT = 192
 _LEAST_SIDE = 8
 _MOST_PIXELS = 40_000_000  # of an uploaded picture: a phone's; a small file can hold a thousand times as many
@@ -39,8 +40,7 @@ class CameraPictures:
         self._lock = threading.Lock()
         self._newest: dict[str, tuple[Image, TrackedFrame]] = {}
         self._annotators: dict[str, Annotator] = {}
-        self._drawn: dict[str, tuple[int, Image]] = {}
-        self._encoded: dict[str, dict[int, bytes]] = {}  # camera -> width -> JPEG of what is drawn
+        self._encoded: dict[str, tuple[int, dict[tuple[int, int], bytes]]] = {}  # frame, and by width and dots its JPEG
 
     def __call__(
         self, frames: Sequence[Frame], tracked: Sequence[TrackedFrame], _events: Sequence[IdentityEvent]
@@ -53,7 +53,7 @@ class CameraPictures:
     def forget(self, camera_id: str) -> None:
         """Drop a camera's picture."""
         with self._lock:
-            for kept in (self._newest, self._annotators, self._drawn, self._encoded):
+            for kept in (self._newest, self._annotators, self._encoded):
                 kept.pop(camera_id, None)
 
     def forget_person(self, identity: int) -> None:
@@ -63,26 +63,30 @@ class CameraPictures:
                 camera_id: (image, without(tracked, identity)) for camera_id, (image, tracked) in self._newest.items()
             }
 
-    def jpeg(self, camera_id: str, width: int | None = None) -> tuple[int, bytes] | None:
+    def jpeg(self, camera_id: str, width: int | None = None, dots: int = 1) -> tuple[int, bytes] | None:
         """Frame number and drawn picture of a camera; None where none has come.
 
         Args:
-            width: that the viewer shows it at, pixels; the picture is at least that wide where it can be.
+            width: that the viewer shows it at, in pixels of the screen; the picture is at least that wide where it can
+                be.
+            dots: pixels of the screen to one of the page: lines and text are that much thicker.
         """
         with self._lock:
             newest = self._newest.get(camera_id)
             if newest is None:
                 return None
             image, tracked = newest
-            if self._drawn.get(camera_id, (None,))[0] != tracked.index:
-                drawn = self._annotators.setdefault(camera_id, Annotator()).draw(image, tracked)
-                self._drawn[camera_id] = tracked.index, _narrowed(drawn, self._width)
-                self._encoded[camera_id] = {}
-            encoded = self._encoded[camera_id]
+            if self._encoded.get(camera_id, (None,))[0] != tracked.index:
+                self._encoded[camera_id] = tracked.index, {}
+            encoded = self._encoded[camera_id][1]
             step = next((each for each in self.WIDTHS if width is not None and width <= each), self._width)
-            if step not in encoded:
-                encoded[step] = _encode(_narrowed(self._drawn[camera_id][1], step))
-            return tracked.index, encoded[step]
+            step = min(step, self._width)
+            if (step, dots) not in encoded:
+                small = _narrowed(image, step)
+                annotator = self._annotators.setdefault(camera_id, Annotator())
+                drawn = annotator.draw(small, tracked, small.shape[1] / image.shape[1], _LEGIBLE * dots)
+                encoded[step, dots] = _encode(drawn)
+            return tracked.index, encoded[step, dots]
 
     def person(self, identity: int) -> bytes | None:
         """Somebody who is in view, cut out of the newest picture that shows them largest; None where nobody is."""

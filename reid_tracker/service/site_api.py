@@ -70,8 +70,11 @@ def add_site(app: FastAPI, service: Service) -> None:
         camera_id: CameraName,
         width: Annotated[int | None, Query(ge=1, le=10_000)] = None,
         after: Annotated[int, Query(ge=-1, le=2**53)] = -1,
+        dots: Annotated[int, Query(ge=1, le=3)] = 1,
     ) -> Response:
         """The newest drawn picture of a camera, at least ``width`` pixels wide where it can be.
+
+        ``dots`` are the pixels of the screen to one of the page: lines and text are that much thicker.
 
         Answered with 204 while there is none but ``after``, the ``Picture-Number`` of an earlier answer. It is of use
         to ask again after ``Picture-Wait`` seconds.
@@ -81,7 +84,7 @@ def add_site(app: FastAPI, service: Service) -> None:
             raise HTTPException(404, f"no camera is called {camera_id!r}")
         wait = max(1 / service.config.service.picture_rate, _EARLY / max(report.fps, 1.0))
         headers = {WAIT_HEADER: f"{wait:.3f}"}
-        newest = service.pictures.jpeg(camera_id, width)
+        newest = service.pictures.jpeg(camera_id, width, dots)
         if newest is None or newest[0] == after:
             return Response(status_code=204, headers=headers)
         return Response(newest[1], media_type="image/jpeg", headers={**headers, NUMBER_HEADER: str(newest[0])})

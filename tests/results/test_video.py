@@ -170,6 +170,22 @@ def test_drawing_leaves_the_picture_alone_and_forgets_old_trails(pictured_run: l
     assert not annotator._trails
 
 
+def test_smaller_pictures_are_drawn_into_where_people_are_and_once_a_moment(pictured_run: list[TrackedFrame]) -> None:
+    tracked = next(each for each in pictured_run if each.people)
+    assert tracked.image is not None
+    person = replace(tracked.people[0], box=(100.0, 60.0, 140.0, 160.0), identity=5, state="settled")
+    moment = replace(tracked, people=(person,))
+    annotator = Annotator()
+    half = np.full((120, 160, 3), 90, np.uint8)
+    whole = annotator.draw(np.full((240, 320, 3), 90, np.uint8), moment)
+    small = annotator.draw(half, moment, ratio=0.5)
+    side = whole[110, 100].astype(int)  # the middle of the left side
+    assert np.abs(side - 90).max() > 30
+    assert np.abs(small[55, 50].astype(int) - side).max() < 60
+    assert (small[55, 100] == 90).all()
+    assert len(annotator._trails[person.tracklet]) == 1
+
+
 @pytest.mark.parametrize(
     "box", [(-50.0, -80.0, 20.0, 40.0), (300.0, 200.0, 900.0, 700.0), (-500.0, -500.0, -400.0, -400.0)]
 )

@@ -107,6 +107,11 @@ def test_pictures_come_once_and_as_wide_as_they_are_shown(client: httpx.Client) 
     assert cv2.imdecode(np.frombuffer(first.content, np.uint8), cv2.IMREAD_COLOR).shape[1] == 320
     client.patch("/api/cameras/door", json={"paused": True})
     wait_for(lambda: client.get("/api/cameras/door").json()["state"] == "paused", 10)
+    plain, sharp = (client.get(f"/api/cameras/door/picture?dots={dots}").content for dots in (1, 2))
+    drawn = [cv2.imdecode(np.frombuffer(each, np.uint8), cv2.IMREAD_COLOR) for each in (plain, sharp)]
+    assert drawn[0].shape == drawn[1].shape
+    dark = [(each[-60:, :160] < 60).all(axis=2).sum() for each in drawn]
+    assert dark[1] > 1.5 * dark[0] > 0  # the strip behind the caption is larger where a page's pixel has four dots
 
     def again() -> int:
         newest = client.get("/api/cameras/door/picture").headers["picture-number"]

@@ -11,8 +11,9 @@ import cv2
 import httpx
 import pytest
 
+from reid_tracker.cluster.condition import AssociatorState, SiteState
 from reid_tracker.config import CameraConfig
-from reid_tracker.service.access import Access
+from reid_tracker.service.access import Access, Person, Role
 from reid_tracker.service.runtime import Service
 from tests.service.conftest import listening, site_config, wait_for
 from tests.service.site import colour_pipeline, picture
@@ -124,6 +125,117 @@ def test_people_are_searched_by_picture_and_corrected_on_the_page(
     press("#merge")  # taken back
     wait_for(lambda: problem() == "Merged.", 30)
     assert len(find("#sightings input")) >= 2
+
+
+FOCUSED = """
+const shown = (element) => element.checkVisibility() && element.getClientRects().length > 0;
+const box = document.activeElement.closest("dialog") || document.body;
+const every = [...box.querySelectorAll("a[href], button, input, select, summary, [tabindex='0']")].filter(shown);
+const {outlineStyle, outlineWidth} = getComputedStyle(document.activeElement);
+return [every.indexOf(document.activeElement), every.length, outlineStyle !== "none" && parseFloat(outlineWidth) >= 2,
+        document.activeElement.outerHTML.slice(0, 80)];
+"""
+
+
+def test_everything_is_reached_by_tab_and_shows_that_it_is(
+    browser: Any, find: Callable[[str], list[Any]], address: str
+) -> None:
+    """The page and then somebody's history: in the order of the page, none left out, no way into a trap."""
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    def walk() -> None:
+        """Tab from the first to the last; people come and go meanwhile, so the count may change by those in view."""
+        before, most, reached = -1, 0, set[int]()
+        for _ in range(120):
+            ActionChains(browser).send_keys(Keys.TAB).perform()
+            place, count, framed, what = browser.execute_script(FOCUSED)
+            if place < 0 or (place <= before and place == 0):
+                break  # the end: the browser's own buttons, or the first again
+            most = count
+            assert framed, f"nothing shows that this has the focus: {what}"
+            assert place - before <= 3, f"between {before} and {place} something was left out: {what}"
+            reached.add(place)
+            before = place
+        assert len(reached) >= most - 3
+        assert len(reached) >= 8
+
+    browser.get(address)
+    wait_for(lambda: len(find("#recent button")) >= 3, 30)
+    wait_for(lambda: len(find("#cameras summary")) == 2, 30)
+    walk()
+    opener = find("#recent button")[0]
+    browser.execute_script("arguments[0].focus()", opener)
+    opener.send_keys(Keys.ENTER)
+    wait_for(lambda: bool(find("#sightings input")), 30)
+    walk()
+    assert browser.execute_script("return document.activeElement.closest('main')") is None  # what lies behind is inert
+    find("#close")[0].send_keys(Keys.ENTER)
+    wait_for(lambda: not find("#person")[0].is_displayed(), 10)
+    camera = find("#cameras summary")[0]
+    camera.send_keys(Keys.ENTER)
+    wait_for(lambda: "decoded on cpu" in find("#cameras details li")[0].text, 10)
+
+
+def test_whoever_is_in_a_picture_can_be_clicked(
+    browser: Any, find: Callable[[str], list[Any]], address: str, client: httpx.Client
+) -> None:
+    browser.get(address)
+    script = """
+        const boxes = document.querySelectorAll("#cameras rect");
+        if (!boxes.length) return null;
+        boxes[0].dispatchEvent(new PointerEvent("pointerdown", { bubbles: true }));
+        if (!boxes[0].getBoundingClientRect().width) throw new Error("it covers nothing");
+        return Number(boxes[0].textContent.replace("Person ", ""));
+    """
+    clicked: list[int] = []
+    wait_for(lambda: bool(found := browser.execute_script(script)) and not clicked.append(found), 30)
+    wait_for(lambda: find("#person-title")[0].text.startswith(f"Person {clicked[0]}"), 30)
+    assert client.get(f"/api/identities/{clicked[0]}").status_code == 200
+
+
+def test_what_the_visitor_may_not_do_is_not_shown(
+    browser: Any, find: Callable[[str], list[Any]], service: Service
+) -> None:
+    people = {f"{role.name.lower()}-" + 20 * "t": Person("somebody", role) for role in Role}
+
+    def shown(token: str) -> list[bool]:
+        browser.delete_all_cookies()
+        browser.get(address)
+        wait_for(lambda: find("#login")[0].is_displayed(), 30)
+        find("#token")[0].send_keys(token)
+        find("#login button")[0].click()
+        wait_for(lambda: bool(find("#recent button")), 30)
+        browser.execute_script("arguments[0].click()", find("#recent button")[0])
+        wait_for(lambda: bool(find("#reasons li")), 30)
+        return [find(name)[0].is_displayed() for name in ("#merge", "#erase", "#picture", "#cameras button")]
+
+    with listening(service, Access(people)) as address:
+        assert [shown(token) for token in people] == [[False] * 4, [True, False, True, True], [True] * 4]
+        browser.get("about:blank")
+
+
+def test_corrections_that_lack_something_say_what(browser: Any, find: Callable[[str], list[Any]], address: str) -> None:
+    browser.get(address)
+    wait_for(lambda: bool(find("#recent button")), 30)
+    browser.execute_script("arguments[0].click()", find("#recent button")[0])
+    wait_for(lambda: bool(find("#sightings input")), 30)
+    for name, said in (("#merge", "Say which other person"), ("#split", "Tick the sightings")):
+        browser.execute_script("arguments[0].click()", find(name)[0])
+        assert find("#person-problem")[0].text.startswith(said)
+
+
+def test_a_cluster_is_linked_to_where_there_is_one(
+    browser: Any, find: Callable[[str], list[Any]], address: str, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser.get(address)
+    wait_for(lambda: bool(find("#people button")), 30)
+    assert not find("#elsewhere")[0].is_displayed()
+    monkeypatch.setattr(service, "site_state", lambda: SiteState(associators=(AssociatorState("site"),)))
+    browser.refresh()
+    wait_for(lambda: find("#elsewhere")[0].is_displayed(), 30)
+    find("#elsewhere a")[0].click()
+    wait_for(lambda: browser.title == "reid_tracker: cluster", 10)
 
 
 def test_dark_and_light_follow_the_visitor(browser: Any, address: str) -> None:

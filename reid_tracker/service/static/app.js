@@ -31,6 +31,23 @@ function swatch(colour) {
   return picture;
 }
 
+// A person's colour, also where the service has not told it yet.
+function swatchOf(identity) {
+  const picture = swatch(colours.get(identity));
+  if (!colours.has(identity)) picture.dataset.waits = identity;
+  return picture;
+}
+
+function noteColours(people) {
+  for (const person of people) colours.set(person.identity, person.colour);
+  for (const waiting of document.querySelectorAll("[data-waits]")) {
+    const colour = colours.get(Number(waiting.dataset.waits));
+    if (!colour) continue;
+    waiting.firstChild.setAttribute("fill", colour);
+    delete waiting.dataset.waits;
+  }
+}
+
 async function ask(path, options = {}) {
   const answer = await fetch(path, { credentials: "same-origin", ...options });
   if (answer.status === 401) { showLogin(); throw new Error("a token is needed"); }
@@ -47,10 +64,18 @@ const send = (path, body, method = "POST") =>
   ask(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
 const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const moment = (seconds, span) => (span <= 86400 ? clock(seconds) : new Date(seconds * 1000).toLocaleString([], { weekday: "short", hour: "2-digit", minute: "2-digit" }));
+const moment = (seconds, span) => (span <= 86400 ? new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }) : new Date(seconds * 1000).toLocaleString([], { weekday: "short", hour: "2-digit", minute: "2-digit" }));
 const lasting = (seconds) => (seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`);
 
 // ---- access
+
+const ROLES = ["viewer", "operator", "admin"];
+let role = "viewer";
+
+// What needs more than the visitor's role is not shown.
+function allow() {
+  for (const element of document.querySelectorAll("[data-role]")) element.hidden = ROLES.indexOf(element.dataset.role) > ROLES.indexOf(role);
+}
 
 function showLogin() {
   byId("login").hidden = false;
@@ -80,11 +105,11 @@ const strip = new Map();
 async function refreshPeople() {
   const people = await ask("api/people");
   byId("nobody").hidden = people.length > 0;
+  noteColours(people);
   present.clear();
   for (const person of people) for (const camera of new Set(person.places.map((place) => place.camera))) present.set(camera, (present.get(camera) || 0) + 1);
   for (const [identity, entry] of strip) if (!people.some((person) => person.identity === identity)) { entry.item.remove(); strip.delete(identity); }
   for (const person of people) {
-    colours.set(person.identity, person.colour);
     if (!strip.has(person.identity)) {
       const image = make("img", { alt: "" });
       const places = make("small", { className: "quiet" });
@@ -104,16 +129,17 @@ async function refreshPeople() {
 }
 
 function personButton(identity, left, right) {
-  const button = make("button", { type: "button" }, swatch(colours.get(identity)), make("span", { textContent: left }), make("span", { textContent: right }));
+  const button = make("button", { type: "button" }, swatchOf(identity), make("span", { textContent: left }), make("span", { textContent: right }));
   button.addEventListener("click", () => openPerson(identity));
   return button;
 }
 
 async function refreshRecent() {
   const [people, counts] = await Promise.all([ask("api/identities?limit=12"), ask(`api/counts?hours=${countedHours()}`)]);
-  for (const person of people) colours.set(person.identity, person.colour);
+  noteColours(people);
   byId("recent").replaceChildren(...people.map((person) =>
     make("li", {}, personButton(person.identity, `${person.identity} · ${person.cameras.join(", ")}`, clock(person.last_seen)))));
+  byId("known").replaceChildren(...people.map((person) => make("option", { value: String(person.identity) })));
   drawCounts(counts);
 }
 
@@ -144,28 +170,37 @@ function drawCounts(counts) {
 
 // ---- events
 
-function inWords(event) {
-  const evidence = event.evidence || {};
-  const words = {
+function whatHappened(event) {
+  return {
     started: `${event.identity} is somebody new in ${event.camera}`,
     linked: `seen in ${event.camera} and taken for ${event.identity}`,
     merged: `${(event.supersedes || []).join(", ")} and ${event.identity} are one person: ${event.identity}`,
     split: `part of ${(event.supersedes || []).join(", ")} is ${event.identity}`,
     ended: `${event.identity} is no longer looked for`,
   }[event.type] || event.type;
+}
+
+function whyItDid(event) {
+  const evidence = event.evidence || {};
   const why = [evidence.rule];
   if (typeof evidence.probability === "number") why.push(`probability ${evidence.probability.toFixed(2)}`);
   if (typeof evidence.global_distance === "number") why.push(`looks ${evidence.global_distance.toFixed(2)} apart`);
   if (typeof evidence.aligned_distance === "number") why.push(`parts ${evidence.aligned_distance.toFixed(2)} apart`);
   if (typeof evidence.time_gap === "number") why.push(`${lasting(Math.max(0, evidence.time_gap))} unseen`);
   if (evidence.runner_up) why.push(`next best: ${evidence.runner_up.identity ?? "somebody new"} (${(evidence.runner_up.probability ?? 0).toFixed(2)})`);
-  return `${clock(event.time)}  ${words} — ${why.filter(Boolean).join(", ")}`;
+  return why.filter(Boolean).join(", ");
+}
+
+function eventLine(event) {
+  return make("li", {},
+    make("span", { className: "event" }, make("time", { textContent: clock(event.time) }), swatchOf(event.identity), make("span", { textContent: whatHappened(event) })),
+    make("span", { className: "why", textContent: whyItDid(event) }));
 }
 
 function addEvent(event) {
   if (event.event_id <= lastEvent) return;
   lastEvent = event.event_id;
-  byId("events").prepend(make("li", { textContent: inWords(event) }));
+  byId("events").prepend(eventLine(event));
   while (byId("events").children.length > 60) byId("events").lastChild.remove();
 }
 
@@ -177,7 +212,7 @@ function listen() {
   socket.addEventListener("message", (message) => {
     const told = JSON.parse(message.data);
     if (told.kind === "event") addEvent(told);
-    else for (const event of told.events) addEvent(event);
+    else { noteFrame(told); told.events.forEach(addEvent); }
   });
   socket.addEventListener("close", () => { say("connection lost, trying again …", true); setTimeout(listen, 2000); });
 }
@@ -198,6 +233,7 @@ async function showPerson() {
   let history;
   try { history = await ask(`api/identities/${shownPerson}`); }
   catch (error) { byId("person-problem").textContent = error.message; return; }
+  noteColours([history]);
   byId("person-title").replaceChildren(swatch(history.colour), ` Person ${history.identity}${history.present ? ", in view now" : ""}`);
   const image = byId("person-picture");
   image.hidden = !history.present;
@@ -210,7 +246,7 @@ async function showPerson() {
   }));
   drawTimeline(history);
   drawPath(history);
-  byId("reasons").replaceChildren(...history.events.map((event) => make("li", { textContent: inWords(event) })));
+  byId("reasons").replaceChildren(...history.events.map((event) => eventLine(event)));
 }
 
 function drawTimeline(history) {
@@ -251,11 +287,18 @@ async function correct(body, done) {
 }
 
 byId("close").addEventListener("click", () => byId("person").close());
-byId("merge").addEventListener("click", () => correct({ kind: "merge", first: shownPerson, second: Number(byId("other").value) }, "Merged."));
-byId("never").addEventListener("click", () => correct({ kind: "never", first: shownPerson, second: Number(byId("other").value) }, "They will be kept apart."));
+function correctBoth(kind, done) {
+  const second = Number(byId("other").value);
+  if (second >= 1) correct({ kind, first: shownPerson, second }, done);
+  else { byId("person-problem").textContent = "Say which other person: type the number."; byId("other").focus(); }
+}
+
+byId("merge").addEventListener("click", () => correctBoth("merge", "Merged."));
+byId("never").addEventListener("click", () => correctBoth("never", "They will be kept apart."));
 byId("split").addEventListener("click", () => {
   const tracklets = [...byId("sightings").querySelectorAll("input:checked")].map((tick) => Number(tick.value));
-  correct({ kind: "split", identity: shownPerson, tracklets }, "Split; this is the new person.");
+  if (!tracklets.length) byId("person-problem").textContent = "Tick the sightings that show somebody else first.";
+  else correct({ kind: "split", identity: shownPerson, tracklets }, "Split; this is the new person.");
 });
 byId("erase").addEventListener("click", async () => {
   const button = byId("erase");
@@ -285,10 +328,18 @@ byId("picture").addEventListener("change", () => {
   const file = byId("picture").files[0];
   if (file) search("api/search", { headers: { "Content-Type": file.type }, body: file });
 });
+for (const kind of ["dragover", "dragleave", "drop"]) {
+  document.querySelector(".drop").addEventListener(kind, (event) => {
+    event.preventDefault();
+    event.currentTarget.classList.toggle("over", kind === "dragover");
+    const file = kind === "drop" && event.dataTransfer.files[0];
+    if (file) search("api/search", { headers: { "Content-Type": file.type }, body: file });
+  });
+}
 byId("alike").addEventListener("click", async () => {
   byId("person").close();
   await search(`api/identities/${shownPerson}/search`, {});
-  byId("search-title").scrollIntoView();
+  byId("search-title").focus(); // scrolls there too
 });
 
 // ---- going
@@ -310,7 +361,10 @@ async function refreshTotals() {
 async function start() {
   const me = await ask("api/me");
   if (me.needs_token) { showLogin(); return; }
+  role = me.role;
+  allow();
   byId("main").hidden = false;
+  ask("api/cluster").then((cluster) => { byId("elsewhere").hidden = !cluster.associators.length; });
   const past = await ask("api/events?limit=1000");
   past.events.slice(-40).forEach(addEvent);
   repeat(refreshCameras, 2);
