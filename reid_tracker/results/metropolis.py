@@ -30,7 +30,10 @@ def export_metropolis(tracks: Path, out: Path, ids: IdKind) -> list[Path]:
 
 
 def metropolis_frame(tracked: TrackedFrame) -> dict[str, Any]:
-    """One frame: strings and numbers as the schema has them (ids are strings, times in milliseconds with Z)."""
+    """One frame: strings and numbers as the schema has them (ids are strings, times in milliseconds with Z).
+
+    What a run does not know (speed, places on the ground and on earth) is 0, which is the schema's own default.
+    """
     return {
         "version": SCHEMA_VERSION,
         "id": str(tracked.index),
@@ -43,6 +46,11 @@ def metropolis_frame(tracked: TrackedFrame) -> dict[str, Any]:
                 "confidence": person.score,
                 "bbox": dict(zip(("leftX", "topY", "rightX", "bottomY"), person.box, strict=True)),
                 "info": {"tracklet": str(person.tracklet), "state": person.state},
+                "embedding": {"vector": [], "info": {}},
+                "speed": 0.0,
+                "dir": [0.0, 0.0],
+                "coordinate": {"x": 0.0, "y": 0.0, "z": 0.0},
+                "location": {"lat": 0.0, "lon": 0.0, "alt": 0.0},
             }
             for person in tracked.people
         ],

@@ -137,7 +137,15 @@ METROPOLIS = {
         "type": (3, "string"),
         "confidence": (4, "float"),
         "info": (5, "map"),
+        "embedding": (6, "Embedding"),
+        "speed": (10, "float"),
+        "dir": (11, "repeated float"),
+        "coordinate": (12, "Coordinate"),
+        "location": (13, "Location"),
     },
+    "Embedding": {"vector": (1, "repeated float"), "info": (2, "map")},
+    "Coordinate": {"x": (1, "double"), "y": (2, "double"), "z": (3, "double")},
+    "Location": {"lat": (1, "double"), "lon": (2, "double"), "alt": (3, "double")},
     "Bbox": {"leftX": (1, "float"), "topY": (2, "float"), "rightX": (3, "float"), "bottomY": (4, "float")},
     "TypeMetrics": {"id": (1, "string"), "type": (2, "string"), "count": (3, "int32")},
 }
@@ -151,7 +159,7 @@ def metropolis_frame() -> Any:
     file = descriptor.FileDescriptorProto(
         name="nv.proto", package="nv", syntax="proto3", dependency=["google/protobuf/timestamp.proto"]
     )
-    kinds = {"string": 9, "float": 2, "int32": 5}
+    kinds = {"string": 9, "double": 1, "float": 2, "int32": 5}
     for message, fields in METROPOLIS.items():
         made = file.message_type.add(name=message)
         for name, (number, kind) in fields.items():
@@ -185,6 +193,12 @@ def test_metropolis_frames_are_read_by_protobuf_and_come_back(tracks: Path) -> N
         again = json_format.MessageToDict(read, always_print_fields_with_no_presence=True)
         assert again["timestamp"].removesuffix("Z").partition(".")[0] == each["timestamp"].partition(".")[0]
         assert {**again, "timestamp": each["timestamp"]} == each
+        assert set(each) == set(METROPOLIS["Frame"])
+        for person in each["objects"]:  # every field, though a reader would take those that are missing for 0
+            assert set(person) == set(METROPOLIS["Object"])
+            for name, message in (("bbox", "Bbox"), ("coordinate", "Coordinate"), ("location", "Location"),
+                                  ("embedding", "Embedding")):  # fmt: skip
+                assert set(person[name]) == set(METROPOLIS[message])
     for spoiled in ({"sensor": "door"}, {"id": 7}, {"objects": [{"bbox": {"left": 1.0}}]}):
         with pytest.raises(json_format.ParseError):
             json_format.Parse(json.dumps(spoiled), frame())
