@@ -182,6 +182,9 @@ class TrackingConfig(Table):
     position_noise: Positive = Field(0.05, description="error of a detected centre, heights")
     size_noise: Positive = Field(0.08, description="error of a detected width or height, heights")
     score_weight: float = Field(1.0, ge=0, description="how much larger the error is at score 0: 1 + this, times")
+    rival_weight: float = Field(
+        1.0, ge=0, description="the same for a box where somebody else is expected, too: 1 + this x overlap, times"
+    )
     position_change: Positive = Field(0.5, description="change of walking speed in a second, heights per second")
     size_change: Positive = Field(0.15, description="change of the size's speed in a second, heights per second")
     start_speed: Positive = Field(0.8, description="walking speed to expect of a new track, heights per second")

@@ -2,7 +2,8 @@
 
     python -m benchmarks.tracking.pets [--cache FOLDER] [--detector nanodet_g_int8 --results tracking_pets_int8]
 
-Settings were chosen on frames 1-400 with the whole sequence in view: no figure is strictly held out. The published
+Settings were chosen on frames 1-400 with the whole sequence in view: no figure is strictly held out; those that
+benchmarks.tracking.tune chooses have not seen the rest. The published
 truth gives a person who leaves and comes back a new id; pets_returns.csv says who is who, and the scores are also given
 with it, for the tracker alone (which does not look for people who left) and with the associator's identities. Peers run
 in the environment whose Python $REID_TRACKER_PEERS names (norfair, trackers), with their defaults and with the best of

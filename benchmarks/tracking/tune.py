@@ -60,6 +60,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "position_noise": (0.02, 0.15),
     "size_noise": (0.02, 0.2),
     "score_weight": (0.0, 3.0),
+    "rival_weight": (0.0, 3.0),
     "position_change": (0.1, 1.5),
     "start_speed": (0.2, 2.0),
     "velocity_memory_seconds": (0.5, 10.0),

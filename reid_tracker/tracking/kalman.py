@@ -95,6 +95,7 @@ class KalmanFilter:
         self._measurement = np.array([config.position_noise] * 2 + [config.size_noise] * 2)
         self._start_speed = np.array([config.start_speed] * 2 + [config.start_speed * 0.25] * 2)
         self._score_weight = config.score_weight
+        self._rival_weight = config.rival_weight
 
     def start(self, boxes: FloatArray) -> Motion:
         """First belief from one box each: (N, 4) corners, velocity 0 with the spread of people walking."""
@@ -132,10 +133,21 @@ class KalmanFilter:
         covariance[:, :, 1, 1] = keep**2 * old[:, :, 1, 1] + density * spread
         return Motion(mean, covariance)
 
-    def update(self, motion: Motion, boxes: FloatArray, scores: FloatArray) -> Motion:
-        """Each track corrected by its own box: (T, 4) corners and (T,) scores; a low score counts for less."""
+    def update(
+        self, motion: Motion, boxes: FloatArray, scores: FloatArray, rivalry: FloatArray | None = None
+    ) -> Motion:
+        """Each track corrected by its own box; one of low score, or that shows others as well, counts for less.
+
+        Args:
+            motion: T tracks at the time of the boxes.
+            boxes: (T, 4) corners.
+            scores: (T,) 0..1.
+            rivalry: (T,) 0..1, how much of the box is where somebody else is expected; absent: nobody is.
+        """
         measured = xyxy_to_cxcywh(boxes.astype(np.float64))
         noise = self._noise(motion.heights, scores)
+        if rivalry is not None:
+            noise = noise * (1 + self._rival_weight * rivalry.astype(np.float64))[:, None] ** 2
         old = motion.covariance
         innovation = measured - motion.mean[:, :, 0]
         gain = old[:, :, :, 0] / (old[:, :, 0, 0] + noise)[..., None]  # shape (T, 4, 2)

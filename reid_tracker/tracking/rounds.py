@@ -129,6 +129,25 @@ def match_tentative(view: View, matches: Matches, config: TrackingConfig) -> Ind
     return assign(1 - view.overlap, allowed, 1.0)
 
 
+def rivalry(view: View, rows: Indices, columns: Indices) -> FloatArray:
+    """How far each matched box may show somebody else as well: the best overlap with a track that it is not of.
+
+    Detectors draw one box around two people who meet, or the box of the nearer one grows: in either case it lies
+    beside where its own person walks, and says less of it.
+
+    Args:
+        view: T tracks against N detections.
+        rows, columns: (K,) the matched pairs.
+
+    Returns:
+        (K,) 0..1.
+    """
+    overlap = view.overlap[:, columns]
+    overlap[rows, np.arange(len(columns))] = 0
+    others: FloatArray = overlap.max(axis=0, initial=0)
+    return others
+
+
 def plain_by_place(view: View, config: TrackingConfig) -> tuple[Indices, BoolArray]:
     """Which detections continue a track whatever they look like, as far as their place tells.
 

@@ -19,6 +19,7 @@ from reid_tracker.tracking.rounds import (
     match_weak,
     plain_by_place,
     recover_lost,
+    rivalry,
 )
 from reid_tracker.tracking.track import Track
 from reid_tracker.tracking.view import ViewWatch
@@ -238,7 +239,8 @@ class PersonTracker:
         rows = np.flatnonzero(~matches.open)
         columns = matches.detection_of[rows]
         found = detections.select(columns)
-        corrected = self._filter.update(self._motion.select(rows), found.boxes, found.scores)
+        shared = rivalry(view, rows, columns)
+        corrected = self._filter.update(self._motion.select(rows), found.boxes, found.scores, shared)
         self._motion = self._motion.replaced(rows, corrected)
         share = self._config.box_smoothing
         shown = (found.boxes * (1 - share) + corrected.boxes * share).astype(np.float32)

@@ -143,3 +143,14 @@ def test_squared_distance_agrees_with_its_definition() -> None:
         for column in range(4):
             gap = xyxy_to_cxcywh(boxes[column].astype(np.float64))[:2] - motion.mean[row, :2, 0]
             assert got[row, column] == pytest.approx((gap**2 / spread).sum())
+
+
+def test_a_box_that_shows_others_too_moves_the_track_less_than_its_own() -> None:
+    batched = KalmanFilter(CONFIG)
+    motion = batched.predict(batched.start(np.array([[0, 0, 40, 100]], np.float32)), 0.1)
+    aside, score = np.array([[10, 0, 50, 100]], np.float32), np.array([1.0], np.float32)
+    own, half, whole = (
+        batched.update(motion, aside, score, np.array([share], np.float32)).boxes[0, 0] for share in (0.0, 0.5, 1.0)
+    )
+    assert own == batched.update(motion, aside, score).boxes[0, 0]
+    assert 0 < whole < half < own

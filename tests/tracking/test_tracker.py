@@ -63,6 +63,40 @@ def test_crossing_by_motion_alone(rate: float) -> None:
     assert sorted(carried[0] + carried[1]) == [1, 2]
 
 
+def overtaking(seed: int) -> list[Detections]:
+    """One walks past another who is slower; while they are close the detector draws one box around both."""
+    noise = np.random.default_rng(seed)
+    fast, slow = Walker(0, (100, 200), (60, 0)), Walker(1, (200, 204), (20, 0))
+    frames = []
+    for time in at_rate(10, 5).tolist():
+        boxes = np.array([fast.box(time), slow.box(time)])
+        if abs(boxes[0, 0] - boxes[1, 0]) < 45:
+            boxes = np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])[None]
+        boxes = boxes + noise.normal(0, 3, boxes.shape)
+        frames.append(Detections(boxes.astype(np.float32), np.full(len(boxes), 0.9, np.float32)))
+    return frames
+
+
+def overtaken(frames: Sequence[Detections], **settings: float) -> bool:
+    """Who was on the left when both were first believed is on the right at the end."""
+    tracker = new_tracker(**settings)
+    results = [
+        tracker(frame_at(index, index / 10), found, Appearance.empty(len(found))) for index, found in enumerate(frames)
+    ]
+    orders = [
+        [tracklet.id for tracklet in sorted(result.tracklets, key=lambda tracklet: float(tracklet.boxes[-1, 0]))]
+        for result in (results[5], results[-1])
+    ]
+    return len(orders[0]) == 2 and orders[0] == orders[1][::-1]
+
+
+def test_a_box_around_two_people_disturbs_their_motion_less_when_it_is_known_for_one() -> None:
+    """They used to count like any other box and pulled both along, so that who walked past took the other's place."""
+    scenes = [overtaking(seed) for seed in range(10)]
+    kept = sum(overtaken(frames) for frames in scenes)
+    assert kept > sum(overtaken(frames, rival_weight=0.0) for frames in scenes)
+
+
 @pytest.mark.parametrize("rate", [5, 15, 30])
 def test_somebody_covered_for_a_second_is_found_again(rate: float) -> None:
     hidden = Walker(3, (100, 200), (60, 0), seen=lambda time: not 2 <= time < 3)
