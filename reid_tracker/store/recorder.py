@@ -117,6 +117,10 @@ class Recorder:
                 with self._lock:
                     self._put_back(batch)
                 raise
+            except Exception:  # it holds what cannot be written: waiting would hold up all that follows
+                with self._lock:
+                    self._lost += len(batch)
+                raise
             self.index.add(
                 (tracklet, mean_look(passage.looks))
                 for tracklet, passage in batch.passages.items()
@@ -159,12 +163,18 @@ class Recorder:
         try:
             self.flush()
             self._expire()
-            failure = ""
         except StoreError as error:
-            failure = str(error)
+            if str(error) != self._failure:
+                _log.error("%s; what was seen is kept in memory until it answers", error)
+            self._note(str(error))
+        except Exception as error:  # whatever it is, what comes later is still to be kept
+            _log.exception("records could not be written and were lost")
+            self._note(f"store: records were lost ({type(error).__name__}: {error})")
+        else:
+            self._note("")
+
+    def _note(self, failure: str) -> None:
         with self._lock:
-            if failure and failure != self._failure:
-                _log.error("%s; what was seen is kept in memory until it answers", failure)
             self._failure = failure
 
     def _expire(self) -> None:

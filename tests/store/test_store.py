@@ -19,7 +19,17 @@ import pytest
 from reid_tracker.association.corrections import Correction
 from reid_tracker.association.remembering import RememberedPassage
 from reid_tracker.errors import StoreError
-from reid_tracker.store import Batch, LookIndex, Numbers, Recorder, SqliteStore, Store, StoredCrop, search
+from reid_tracker.store import (
+    Batch,
+    LookIndex,
+    Numbers,
+    Recorder,
+    RecorderReport,
+    SqliteStore,
+    Store,
+    StoredCrop,
+    search,
+)
 from reid_tracker.store.vectors import mean_look
 from reid_tracker.types import Appearance, EventType, IdentityEvent
 
@@ -310,6 +320,30 @@ def test_a_database_that_goes_away_is_waited_for(tmp_path: Path) -> None:
     assert recorder.report().failure == ""
     assert [each.tracklet for each in store.history(1)] == [1]
     store.close()
+
+
+def test_what_cannot_be_written_is_counted_and_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that nobody foresaw once ended the thread that writes, and nothing was kept from then on."""
+    with closing(SqliteStore(tmp_path / "people.db")) as store:
+        recorder = Recorder(store, LookIndex(), looks=3)
+        save = store.save
+        monkeypatch.setattr(store, "save", lambda _batch: {}["unforeseen"])
+        recorder.take_crops([StoredCrop(1, 0.0, 0.9, b"jpeg")])
+        wait_for(lambda: "KeyError" in recorder.report().failure)
+        assert recorder.report().lost == 1
+        monkeypatch.setattr(store, "save", save)
+        recorder.take([], [passage(2, 1)])
+        wait_for(lambda: [each.tracklet for each in store.history(1)] == [2])
+        recorder.close()
+        assert recorder.report() == RecorderReport(0, 1, "")
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until something holds; fail where it does not."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_what_waits_is_bounded_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
