@@ -59,6 +59,7 @@ def test_what_was_learned_of_a_moved_camera_is_dropped_and_people_are_not(caplog
     assert again.emitted[100] == before.emitted[7]
 
 
+@pytest.mark.slow
 def test_night_by_infrared_is_learned_apart_from_day() -> None:
     """Grey pictures shift everybody's looks alike: day keeps its mean, and night gets one of its own."""
     wardrobe = Wardrobe(2, noise=0.3)

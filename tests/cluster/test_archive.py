@@ -161,7 +161,8 @@ def test_one_piece_a_camera_says_what_one_process_says(
     assert run(config, tmp_path / "out") == json.loads(json.dumps([frame_to_json(frame) for frame in alone]))
 
 
-@pytest.mark.parametrize("piece_seconds", [5.0, pytest.param(8.0, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("piece_seconds", [5.0, 8.0])
 def test_people_keep_their_ids_through_seams(
     piece_seconds: float, config: Config, alone: list[TrackedFrame], tmp_path: Path
 ) -> None:
@@ -181,6 +182,7 @@ def test_people_keep_their_ids_through_seams(
     assert ended["counts"]["tracklets"] == len({person.tracklet for frame in alone for person in frame.people})
 
 
+@pytest.mark.slow
 def test_cameras_too_many_for_one_associator_are_given_to_several(
     config: Config, alone: list[TrackedFrame], tmp_path: Path
 ) -> None:

@@ -36,6 +36,7 @@ def tracks(short_clip: tuple[Path, Path], tmp_path_factory: pytest.TempPathFacto
     return out
 
 
+@pytest.mark.slow
 def test_track_two_cameras_writes_people_in_both(tracks: Path) -> None:
     frames = list(read_tracks(tracks))
     assert len(frames) == 2 * FRAMES
@@ -57,6 +58,7 @@ def test_own_detector_follows_what_it_was_given(short_clip: tuple[Path, Path]) -
     assert all(line.startswith("person ") for line in lines)
 
 
+@pytest.mark.slow
 def test_read_results_follows_one_person(tracks: Path) -> None:
     seen = {person.identity for frame in read_tracks(tracks, ids="final") for person in frame.people}
     wanted = min(seen)

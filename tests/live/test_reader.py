@@ -224,6 +224,7 @@ def test_a_recording_ends_for_good_or_begins_again() -> None:
     assert again.health.report().received == 3
 
 
+@pytest.mark.slow
 def test_a_read_that_never_comes_back_is_given_up() -> None:
     """The library holds the thread: another one takes over, and what the first brings later is ignored."""
     release, entered = threading.Event(), threading.Event()

@@ -73,6 +73,7 @@ def test_pictures_carry_the_cameras_own_time(server: ServerProcess, cameras: Cam
     assert abs(frames[0].time - time.time()) < 1.0
 
 
+@pytest.mark.slow
 def test_slow_processing_sees_the_present(server: ServerProcess, cameras: Cameras) -> None:
     """Three times slower than the stream: what is processed is recent all the same, and the rest is counted."""
     live = cameras(gate=address(server))
@@ -156,6 +157,7 @@ def test_a_server_that_is_not_there_yet_is_waited_for(clips: Path, cameras: Came
         seconds_until_frame(live, "gate", RECOVERY_SECONDS)
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_answer_times_out(cameras: Cameras) -> None:
     silent = PlainServer()
     live = cameras(LiveConfig(open_seconds=1), gate=f"rtsp://127.0.0.1:{silent.port}/x")
@@ -163,6 +165,7 @@ def test_a_server_that_does_not_answer_times_out(cameras: Cameras) -> None:
     silent.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer", [b"HTTP/1.0 200 OK\r\n\r\n", b"\x00\xff" * 500, b"RTSP/1.0 200 OK\r\nCSeq: x\r\n\r\n"]
 )
@@ -179,6 +182,7 @@ def test_no_such_stream_is_said(server: ServerProcess, cameras: Cameras) -> None
     assert "path" in live.report()["gate"].message
 
 
+@pytest.mark.slow
 def test_a_wrong_password_is_shown_and_tried_once(cameras: Cameras, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with served(gst_server(ball(640, 360), "viewer", "right")) as guarded:
@@ -255,6 +259,7 @@ def test_cameras_come_pause_and_go_while_others_run(server: ServerProcess, camer
         live.pause("hall")
 
 
+@pytest.mark.slow
 def test_a_recording_plays_at_its_own_speed(clips: Path, cameras: Cameras) -> None:
     live = cameras(film=str(clips / "small.mp4"))
     seconds_until_frame(live, "film", 5)
@@ -269,6 +274,7 @@ def test_a_recording_that_is_not_there_is_said(cameras: Cameras) -> None:
     assert wait_for(lambda: live.report()["film"].faults[Fault.NOT_FOUND] >= 1, 3)
 
 
+@pytest.mark.slow
 def test_closing_takes_no_longer_than_it_must(cameras: Cameras) -> None:
     silent = PlainServer()
     live = cameras(gate=f"rtsp://127.0.0.1:{silent.port}/x")

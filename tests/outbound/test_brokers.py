@@ -237,6 +237,7 @@ def test_a_topic_has_each_event_once_and_a_persons_in_order(kafka: ServerProcess
         assert [number for _, number in own] == sorted(number for _, number in own)
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_away_delays_nothing_and_hears_of_it_later(patient: OutboundConfig) -> None:
     broker = kafka_broker()
     make_topic(broker.port)

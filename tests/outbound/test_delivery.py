@@ -149,6 +149,7 @@ def test_erased_people_are_not_told_of(quick: OutboundConfig) -> None:
     delivery.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("behave", [fails, lambda _message: time.sleep(30)])
 def test_the_end_waits_only_a_little(quick: OutboundConfig, behave: Callable[[Message], None]) -> None:
     delivery = Delivery("one", Scripted(behave), quick)

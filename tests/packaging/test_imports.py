@@ -129,6 +129,7 @@ def test_the_rules_catch_what_they_should(file: str, code: str, offence: str | N
     assert [message.partition(": ")[2] for message in found] == ([offence] if offence else [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [

@@ -34,6 +34,7 @@ def identities(service: Service) -> dict[str, int]:
     }
 
 
+@pytest.mark.slow
 def test_people_keep_their_numbers_over_a_restart(scenes: Path, tmp_path: Path) -> None:
     config = site_config(scenes, **{"store.path": str(tmp_path / "people.db")})
     with Service(config, colour_pipeline) as first:
@@ -63,6 +64,7 @@ def test_looks_of_another_embedder_are_not_mixed(scenes: Path, tmp_path: Path) -
         Service(other, colour_pipeline)
 
 
+@pytest.mark.slow
 def test_a_viewer_who_never_reads_delays_nobody(scenes: Path) -> None:
     """A socket that is never read fills the system's buffers; after that its messages are skipped and it is let go."""
     config = site_config(scenes, **{"service.viewer_queue": 4, "service.viewer_seconds": 1.0})
@@ -103,6 +105,7 @@ def test_viewers_are_limited(scenes: Path) -> None:
                 assert again.recv(20)
 
 
+@pytest.mark.slow
 def test_a_camera_that_dies_changes_no_number_elsewhere(scenes: Path) -> None:
     config = site_config(scenes, **{"tracking.max_lost_seconds": 1.0})
     with Service(config, colour_pipeline) as service:
@@ -162,6 +165,7 @@ def test_the_command_follows_real_people_and_hides_passwords(repository: Path, t
     assert program.returncode in (0, -signal.SIGTERM)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
