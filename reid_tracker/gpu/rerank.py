@@ -18,20 +18,14 @@ _EXPANSION_SHARE = 2 / 3
 def rerank_distance(
     queries: torch.Tensor, gallery: torch.Tensor, k1: int = 20, k2: int = 6, original_share: float = 0.3
 ) -> torch.Tensor:
-    """Re-ranked distance of all pairs of unit vectors.
+    """``reid_tracker.distance.rerank_distance`` of tensors: same arguments, result and errors.
 
     Args:
         queries: (M, D), unit length.
         gallery: (N, D), unit length, on the same device.
-        k1: neighbours that define a neighbourhood.
-        k2: neighbours over which neighbourhoods are averaged; 1 leaves them as they are.
-        original_share: weight of the original distance (the paper's lambda), 0..1.
 
     Returns:
-        (M, N) float32 in 0..1.
-
-    Raises:
-        InputError: shapes that do not fit, NaN or infinity, k or share out of range.
+        (M, N) float32 in 0..1, on that device.
     """
     queries, gallery = as_vectors(queries, "queries"), as_vectors(gallery, "gallery")
     same_space(queries, gallery, "queries and gallery")
