@@ -190,7 +190,7 @@ def main(folder: Path | None, seconds: float) -> None:
             looks(browser, address, folder)
             return
         write_small(IMAGES / "live.jpg", busiest(browser))
-        look(browser, (760, 1300))
+        look(browser, (1060, 960))
         open_person(browser, address)
         write_small(IMAGES / "person.jpg", person_shot(browser))
 
