@@ -1,6 +1,6 @@
 """Real people through six cameras: our associator beside what is usually done, on Market-1501 replayed in time.
 
-    REID_DATA=/data python -m benchmarks.association.market_replay --embedder alignedreid_small [--peer FILE.xml]
+    REID_DATA=/data python -m benchmarks.association.market_replay --embedder alignedreid_small [--embedder FILE.xml]
         --cache /tmp/looks --json benchmarks/results/market_replay.json
 
 Rules in replay.py. Compared: always new; the nearest remembered tracklet and the nearest mean of a remembered person,
