@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from reid_tracker.errors import ConfigError, InputError
-from reid_tracker.results import JsonLinesSink, export, read_tracks
+from reid_tracker.results import JsonLinesSink, LooksSink, export, read_looks, read_tracks
 from reid_tracker.results.exporters import SHIPPED
 from reid_tracker.types import TrackedFrame
 from tests.results.conftest import SIZES
@@ -194,6 +194,37 @@ def test_round_trip(tracks: Path, tmp_path: Path, name: str, ids: str) -> None:
     assert [row[:3] for row in back] == [row[:3] for row in expected]
     for got, wanted in zip(back, expected, strict=True):
         assert got[3] == pytest.approx(wanted[3], abs=tolerance)
+
+
+def test_metropolis_has_the_vector_of_each_look_in_its_frame(tracks: Path, run: list[TrackedFrame]) -> None:
+    """And none in the frames between, nor where a run kept no looks."""
+    [bare] = export(tracks, tracks / "bare", "metropolis")
+    assert not any(vectors_of(bare).values())
+    with LooksSink(tracks / "looks.npy") as sink:
+        for tracked in run:
+            sink.write(tracked)
+    [file] = export(tracks, tracks / "metropolis", "metropolis")
+    written = vectors_of(file)
+    looks = {
+        (found.tracklet, round(10 * time)): vector
+        for found in read_looks(tracks)
+        for time, vector in zip(found.times, found.looks.global_, strict=True)
+    }
+    assert {key for key, vector in written.items() if vector} == looks.keys()
+    assert len(looks) == 5
+    assert len(written) > 40
+    for key, vector in looks.items():
+        assert written[key] == pytest.approx(vector, abs=6e-5)
+
+
+def vectors_of(file: Path) -> dict[tuple[int, int], list[float]]:
+    """By tracklet and frame."""
+    frames = map(json.loads, file.read_text().splitlines())
+    return {
+        (int(each["info"]["tracklet"]), int(frame["id"])): each["embedding"]["vector"]
+        for frame in frames
+        for each in frame["objects"]
+    }
 
 
 FRIGATE_FIELDS = {

@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from reid_tracker.results import JsonLinesSink, export
+from reid_tracker.results import JsonLinesSink, LooksSink, export
 from reid_tracker.types import TrackedFrame
 
 ONVIF = "{http://www.onvif.org/ver10/schema}"
@@ -26,9 +26,10 @@ ONVIF = "{http://www.onvif.org/ver10/schema}"
 
 @pytest.fixture
 def tracks(tmp_path: Path, run: list[TrackedFrame]) -> Path:
-    with JsonLinesSink(tmp_path / "tracks.jsonl") as sink:
+    with JsonLinesSink(tmp_path / "tracks.jsonl") as sink, LooksSink(tmp_path / "looks.npy") as looks:
         for tracked in run:
             sink.write(tracked)
+            looks.write(tracked)
     return tmp_path
 
 
