@@ -110,7 +110,7 @@ class Part:
         known = {camera.id: camera for camera in config.cameras}
         self.arrivals = ClusterCameras({district.name: [known[each] for each in names]}, 1.0)
         self.district = district
-        self.pipeline = SitePipeline(_no_network, _no_network, district.associator, config, place, step)
+        self.pipeline = SitePipeline(district.associator, config, place, step)
         self.spent = 0.0
         self.steps: list[float] = []
 
@@ -120,7 +120,7 @@ class Part:
         for message in messages:
             self.arrivals.take("life", pickle.loads(message))
         while arrived := self.arrivals.next_moment(0):
-            told += self.district.take(self.pipeline.follow(arrived))
+            told += self.district.take(self.pipeline.read(arrived))
         self.steps.append(time.process_time() - began)
         self.spent += self.steps[-1]
         return told
@@ -194,7 +194,7 @@ class Site:
         for name, part in self.parts.items():
             if len(self.parts) > 1:
                 part.district.obey(self.registry.answer(name))
-            ended = [each for tracker in part.pipeline.trackers.values() for each in tracker.finish()]
+            ended = [each for camera in part.arrivals.cameras for each in part.pipeline.let_go(camera.id)]
             for event in part.district.finish(ended):
                 if (told := self.registry.say(event)) is not None:
                     self.judge.decided([told])
@@ -228,10 +228,6 @@ def seen_in(view: View) -> list[Seen]:
         for key, box, found in zip(view.keys, view.boxes, view.detected, strict=True)
         if found
     ]
-
-
-def _no_network(*_: object) -> Any:
-    raise RuntimeError("networks are replaced by recorded load here")
 
 
 def measured(cameras: int, most: int, seconds: float, rate: float, patience: float) -> dict[str, Any]:

@@ -96,10 +96,14 @@ class Pipeline:
                 for tracker, frame, found, looks in zip(trackers, frames, detections, appearance, strict=True)
             ]
 
+    def let_go(self, camera_id: str) -> tuple[Tracklet, ...]:
+        """End what is open in one camera, for the associator to be told; its next frame begins anew."""
+        tracker = self.trackers.pop(camera_id, None)
+        return tracker.finish() if tracker is not None else ()
+
     def finish(self) -> tuple[tuple[IdentityEvent, ...], tuple[Tracklet, ...]]:
         """End what is still open: the last events, and the tracklets that ended with the run."""
-        ended = tuple(tracklet for tracker in self.trackers.values() for tracklet in tracker.finish())
-        self.trackers.clear()
+        ended = tuple(tracklet for camera_id in tuple(self.trackers) for tracklet in self.let_go(camera_id))
         events = self.associator.finish(ended)
         self._tell(events)
         return events, ended

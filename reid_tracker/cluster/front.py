@@ -7,275 +7,44 @@ It has no pictures and decides nothing: districts push what they have, and are a
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reid_tracker.association.remembering import RememberedPassage
 from reid_tracker.association.topology import CameraLink
-from reid_tracker.cluster.arrivals import Losses
-from reid_tracker.cluster.condition import AssociatorState, GroupState, SiteState
-from reid_tracker.cluster.moments import Moments
+from reid_tracker.cluster.condition import SiteState
 from reid_tracker.cluster.orders import (
     Apart,
     Beginning,
-    CameraOrder,
-    DistrictReport,
     Erase,
     Order,
     Part,
-    Push,
     Renumber,
-    Reply,
 )
 from reid_tracker.cluster.partition import borders
-from reid_tracker.cluster.placement import least_loaded, links
+from reid_tracker.cluster.peers import Districts
+from reid_tracker.cluster.placement import links
 from reid_tracker.cluster.registry import Registry, first_identity
-from reid_tracker.cluster.site import SitePipeline, site_pipeline
 from reid_tracker.config import CameraConfig, Config
-from reid_tracker.errors import ConfigError, InputError
+from reid_tracker.errors import InputError
 from reid_tracker.ids import IdAllocator
-from reid_tracker.live import CameraState, HealthReport
-from reid_tracker.parts import Stage, unwatched
 from reid_tracker.pipeline import Pipeline
 from reid_tracker.service.runtime import PipelineOf, Service
-from reid_tracker.service.site import LiveSite
+from reid_tracker.service.site import Cameras, LiveSite
 from reid_tracker.store import Sighting, Store
 from reid_tracker.types import EventType, Frame, IdentityEvent, TrackedFrame
 
-_MOST_WAITING = 2000  # pushes; more than a front that keeps up ever has
-_SILENT_SECONDS = 5.0
 _EVENTS_READ = 1000  # at a time, when mergers are read from the store
 _EVENTS_BACK = 50_000  # newest ones that are read
 _SPARE = 1000  # numbers that a lost district may have given without telling
 _TOLD = {"rule": "told by an operator", "probability": 1.0}
 
 
-@dataclass(slots=True)
-class _Peer:
-    """What the front knows of a district."""
-
-    epoch: str = ""
-    number: int = -1
-    reply: Reply | None = None
-    report: DistrictReport = field(default_factory=DistrictReport)
-    heard: float = 0.0
-    restarts: int = 0
-    cameras: list[CameraOrder] = field(default_factory=list)
-
-
-class Districts(Moments[TrackedFrame]):
-    """The districts as they tell of themselves. Stands where LiveCameras stands on one machine. Thread-safe.
-
-    Args:
-        parts: district -> cameras, to begin with.
-        registry: of the site; used under this object's lock alone.
-    """
-
-    def __init__(self, parts: Mapping[str, Sequence[CameraConfig]], registry: Registry) -> None:
-        super().__init__()
-        self._epoch = uuid.uuid4().hex
-        self._registry = registry
-        self._peers = {name: _Peer() for name in parts}
-        self._cameras = {name: list(cameras) for name, cameras in parts.items()}
-        self._passages: list[RememberedPassage] = []
-        self._highest = (0, 0)
-        self.stage: Stage = unwatched
-
-    # towards the districts
-
-    def push(self, push: Push) -> Reply:
-        """Take a district's news, once however often they come; what it has to know and do."""
-        with self._lock:
-            peer = self._peers[push.district]
-            if peer.epoch == push.epoch and push.number == peer.number and peer.reply is not None:
-                return peer.reply
-            if peer.epoch != push.epoch:
-                peer.restarts += bool(peer.epoch)
-                peer.epoch = push.epoch
-                self._registry.remind(push.district)  # it may have missed some, or this front has
-            peer.number, peer.report, peer.heard = push.number, push.report, time.monotonic()
-            self._cameras[push.district] = self._expected(peer, push.report)
-            with self.stage("publish", push.news.traces):
-                frames, passages = self._registry.take(push.district, push.news, push.epoch)
-            self._note_numbers(frames, passages)
-            self._passages += passages
-            if frames:
-                self._put(frames)
-            peer.reply = Reply(self._epoch, self._registry.answer(push.district), tuple(peer.cameras))
-            peer.cameras.clear()
-            return peer.reply
-
-    def highest(self) -> tuple[int, int]:
-        """The highest identity and tracklet that were told of."""
-        with self._lock:
-            return self._highest
-
-    def order(self, *orders: Order) -> None:
-        """Have all districts do something."""
-        with self._lock:
-            for order in orders:
-                self._registry.order(order)
-
-    def say(self, event: IdentityEvent) -> IdentityEvent | None:
-        """Have an event told that was not decided in a district (Registry.say)."""
-        with self._lock:
-            return self._registry.say(event)
-
-    def number(self, identity: int) -> int:
-        """The number that an identity has by now."""
-        with self._lock:
-            return self._registry.number(identity)
-
-    def take_passages(self) -> list[RememberedPassage]:
-        """Passages that changed since last asked."""
-        with self._lock:
-            passages, self._passages = self._passages, []
-            return passages
-
-    def reports(self) -> dict[str, tuple[DistrictReport, float, int]]:
-        """By district: its newest report, seconds since then (0 before the first), and how often it began anew."""
-        with self._lock:
-            now = time.monotonic()
-            return {
-                name: (peer.report, now - peer.heard if peer.epoch else 0.0, peer.restarts)
-                for name, peer in self._peers.items()
-            }
-
-    def losses(self) -> dict[str, Losses]:
-        """What of each camera did not arrive."""
-        return {name: each for report, _, _ in self.reports().values() for name, each in report.losses.items()}
-
-    def states(self) -> dict[str, GroupState]:
-        """How each group of all districts is; of a district that is silent all groups are."""
-        return {state.name: state for _, state in self.site_state().groups}
-
-    def site_state(self) -> SiteState:
-        """How the groups and the districts are."""
-        groups, associators = [], []
-        for name, (report, silent, restarts) in self.reports().items():
-            for state in report.groups.values():
-                if silent > _SILENT_SECONDS:
-                    why = f"its associator ({name}) does not answer for {silent:.0f} s, begun {restarts} times anew"
-                    state = replace(state, condition="silent", why=why)
-                groups.append((name, state))
-            failures = sum(report.failures.values())
-            associators.append(
-                AssociatorState(
-                    name,
-                    len(report.cameras),
-                    report.node,
-                    silent,
-                    report.steps,
-                    report.step_seconds,
-                    report.waiting,
-                    restarts,
-                    failures,
-                    report.last_failure,
-                )
-            )
-        return SiteState(tuple(groups), tuple(associators))
-
-    def ways(self) -> list[CameraLink]:
-        """The ways that people are known to have taken."""
-        return [way for report, _, _ in self.reports().values() for way in report.ways]
-
-    # towards the service: as LiveCameras
-
-    @property
-    def cameras(self) -> tuple[CameraConfig, ...]:
-        """The cameras of all districts."""
-        with self._lock:
-            return tuple(camera for cameras in self._cameras.values() for camera in cameras)
-
-    def add(self, camera: CameraConfig) -> None:
-        """Give a camera to the district that has the fewest. Raises ConfigError: there is one of that name."""
-        with self._lock:
-            if self._find(camera.id) is not None:
-                raise ConfigError(f"two cameras are called {camera.id!r}; give each its own id")
-            name = least_loaded({name: len(cameras) for name, cameras in self._cameras.items()})
-            self._cameras[name].append(camera)
-            self._peers[name].cameras.append(CameraOrder("add", camera))
-
-    def remove(self, camera_id: str) -> None:
-        """Have a camera forgotten. Raises ConfigError: there is none of that name."""
-        with self._lock:
-            name, camera = self._known(camera_id)
-            self._cameras[name].remove(camera)
-            self._peers[name].cameras.append(CameraOrder("remove", camera))
-
-    def pause(self, camera_id: str) -> None:
-        """Have a camera left alone until ``resume``. Raises ConfigError: there is none of that name."""
-        with self._lock:
-            name, camera = self._known(camera_id)
-            self._peers[name].cameras.append(CameraOrder("pause", camera))
-
-    def resume(self, camera_id: str) -> None:
-        """Have a paused camera read again. Raises ConfigError: there is none of that name."""
-        with self._lock:
-            name, camera = self._known(camera_id)
-            self._peers[name].cameras.append(CameraOrder("resume", camera))
-
-    def report(self) -> dict[str, HealthReport]:
-        """How each camera is, as its district said last; waiting where that one is silent."""
-        silent = {name for name, (_, seconds, _) in self.reports().items() if seconds > _SILENT_SECONDS}
-        with self._lock:
-            found = {}
-            for name, cameras in self._cameras.items():
-                for camera in cameras:
-                    health = self._peers[name].report.health.get(camera.id, HealthReport(CameraState.CONNECTING))
-                    if name in silent:
-                        message = f"{name} of the cluster does not answer; it is started again"
-                        health = replace(health, state=CameraState.WAITING, message=message)
-                    found[camera.id] = health
-            return found
-
-    def _put(self, frames: list[TrackedFrame]) -> None:
-        """Leave frames for the loop; where it is far behind, those in which nothing was decided are let go."""
-        if len(self._waiting) >= _MOST_WAITING:
-            frames = [frame for frame in frames if frame.events or frame.finished]
-        self._waiting.append(frames)
-        self._changed.notify_all()
-
-    def _note_numbers(self, frames: Sequence[TrackedFrame], passages: Sequence[RememberedPassage]) -> None:
-        events = [event for frame in frames for event in frame.events]
-        identity, tracklet = self._highest
-        self._highest = (
-            max([identity, *(event.identity for event in events), *(each.identity for each in passages)]),
-            max([tracklet, *(each.tracklet for each in passages)]),
-        )
-
-    def _expected(self, peer: _Peer, report: DistrictReport) -> list[CameraConfig]:
-        """The cameras that a district will have once it has done what it was not told yet."""
-        cameras = {camera.id: camera for camera in report.cameras}
-        for order in peer.cameras:
-            if order.what == "add":
-                cameras[order.camera.id] = order.camera
-            elif order.what == "remove":
-                cameras.pop(order.camera.id, None)
-        return list(cameras.values())
-
-    def _find(self, camera_id: str) -> tuple[str, CameraConfig] | None:
-        for name, cameras in self._cameras.items():
-            for camera in cameras:
-                if camera.id == camera_id:
-                    return name, camera
-        return None
-
-    def _known(self, camera_id: str) -> tuple[str, CameraConfig]:
-        found = self._find(camera_id)
-        if found is None:
-            names = ", ".join(camera.id for each in self._cameras.values() for camera in each) or "none"
-            raise ConfigError(f"no camera is called {camera_id!r} (cameras: {names})")
-        return found
-
-
 class FrontLoop(LiveSite):
     """The loop of a front: what districts decided goes to the store and to whoever listens."""
 
     def __init__(self, districts: Districts, pipeline: Pipeline, lost_seconds: float) -> None:
-        super().__init__(districts, pipeline, lost_seconds)  # type: ignore[arg-type]  # stands where cameras stand
+        super().__init__(districts, pipeline, lost_seconds)
         self.districts = districts
 
     def _step(self, frames: Sequence[Any]) -> None:
@@ -329,10 +98,9 @@ class FrontService(Service):
         self._configs = dict(parts)
         self._places = {name: place for place, name in enumerate(parts, 1)}
         self.districts: Districts
-        super().__init__(config, pipeline_of or site_pipeline)
+        super().__init__(config, pipeline_of)
 
-    def _wired(self, pipeline: Pipeline) -> tuple[Any, LiveSite]:
-        assert isinstance(pipeline, SitePipeline)
+    def _wired(self, pipeline: Pipeline) -> tuple[Cameras, LiveSite]:
         numbers = self.store.numbers()
         self._new_identity = IdAllocator(*first_identity(0, len(self._parts), numbers.identity))
         told = newest_events(self.store, numbers.event)

@@ -242,10 +242,10 @@ class CameraGroup:
 
     def _ended(self, camera_id: str) -> list[CameraTracks]:
         """What is left to say of a camera whose tracks end now."""
-        last, tracker = self._last.pop(camera_id, None), self._pipeline.trackers.pop(camera_id, None)
-        if last is None or tracker is None:
+        last, ended = self._last.pop(camera_id, None), self._pipeline.let_go(camera_id)
+        if last is None:
             return []
-        return [CameraTracks(camera_id, last.index, last.time, last.size, (), (), tracker.finish())]
+        return [CameraTracks(camera_id, last.index, last.time, last.size, (), (), ended)]
 
     def _let_go(self, camera_id: str) -> None:
         if last := self._ended(camera_id):

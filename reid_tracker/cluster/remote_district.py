@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.association.remembering import RememberedPassage, open_passages
@@ -68,7 +68,7 @@ class DistrictLoop(ClusterLoop):
     def __init__(
         self, cameras: ClusterCameras, pipeline: SitePipeline, district: District, lost_seconds: float
     ) -> None:
-        super().__init__(cameras, pipeline, lost_seconds)  # type: ignore[arg-type]  # stand where cameras stand
+        super().__init__(cameras, pipeline, lost_seconds)
         self.district = district
         self._frames: list[TrackedFrame] = []
         self._told: dict[int, tuple[float, int, int]] = {}
@@ -151,7 +151,7 @@ class RemoteDistrict:
         district = District(name, associator, surroundings(parts, config.cameras)[name])
         district.remember(beginning.passages, frozenset(parts[name]))
         first = _next_of(place, count, beginning.tracklet)
-        pipeline = SitePipeline(_elsewhere, _elsewhere, _Part(district), config, first, count)
+        pipeline = SitePipeline(_Part(district), config, first, count)
         self.loop = DistrictLoop(self.arrivals, pipeline, district, config.tracking.max_lost_seconds)
         self._telemetry = open_telemetry(config.telemetry, name)
         if self._telemetry is not None:
@@ -263,7 +263,3 @@ def _begun(name: str, front: FrontLink, stop: Callable[[], bool]) -> Beginning:
 def _next_of(place: int, count: int, last: int) -> int:
     """The first number above ``last`` that this one of ``count`` districts gives: place, place + count, ..."""
     return (last // count + 1) * count + place
-
-
-def _elsewhere(*_: Any, **__: Any) -> Any:
-    raise NotImplementedError("a district has no pictures; the front searches by them")

@@ -11,9 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from reid_tracker.association import CrossCameraAssociator
-from reid_tracker.build import build_pipeline
-from reid_tracker.clock import SiteClock
 from reid_tracker.cluster.arrivals import Arrived, ClusterCameras
 from reid_tracker.cluster.condition import AssociatorState, SiteState
 from reid_tracker.cluster.news import NewsReader
@@ -21,20 +18,11 @@ from reid_tracker.cluster.replay import Renumbering
 from reid_tracker.config import CameraConfig, Config
 from reid_tracker.errors import InputError
 from reid_tracker.ids import IdAllocator
-from reid_tracker.parts import Associator, Detector, Embedder
+from reid_tracker.parts import Associator, Stage, unwatched
 from reid_tracker.pipeline import Pipeline
 from reid_tracker.service.runtime import PipelineOf, Service
-from reid_tracker.service.site import LiveSite
-from reid_tracker.types import (
-    Appearance,
-    BoolArray,
-    CameraTracks,
-    Detections,
-    Frame,
-    IdentityEvent,
-    TrackedFrame,
-    Tracklet,
-)
+from reid_tracker.service.site import Cameras, LiveSite
+from reid_tracker.types import CameraTracks, Frame, IdentityEvent, TrackedFrame, Tracklet
 
 _INSTANT = 1e-3  # seconds between the end of a passage and the beginning of the next in the same camera
 
@@ -84,16 +72,6 @@ class RemoteCamera:
         self._open.clear()
         return ended
 
-    def wanted(self, frame: Frame, detections: Detections) -> BoolArray:
-        """Not here: the group asks its own tracker."""
-        del frame, detections
-        raise NotImplementedError("the pictures of this camera are elsewhere")
-
-    def __call__(self, frame: Frame, detections: Detections, appearance: Appearance) -> CameraTracks:
-        """Not here either; ``read`` takes the place of it."""
-        del frame, detections, appearance
-        raise NotImplementedError("the pictures of this camera are elsewhere")
-
     def _told(self, tracks: CameraTracks, gone: tuple[Tracklet, ...]) -> CameraTracks:
         seen, lost, ended = (
             tuple(map(self._clipped, filter(self._counts, each)))
@@ -114,43 +92,51 @@ class RemoteCamera:
         return replace(tracklet, started=max(tracklet.started, self._not_before))
 
 
-class _GroupsClock(SiteClock):
-    """Leaves time as it arrives: the groups put their cameras on one time line."""
+class SitePipeline:
+    """The associator's half of the pipeline: takes what arrives from the groups, on the time line that they put it on.
 
-    def __call__(self, frames: Sequence[Any]) -> list[Any]:
-        return list(frames)
-
-
-class SitePipeline(Pipeline):
-    """The associator's half of the pipeline; the detector and embedder are for searching by picture alone.
+    Not thread-safe.
 
     Args:
         first, step: how tracklets are numbered: first, first + step, ...
+        stage: watches the stages.
     """
 
     def __init__(
-        self,
-        detector: Detector,
-        embedder: Embedder,
-        associator: Associator,
-        config: Config,
-        first: int,
-        step: int = 1,
+        self, associator: Associator, config: Config, first: int, step: int = 1, stage: Stage = unwatched
     ) -> None:
-        next_id = IdAllocator(first, step)
-        length = config.tracking.history_length
-        super().__init__(detector, embedder, lambda _camera: RemoteCamera(length, next_id), associator)
-        self.clock = _GroupsClock()
+        self.associator = associator
+        self.stage = stage
         self.unclear: list[str] = []
+        self._cameras: dict[str, RemoteCamera] = {}
+        self._next_id = IdAllocator(first, step)
+        self._history_length = config.tracking.history_length
 
-    def follow(self, frames: Sequence[Any]) -> list[CameraTracks]:
-        """What arrived (Arrived), as tracks; a camera whose tracks are not known is told in ``unclear``."""
+    def step(self, moment: Sequence[Arrived]) -> list[TrackedFrame]:
+        """Take one moment; who is in each of its frames, in order."""
+        tracks = self.read(moment)
+        with self.stage("associate"):
+            return self.associator(tracks)
+
+    def read(self, moment: Sequence[Arrived]) -> list[CameraTracks]:
+        """What arrived, as tracks; a camera whose tracks are not known is told in ``unclear``."""
         with self.stage("read"):
-            return [self._read(arrived) for arrived in frames]
+            return [self._read(arrived) for arrived in moment]
+
+    def let_go(self, camera_id: str) -> tuple[Tracklet, ...]:
+        """End what is open in one camera; who is heard of again is another passage from then on."""
+        camera = self._cameras.pop(camera_id, None)
+        return camera.finish() if camera is not None else ()
+
+    def finish(self) -> tuple[tuple[IdentityEvent, ...], tuple[Tracklet, ...]]:
+        """End what is still open: the last events, and the tracklets that ended."""
+        ended = tuple(tracklet for camera_id in tuple(self._cameras) for tracklet in self.let_go(camera_id))
+        return self.associator.finish(ended), ended
 
     def _read(self, arrived: Arrived) -> CameraTracks:
-        camera = self._tracker_of(arrived.camera_id)
-        assert isinstance(camera, RemoteCamera)
+        camera = self._cameras.get(arrived.camera_id)
+        if camera is None:
+            camera = self._cameras[arrived.camera_id] = RemoteCamera(self._history_length, self._next_id)
         try:
             return camera.read(arrived)
         except InputError:
@@ -162,12 +148,15 @@ class SitePipeline(Pipeline):
 class ClusterLoop(LiveSite):
     """The site's loop; who listens gets no pictures."""
 
+    def __init__(self, arrivals: ClusterCameras, pipeline: SitePipeline, lost_seconds: float) -> None:
+        super().__init__(arrivals, pipeline, lost_seconds)
+        self._arrivals, self._unclear = arrivals, pipeline.unclear
+
     def _step(self, frames: Sequence[Any]) -> None:
         super()._step(frames)
-        assert isinstance(self.pipeline, SitePipeline)
-        for camera_id in self.pipeline.unclear:
-            self.cameras.ask_all(camera_id)  # type: ignore[attr-defined]  # ClusterCameras
-        self.pipeline.unclear.clear()
+        for camera_id in self._unclear:
+            self._arrivals.ask_all(camera_id)
+        self._unclear.clear()
 
     def _let_go_of_changed_pictures(self, frames: Sequence[Frame]) -> None:
         """The group does that."""
@@ -183,7 +172,8 @@ class ClusterService(Service):
     Args:
         config: the effective configuration.
         groups: name -> its cameras.
-        pipeline_of: makes the site's pipeline, given the number of the first tracklet.
+        pipeline_of: makes the pipeline whose associator this is, and whose networks describe pictures that people are
+            searched by.
 
     Raises:
         ConfigError, StoreError, ModelError: as Service does.
@@ -193,11 +183,12 @@ class ClusterService(Service):
         self, config: Config, groups: Mapping[str, Sequence[CameraConfig]], pipeline_of: PipelineOf | None = None
     ) -> None:
         self.arrivals = ClusterCameras(groups, config.cluster.heartbeat_seconds, config.cluster.group_cameras)
-        super().__init__(config, pipeline_of or site_pipeline)
+        super().__init__(config, pipeline_of)
 
-    def _wired(self, pipeline: Pipeline) -> tuple[Any, LiveSite]:
-        loop = ClusterLoop(self.arrivals, pipeline, self.config.tracking.max_lost_seconds)  # type: ignore[arg-type]
-        return self.arrivals, loop
+    def _wired(self, pipeline: Pipeline) -> tuple[Cameras, LiveSite]:
+        first = self.store.numbers().tracklet + 1
+        half = SitePipeline(pipeline.associator, self.config, first, stage=pipeline.stage)
+        return self.arrivals, ClusterLoop(self.arrivals, half, self.config.tracking.max_lost_seconds)
 
     def _cameras_to_add(self) -> Sequence[CameraConfig]:
         return ()  # the groups have them from the beginning
@@ -210,11 +201,3 @@ class ClusterService(Service):
             0, loop.failures.total(), loop.last_failure,
         )  # fmt: skip
         return SiteState(tuple(("site", each) for each in self.arrivals.states().values()), (own,))
-
-
-def site_pipeline(config: Config, first_tracklet: int) -> SitePipeline:
-    """The configuration's pipeline for a site."""
-    whole = build_pipeline(config)
-    associator = whole.associator
-    assert isinstance(associator, CrossCameraAssociator)
-    return SitePipeline(whole.detector, whole.embedder, associator, config, first_tracklet)

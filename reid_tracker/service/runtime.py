@@ -35,7 +35,7 @@ from reid_tracker.service.hub import Hub
 from reid_tracker.service.map import load_map
 from reid_tracker.service.memory import open_store, store_name
 from reid_tracker.service.pictures import CameraPictures
-from reid_tracker.service.site import Listener, LiveSite
+from reid_tracker.service.site import Cameras, Listener, LiveSite
 from reid_tracker.store import LookIndex, Match, Recorder, Store, StoredCrop, search
 from reid_tracker.telemetry import open_telemetry
 from reid_tracker.types import Appearance, Frame, IdentityEvent, Image, TrackedFrame
@@ -81,6 +81,7 @@ class Service:
         self.telemetry = open_telemetry(config.telemetry, self.role)
         if self.telemetry is not None:
             pipeline.stage = self.telemetry.stage
+        self.pipeline = pipeline
         self.index = LookIndex()
         self.index.add(self.store.vectors())
         self.cameras, self.site = self._wired(pipeline)
@@ -103,7 +104,7 @@ class Service:
         for listener in draw:
             self.site.listen(listener)
 
-    def _wired(self, pipeline: Pipeline) -> tuple[LiveCameras, LiveSite]:
+    def _wired(self, pipeline: Pipeline) -> tuple[Cameras, LiveSite]:
         """Where pictures come from, and the loop over them."""
         cameras = LiveCameras(self.config.live)
         return cameras, LiveSite(cameras, pipeline, self.config.tracking.max_lost_seconds)
@@ -240,7 +241,7 @@ class Service:
 
     def _described(self, image: Image) -> Appearance:
         frame = Frame(_SEARCH_CAMERA, 0, 0.0, image)
-        (found,) = self.site.pipeline.detector([frame])
+        (found,) = self.pipeline.detector([frame])
         boxes = found.boxes
         if len(found):
             largest = int(np.argmax((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) * found.scores))
@@ -248,7 +249,7 @@ class Service:
         else:
             whole = np.array([[0, 0, image.shape[1], image.shape[0]]], np.float32)
             found = replace(found, boxes=whole, scores=np.ones(1, np.float32))
-        (looks,) = self.site.pipeline.embedder([frame], [found])
+        (looks,) = self.pipeline.embedder([frame], [found])
         return looks
 
     def _tracklets(self, identity: int) -> tuple[int, ...]:

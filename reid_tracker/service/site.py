@@ -19,10 +19,11 @@ from typing import Any, Protocol, TypeVar
 
 from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.association.remembering import RememberedPassage, open_passages
+from reid_tracker.config import CameraConfig
 from reid_tracker.errors import ReidTrackerError, SourceError
-from reid_tracker.live import LiveCameras
-from reid_tracker.pipeline import Pipeline
-from reid_tracker.types import CameraTracks, Frame, IdentityEvent, TrackedFrame
+from reid_tracker.live import HealthReport
+from reid_tracker.parts import Associator, Stage
+from reid_tracker.types import CameraTracks, Frame, IdentityEvent, TrackedFrame, Tracklet
 
 _WAIT_SECONDS = 0.1  # for pictures, between two looks at what else is asked
 _COMMAND_SECONDS = 30.0
@@ -30,6 +31,62 @@ _MOST_COMMANDS = 100
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
+
+
+class Cameras(Protocol):
+    """Where moments come from: LiveCameras, or whoever is told of cameras that are read elsewhere. Thread-safe."""
+
+    @property
+    def cameras(self) -> tuple[CameraConfig, ...]:
+        """Those that there are now."""
+        ...
+
+    def next_moment(self, timeout: float) -> Sequence[Any]:
+        """What came next of one or more cameras, each with its ``camera_id``; empty after ``timeout`` seconds."""
+        ...
+
+    def add(self, camera: CameraConfig) -> None:
+        """Have a camera read. Raises ConfigError: there is one of that name."""
+        ...
+
+    def remove(self, camera_id: str) -> None:
+        """Have a camera forgotten. Raises ConfigError: there is none of that name."""
+        ...
+
+    def pause(self, camera_id: str) -> None:
+        """Have a camera left alone until ``resume``. Raises ConfigError: there is none of that name."""
+        ...
+
+    def resume(self, camera_id: str) -> None:
+        """Have a paused camera read again. Raises ConfigError: there is none of that name."""
+        ...
+
+    def report(self) -> dict[str, HealthReport]:
+        """How each camera is."""
+        ...
+
+    def close(self) -> None:
+        """Read no more; may be called twice."""
+        ...
+
+
+class Steps(Protocol):
+    """What the loop asks of a pipeline: the whole one, or the half of it that is not elsewhere."""
+
+    associator: Associator
+    stage: Stage
+
+    def step(self, frames: Sequence[Any], /) -> list[TrackedFrame]:
+        """Take one moment; who is in each of its frames, in order."""
+        ...
+
+    def let_go(self, camera_id: str) -> tuple[Tracklet, ...]:
+        """End what is open in one camera."""
+        ...
+
+    def finish(self) -> tuple[tuple[IdentityEvent, ...], tuple[Tracklet, ...]]:
+        """End all that is open: the last events, and the tracklets that ended."""
+        ...
 
 
 class Listener(Protocol):
@@ -73,7 +130,7 @@ class LiveSite:
         lost_seconds: without a picture, after which the people of a camera are taken to have left it.
     """
 
-    def __init__(self, cameras: LiveCameras, pipeline: Pipeline, lost_seconds: float) -> None:
+    def __init__(self, cameras: Cameras, pipeline: Steps, lost_seconds: float) -> None:
         self.cameras = cameras
         self.pipeline = pipeline
         self._lost_seconds = lost_seconds
@@ -220,10 +277,7 @@ class LiveSite:
                 self._let_go(frame.camera_id, before[0])
 
     def _let_go(self, camera_id: str, last: TrackedFrame) -> None:
-        tracker = self.pipeline.trackers.pop(camera_id, None)
-        if tracker is None:
-            return
-        ended = tracker.finish()
+        ended = self.pipeline.let_go(camera_id)
         try:
             gone = self.pipeline.associator([CameraTracks(camera_id, last.index, last.time, last.size, (), (), ended)])
         except Exception as error:  # the others go on

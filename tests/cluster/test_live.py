@@ -11,18 +11,18 @@ import pytest
 
 pytest.importorskip("fastapi", reason="needs the extra 'service'")
 
-from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.cluster.arrivals import Arrived, ClusterCameras
 from reid_tracker.cluster.group import CameraGroup, Duty, GroupReport, SiteAway
 from reid_tracker.cluster.news import FrameNews, NewsWriter
-from reid_tracker.cluster.site import ClusterService, RemoteCamera, SitePipeline
+from reid_tracker.cluster.site import ClusterService, RemoteCamera
 from reid_tracker.config import CameraConfig, Config
 from reid_tracker.errors import ConfigError, InputError
 from reid_tracker.ids import IdAllocator
 from reid_tracker.live import CameraState
+from reid_tracker.pipeline import Pipeline
 from reid_tracker.sources import open_source
 from reid_tracker.types import CameraTracks, EventType
-from tests.cluster.scenes import RowDetector, SteadyEmbedder, steady_pipeline, write_visits
+from tests.cluster.scenes import steady_pipeline, write_visits
 from tests.service.conftest import wait_for
 
 VISITS = {"door": [("red", 0, 60), ("green", 0, 60)], "hall": [("blue", 0, 60)]}
@@ -46,10 +46,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
     )
 
 
-def site_pipeline(config: Config, first: int) -> SitePipeline:
-    return SitePipeline(
-        RowDetector(), SteadyEmbedder(), CrossCameraAssociator(config.association, config.cameras), config, first
-    )
+def site_pipeline(config: Config, first: int) -> Pipeline:
+    return steady_pipeline(config, first_tracklet=first)
 
 
 @dataclass

@@ -191,7 +191,7 @@ def test_the_page_allows_nothing_from_elsewhere(client: httpx.Client) -> None:
 
 
 def test_a_step_that_fails_is_counted_and_the_next_one_works(client: httpx.Client, service: Service) -> None:
-    detector = service.site.pipeline.detector
+    detector = service.pipeline.detector
     detector.fail = True  # type: ignore[attr-defined]
     wait_for(lambda: client.get("/api/health").json()["failures"].get("RuntimeError", 0) > 0, 10)
     detector.fail = False  # type: ignore[attr-defined]

@@ -44,7 +44,7 @@ def test_stored_and_shown_pictures_are_blurred(tmp_path: Path) -> None:
     values = {"privacy.blur_faces": True, "store.crops": True, "tracking.max_lost_seconds": 0.5}
     config = site_config(tmp_path, **values)
     with Service(config, colour_pipeline) as service:
-        service.site.pipeline.detector = OneBox()  # type: ignore[assignment]
+        service.pipeline.detector = OneBox()  # type: ignore[assignment]
         wait_for(lambda: bool(service.people_present()), 20)
         (identity, *_) = service.people_present()
         shown = service.pictures.person(identity)

@@ -117,7 +117,7 @@ def test_a_camera_that_dies_changes_no_number_elsewhere(scenes: Path) -> None:
         time.sleep(2.5)
         wait_for(lambda: {frame.camera_id for frame in service.site.newest()} == {"door"}, 10)
         assert here == {person.identity for frame in service.site.newest() for person in frame.people}
-        assert "hall" not in service.site.pipeline.trackers
+        assert "hall" not in service.pipeline.trackers
 
 
 @contextmanager
