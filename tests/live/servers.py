@@ -21,7 +21,9 @@ av = pytest.importorskip("av", reason="needs the extra 'live'")
 
 FPS = 15
 FILE_SERVER = """
-import asyncio, sys
+import asyncio, sys, time
+right = time.time
+time.time = lambda: right() + float(sys.argv[3])  # the camera's clock, which its sender reports tell
 from aio_rtsp_toolkit import server
 asyncio.run(server.serve(sys.argv[1], host="127.0.0.1", port=int(sys.argv[2])))
 """
@@ -50,11 +52,11 @@ GLib.MainLoop().run()
 """
 
 
-def file_server(folder: Path, port: int | None = None) -> ServerProcess:
-    """A server of the files in a folder: rtsp://127.0.0.1:PORT/NAME?play_count=0."""
+def file_server(folder: Path, port: int | None = None, clock_error: float = 0.0) -> ServerProcess:
+    """A server of the files in a folder: rtsp://127.0.0.1:PORT/NAME?play_count=0; its clock may be seconds off."""
     pytest.importorskip("aio_rtsp_toolkit", reason="needs the package aio-rtsp-toolkit")
     port = port or free_port()
-    return ServerProcess([sys.executable, "-c", FILE_SERVER, str(folder), str(port)], port)
+    return ServerProcess([sys.executable, "-c", FILE_SERVER, str(folder), str(port), str(clock_error)], port)
 
 
 def gst_server(launch: str, user: str = "", password: str = "", port: int | None = None) -> ServerProcess:
@@ -121,14 +123,18 @@ def raw_h264(path: Path) -> bytes:
 
 
 class PlainServer:
-    """A TCP server that says what it is told to every client and then nothing more (or garbage for ever)."""
+    """A TCP server that says what it is told to every client and then nothing more (or garbage for ever).
 
-    def __init__(self, answer: bytes = b"", garbage: bool = False, port: int = 0) -> None:
+    Args:
+        answer: to the first client, and to all others where ``later`` is not given.
+    """
+
+    def __init__(self, answer: bytes = b"", garbage: bool = False, port: int = 0, later: bytes = b"") -> None:
         self._socket = socket.create_server(("127.0.0.1", port))
         self._clients: list[socket.socket] = []
         self.port = int(self._socket.getsockname()[1])
         self.connections = 0
-        self._answer, self._garbage = answer, garbage
+        self._answer, self._garbage, self._later = answer, garbage, later or answer
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self) -> None:
@@ -154,7 +160,7 @@ class PlainServer:
         try:
             if self._answer:
                 client.recv(4096)
-                client.sendall(self._answer)
+                client.sendall(self._answer if self.connections == 1 else self._later)
             while self._garbage:
                 client.sendall(noise.bytes(2048))
                 time.sleep(0.02)

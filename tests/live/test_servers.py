@@ -74,6 +74,19 @@ def test_pictures_carry_the_cameras_own_time(server: ServerProcess, cameras: Cam
 
 
 @pytest.mark.slow
+def test_a_camera_whose_clock_is_a_day_ahead_is_not_believed(clips: Path, cameras: Cameras) -> None:
+    with served(file_server(clips, clock_error=86400.0)) as server:
+        live = cameras(gate=address(server))
+        assert wait_for(lambda: live.report()["gate"].lost[Loss.IMPLAUSIBLE_TIME] > 5, 15)
+        frames = live.next_moment(2)
+        report = live.report()["gate"]
+    assert frames
+    assert abs(frames[0].time - time.time()) < 2.0
+    assert (report.state, report.clock) == (CameraState.LIVE, "arrival")
+    assert "clock" in report.message
+
+
+@pytest.mark.slow
 def test_slow_processing_sees_the_present(server: ServerProcess, cameras: Cameras) -> None:
     """Three times slower than the stream: what is processed is recent all the same, and the rest is counted."""
     live = cameras(gate=address(server))
@@ -195,6 +208,20 @@ def test_a_wrong_password_is_shown_and_tried_once(cameras: Cameras, caplog: pyte
     assert "wr0ng" not in caplog.text + str(report)
 
 
+@pytest.mark.slow
+def test_a_password_that_is_set_right_is_taken_at_the_next_attempt(cameras: Cameras) -> None:
+    """Attempts come ``password_seconds`` apart (minutes, by default), no sooner; the camera comes back by itself."""
+    port = free_port()
+    source = f"rtsp://viewer:n3w@127.0.0.1:{port}/live"
+    with served(gst_server(ball(640, 360), "viewer", "old", port)):
+        live = cameras(LiveConfig(password_seconds=4), gate=source)
+        assert wait_for(lambda: live.report()["gate"].state is CameraState.LOCKED_OUT, 8)
+        time.sleep(6)
+        assert 2 <= live.report()["gate"].faults[Fault.WRONG_PASSWORD] <= 3
+    with served(gst_server(ball(640, 360), "viewer", "n3w", port)):
+        seconds_until_frame(live, "gate", 4 + RECOVERY_SECONDS)
+
+
 def test_the_right_password_comes_from_the_environment(cameras: Cameras, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATE_PASSWORD", "r1ght/@:#")
     with served(gst_server(ball(640, 360), "viewer", "r1ght/@:#")) as guarded:
@@ -237,6 +264,26 @@ def test_a_resolution_that_changes_in_the_stream_is_taken(clips: Path, cameras: 
     wait_for(lambda: bool(sizes.add(live.report()["gate"].size)) or (320, 180) in sizes, 10)
     encoder.close()
     assert (320, 180) in sizes
+
+
+@pytest.mark.slow
+def test_a_codec_that_changes_in_the_stream_is_taken(tmp_path: Path, cameras: Cameras) -> None:
+    """An encoder whose knob is turned from H.264 to HEVC while it sends: one transport stream, one connection."""
+    parts = []
+    for codec in ("libx264", "libx265"):
+        file = tmp_path / f"{codec}.ts"
+        write_clip(file, seconds=3, size=(320, 180), codec=codec)
+        parts.append(file.read_bytes())
+    head = b"HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\n\r\n"
+    encoder = PlainServer(head + b"".join(parts), later=head + parts[1])
+    live = cameras(LiveConfig(late_seconds=60), gate=f"http://127.0.0.1:{encoder.port}/x.ts")
+
+    def codec() -> str:
+        return live.report()["gate"].codec if live.next_moment(0.1) else ""
+
+    assert wait_for(lambda: codec() == "h264", 10)
+    assert wait_for(lambda: codec() == "hevc", 15)
+    encoder.close()
 
 
 def test_cameras_come_pause_and_go_while_others_run(server: ServerProcess, cameras: Cameras) -> None:
