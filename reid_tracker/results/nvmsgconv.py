@@ -68,13 +68,7 @@ def full_message(tracked: TrackedFrame, person: TrackedPerson, event: str) -> di
         "messageid": str(uuid.uuid5(_MESSAGES, name)),
         "mdsversion": "1.0",
         "@timestamp": utc_text(tracked.time),
-        "place": {
-            "id": "",
-            "name": "",
-            "type": "entrance",
-            "location": _NOWHERE,
-            "entrance": {"name": "", "lane": "", "level": "", "coordinate": _ORIGIN},
-        },
+        "place": _place(event),
         "sensor": {
             "id": tracked.camera_id,
             "type": "Camera",
@@ -102,6 +96,13 @@ def full_message(tracked: TrackedFrame, person: TrackedPerson, event: str) -> di
         "event": {"id": str(uuid.uuid5(_MESSAGES, f"{name}/{event}")), "type": event},
         "videoPath": "",
     }
+
+
+def _place(event: str) -> dict[str, Any]:
+    """Where it happened, unknown; DeepStream has people come and go through an entrance and move in an aisle."""
+    kind, first, second = ("aisle", "id", "name") if event == "moving" else ("entrance", "name", "lane")
+    part = {first: "", second: "", "level": "", "coordinate": _ORIGIN}
+    return {"id": "", "name": "", "type": kind, "location": _NOWHERE, kind: part}
 
 
 def minimal_message(tracked: TrackedFrame) -> dict[str, Any]:

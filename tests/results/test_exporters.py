@@ -84,7 +84,8 @@ def read_full_messages(folder: Path) -> list[Row]:
             "videoPath",
         }  # fmt: skip
         assert message["mdsversion"] == "1.0"
-        assert message["place"].keys() == {"id", "name", "type", "location", "entrance"}
+        part = "aisle" if message["event"]["type"] == "moving" else "entrance"
+        assert message["place"].keys() == {"id", "name", "type", "location", part}
         assert message["sensor"].keys() == {"id", "type", "description", "location", "coordinate"}
         assert message["analyticsModule"].keys() == {"id", "description", "source", "version"}
         thing = message["object"]
