@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reid_tracker.errors import ConfigError
+from reid_tracker.results.colours import identity_hex, ink_hex
 
 if TYPE_CHECKING:
     from reid_tracker.results.report_view import Link, Person
@@ -62,7 +63,7 @@ def explain(
 
 
 def _say_who(person: Person, asked: int) -> None:
-    title = Text(f" {person.identity} ", style=f"bold {person.ink} on {person.colour}")
+    title = Text(f" {person.identity} ", style=f"bold {ink_hex(person.identity)} on {identity_hex(person.identity)}")
     now = "" if person.identity == asked else f" (carries on {asked})"
     out.print(title, Text(f"Person {person.identity}{now}: {person.route}", style="bold"))
     out.print(f"    {person.span}", markup=False)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reid_tracker.results.colours import hexadecimal, identity_colour, identity_hex, text_on
+from reid_tracker.results.colours import identity_hex, ink_hex, second_hex
 from reid_tracker.results.identities import Handover, IdentitySummary, PersonRecord, TrackletRecord
 from reid_tracker.results.report_numbers import evidence_numbers, next_best, percent
 from reid_tracker.results.report_time import TimeAxis
@@ -53,14 +53,9 @@ class Bar:
         return BAR_MARGIN + (BAR_HEIGHT + BAR_GAP) * self.row
 
     @property
-    def colour(self) -> str:
-        """Of the identity."""
-        return identity_hex(self.identity)
-
-    @property
-    def ink(self) -> str:
-        """Of text on the bar."""
-        return hexadecimal(text_on(identity_colour(self.identity)))
+    def colours(self) -> str:
+        """Of the identity, as CSS."""
+        return _colours(self.identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +128,7 @@ class Person:
     """One row of the report."""
 
     identity: int
-    colour: str
-    ink: str
+    colours: str
     route: str
     span: str
     crops: tuple[CropPicture, ...]
@@ -212,8 +206,7 @@ def _person(
     lanes = tuple(_lane(camera, person.tracklets, axis, lambda _: person.identity) for camera in shown)
     return Person(
         identity=person.identity,
-        colour=identity_hex(person.identity),
-        ink=hexadecimal(text_on(identity_colour(person.identity))),
+        colours=_colours(person.identity),
         route=" → ".join(_route(person)),
         span=axis.span(person.first, person.last),
         crops=_crops(person, crop_of),
@@ -358,3 +351,9 @@ def _usual(subject: TrackletRecord | None, person: PersonRecord, travel: TravelT
             usual = travel.usual(handover)
             return ((f"usual from {handover.source} to {handover.target}", usual),) if usual else ()
     return ()
+
+
+def _colours(identity: int) -> str:
+    """CSS of an identity's colour, its second colour (the same where it has none) and of text on them."""
+    first = identity_hex(identity)
+    return f"--its:{first};--second:{second_hex(identity) or first};--ink-on:{ink_hex(identity)}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
+from reid_tracker.results.colours import identity_hex, second_hex
 
 # Names and numbers from outside: bounded, so that nothing absurd reaches a database.
 CameraName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w.-]+$")]
@@ -96,19 +98,31 @@ class Place(_Answer):
     state: str
 
 
-class PresentPerson(_Answer):
-    """Somebody in view now."""
+class _Coloured(_Answer):
+    """Somebody, and the colours in which pictures show them."""
 
     identity: int
-    colour: str
+
+    @computed_field(description="#rrggbb, shared by every 24th person")
+    def colour(self) -> str:
+        """The identity's colour."""
+        return identity_hex(self.identity)
+
+    @computed_field(description="#rrggbb, drawn within the first; with it, 120 people in a row are told apart")
+    def second_colour(self) -> str | None:
+        """The identity's second colour."""
+        return second_hex(self.identity)
+
+
+class PresentPerson(_Coloured):
+    """Somebody in view now."""
+
     places: list[Place]
 
 
-class Person(_Answer):
+class Person(_Coloured):
     """Somebody who was seen."""
 
-    identity: int
-    colour: str
     first_seen: float
     last_seen: float
     sightings: int
@@ -126,11 +140,9 @@ class SightingAnswer(_Answer):
     crops: list[int]
 
 
-class History(_Answer):
+class History(_Coloured):
     """All that is known of one person. ``events`` say why."""
 
-    identity: int
-    colour: str
     present: bool
     sightings: list[SightingAnswer]
     events: list[dict[str, Any]]

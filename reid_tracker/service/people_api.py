@@ -8,7 +8,6 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from reid_tracker.errors import InputError
-from reid_tracker.results.colours import identity_hex
 from reid_tracker.service import models
 from reid_tracker.service.pictures import decode_upload
 from reid_tracker.service.routing import Admin, CameraFilter, Count, Number, Operator, Time, Viewer, pictures, problems
@@ -39,7 +38,6 @@ def _add_knowledge(app: FastAPI, service: Service) -> None:
         return [
             models.PresentPerson(
                 identity=identity,
-                colour=identity_hex(identity),
                 places=[
                     models.Place(camera=frame.camera_id, tracklet=each.tracklet, box=list(each.box), state=each.state)
                     for frame in frames
@@ -58,7 +56,6 @@ def _add_knowledge(app: FastAPI, service: Service) -> None:
         return [
             models.Person(
                 identity=one.identity,
-                colour=identity_hex(one.identity),
                 first_seen=one.first_seen,
                 last_seen=one.last_seen,
                 sightings=one.sightings,
@@ -77,7 +74,6 @@ def _add_knowledge(app: FastAPI, service: Service) -> None:
         service.store.note(time.time(), person.name, "look up", str(identity))
         return models.History(
             identity=identity,
-            colour=identity_hex(identity),
             present=here,
             sightings=[_sighting(service, each) for each in sightings],
             events=service.store.events_of(identity),

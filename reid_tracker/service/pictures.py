@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import threading
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -25,6 +26,14 @@ _JPEG = b"\xff\xd8\xff"
 _FRAME_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 
+class Drawn(NamedTuple):
+    """A drawn picture: number of the frame, the JPEG file, UTC seconds when it was taken."""
+
+    number: int
+    jpeg: bytes
+    time: float
+
+
 class CameraPictures:
     """Keeps the newest picture of each camera; listens to the site. Thread-safe.
 
@@ -40,7 +49,8 @@ class CameraPictures:
         self._lock = threading.Lock()
         self._newest: dict[str, tuple[Image, TrackedFrame]] = {}
         self._annotators: dict[str, Annotator] = {}
-        self._encoded: dict[str, tuple[int, dict[tuple[int, int], bytes]]] = {}  # frame, and by width and dots its JPEG
+        # frame, and by width, dots and caption its JPEG
+        self._encoded: dict[str, tuple[int, dict[tuple[int, int, bool], bytes]]] = {}
 
     def __call__(
         self, frames: Sequence[Frame], tracked: Sequence[TrackedFrame], _events: Sequence[IdentityEvent]
@@ -63,13 +73,14 @@ class CameraPictures:
                 camera_id: (image, without(tracked, identity)) for camera_id, (image, tracked) in self._newest.items()
             }
 
-    def jpeg(self, camera_id: str, width: int | None = None, dots: int = 1) -> tuple[int, bytes] | None:
-        """Frame number and drawn picture of a camera; None where none has come.
+    def jpeg(self, camera_id: str, width: int | None = None, dots: int = 1, caption: bool = True) -> Drawn | None:
+        """The newest drawn picture of a camera; None where none has come.
 
         Args:
             width: that the viewer shows it at, in pixels of the screen; the picture is at least that wide where it can
                 be.
             dots: pixels of the screen to one of the page: lines and text are that much thicker.
+            caption: whether camera and time (UTC) are written into it.
         """
         with self._lock:
             newest = self._newest.get(camera_id)
@@ -81,12 +92,13 @@ class CameraPictures:
             encoded = self._encoded[camera_id][1]
             step = next((each for each in self.WIDTHS if width is not None and width <= each), self._width)
             step = min(step, self._width)
-            if (step, dots) not in encoded:
+            kind = (step, dots, caption)
+            if kind not in encoded:
                 small = _narrowed(image, step)
                 annotator = self._annotators.setdefault(camera_id, Annotator())
-                drawn = annotator.draw(small, tracked, small.shape[1] / image.shape[1], _LEGIBLE * dots)
-                encoded[step, dots] = _encode(drawn)
-            return tracked.index, encoded[step, dots]
+                ratio = small.shape[1] / image.shape[1]
+                encoded[kind] = _encode(annotator.draw(small, tracked, ratio, _LEGIBLE * dots, caption))
+            return Drawn(tracked.index, encoded[kind], tracked.time)
 
     def person(self, identity: int) -> bytes | None:
         """Somebody who is in view, cut out of the newest picture that shows them largest; None where nobody is."""

@@ -13,7 +13,7 @@ from reid_tracker.service.map import SCHEMATIC_ASPECT, places
 from reid_tracker.service.routing import CameraName, Viewer, pictures, problems
 from reid_tracker.service.runtime import Service
 
-NUMBER_HEADER, WAIT_HEADER = "Picture-Number", "Picture-Wait"
+NUMBER_HEADER, TIME_HEADER, WAIT_HEADER = "Picture-Number", "Picture-Time", "Picture-Wait"
 _EARLY = 0.8  # of the time between two pictures of a camera goes by before the next one is asked for
 
 
@@ -71,10 +71,12 @@ def add_site(app: FastAPI, service: Service) -> None:
         width: Annotated[int | None, Query(ge=1, le=10_000)] = None,
         after: Annotated[int, Query(ge=-1, le=2**53)] = -1,
         dots: Annotated[int, Query(ge=1, le=3)] = 1,
+        caption: bool = True,
     ) -> Response:
         """The newest drawn picture of a camera, at least ``width`` pixels wide where it can be.
 
-        ``dots`` are the pixels of the screen to one of the page: lines and text are that much thicker.
+        ``dots`` are the pixels of the screen to one of the page: lines and text are that much thicker. ``caption``:
+        whether camera and time (UTC) are written into it; ``Picture-Time`` tells it too (seconds since 1970).
 
         Answered with 204 while there is none but ``after``, the ``Picture-Number`` of an earlier answer. It is of use
         to ask again after ``Picture-Wait`` seconds.
@@ -84,10 +86,11 @@ def add_site(app: FastAPI, service: Service) -> None:
             raise HTTPException(404, f"no camera is called {camera_id!r}")
         wait = max(1 / service.config.service.picture_rate, _EARLY / max(report.fps, 1.0))
         headers = {WAIT_HEADER: f"{wait:.3f}"}
-        newest = service.pictures.jpeg(camera_id, width, dots)
-        if newest is None or newest[0] == after:
+        newest = service.pictures.jpeg(camera_id, width, dots, caption)
+        if newest is None or newest.number == after:
             return Response(status_code=204, headers=headers)
-        return Response(newest[1], media_type="image/jpeg", headers={**headers, NUMBER_HEADER: str(newest[0])})
+        headers |= {NUMBER_HEADER: str(newest.number), TIME_HEADER: f"{newest.time:.3f}"}
+        return Response(newest.jpeg, media_type="image/jpeg", headers=headers)
 
 
 def _values(state: GroupState | AssociatorState) -> dict[str, Any]:

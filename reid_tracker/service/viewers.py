@@ -94,8 +94,8 @@ class PictureStream(Response):
         shown = -1
         while not gone.done() and self._camera_id in self._service.cameras.report():
             picture = await asyncio.to_thread(self._service.pictures.jpeg, self._camera_id)
-            if picture is not None and picture[0] != shown:
-                shown, jpeg = picture
+            if picture is not None and picture.number != shown:
+                shown, jpeg = picture.number, picture.jpeg
                 head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
                 message = {"type": "http.response.body", "body": head + jpeg + b"\r\n", "more_body": True}
                 await asyncio.wait_for(send(message), config.viewer_seconds)

@@ -21,8 +21,18 @@ import pytest
 from reid_tracker.config import Config
 from reid_tracker.errors import ConfigError, OutputError
 from reid_tracker.results import CameraFacts, RunFacts, RunFolder
-from reid_tracker.results.colours import PALETTE, identity_colour, luminance, text_on
-from reid_tracker.results.drawing import Annotator
+from reid_tracker.results.colours import (
+    LOOKS,
+    PALETTE,
+    contrast,
+    identity_colour,
+    identity_hex,
+    luminance,
+    second_colour,
+    second_hex,
+    text_on,
+)
+from reid_tracker.results.drawing import Annotator, clock_text
 from reid_tracker.results.encoders import choose_codec, h264_encoder, open_encoder
 from reid_tracker.results.video import SteadyClock, VideoSink
 from reid_tracker.types import Frame, TrackedFrame
@@ -230,6 +240,46 @@ def oklab(hexadecimal: str, sight: str) -> np.ndarray:
 def test_colours_stay_apart_for_all_eyes(sight: str, count: int, apart: float) -> None:
     colours = [oklab(colour, sight) for colour in PALETTE[:count]]
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(colours, 2)) > apart
+
+
+def test_a_hundred_and_twenty_people_in_a_row_look_different_and_their_second_colours_show() -> None:
+    looks = [(identity_hex(identity), second_hex(identity)) for identity in range(37, 37 + LOOKS)]
+    assert LOOKS == 120
+    assert len(set(looks)) == LOOKS
+    for identity in range(1, LOOKS + 1):
+        second = second_colour(identity)
+        assert (second is None) == (identity <= 24)
+        if second is not None:
+            assert contrast(luminance(second), luminance(identity_colour(identity))) > 1.9
+
+
+@pytest.mark.parametrize("state", ["settled", "provisional"])
+def test_the_second_colour_is_drawn_within_the_first(pictured_run: list[TrackedFrame], state: str) -> None:
+    """25 has the colour of 1; his box has a line more within, whether the link is settled or not."""
+    tracked = pictured_run[0]
+    assert tracked.image is not None
+    someone = replace(tracked.people[0], box=(100.0, 60.0, 160.0, 200.0), state=state)
+
+    def left_edge(identity: int) -> np.ndarray:
+        people = (replace(someone, identity=identity),)
+        drawn = Annotator().draw(tracked.image, replace(tracked, people=people), least_scale=2)
+        return drawn[75, 94:112].astype(int)  # a row through the frame's left side, near its upper corner
+
+    first, second = identity_colour(25)[::-1], second_colour(25)
+    assert second is not None
+    assert first == identity_colour(1)[::-1]
+
+    def nearest(row: np.ndarray, colour: tuple[int, ...]) -> int:
+        return int(np.abs(row - colour).max(axis=1).min())
+
+    assert nearest(left_edge(25), first) < 40
+    assert nearest(left_edge(1), first) < 40
+    assert nearest(left_edge(25), second[::-1]) < 40 < nearest(left_edge(1), second[::-1])
+
+
+def test_a_caption_says_utc_only_of_moments() -> None:
+    assert clock_text(83.25) == "00:01:23.2"
+    assert clock_text(1777622400.5) == "08:00:00.5 UTC"
 
 
 def test_labels_can_be_read_on_every_colour() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -121,3 +122,14 @@ def test_pictures_come_once_and_as_wide_as_they_are_shown(client: httpx.Client) 
     client.patch("/api/cameras/door", json={"paused": False})
     wait_for(lambda: client.get("/api/cameras/door").json()["state"] == "live", 10)
     assert client.get("/api/cameras/nowhere/picture").status_code == 404
+
+
+def test_pictures_tell_when_they_were_taken_and_say_so_in_utc_unless_asked_not_to(client: httpx.Client) -> None:
+    def strip(caption: bool) -> float:
+        """How bright it is at the lower left, where a caption darkens the picture."""
+        answer = client.get(f"/api/cameras/door/picture?caption={caption}")
+        assert abs(float(answer.headers["Picture-Time"]) - time.time()) < 60
+        picture = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
+        return float(np.median(picture[-8:, :100]))
+
+    assert strip(caption=False) > 2 * strip(caption=True)

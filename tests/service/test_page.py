@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,33 @@ def test_dark_and_light_follow_the_visitor(browser: Any, address: str) -> None:
     light, dark = brightness("light"), brightness("dark")
     assert light[0] > 600 > light[1] + 300
     assert dark[1] > 600 > dark[0] + 300
+
+
+def test_moments_are_the_visitors_own_and_in_utc_where_pointed_at(
+    browser: Any, find: Callable[[str], list[Any]], address: str
+) -> None:
+    """In Eucla, at an offset that no server stands at: the zone is named, and every moment is of it."""
+    browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": "Australia/Eucla"})
+    browser.execute_cdp_cmd("Emulation.setLocaleOverride", {"locale": "en-GB"})
+    browser.get(address)
+    wait_for(lambda: bool(find("#recent time")) and bool(find("#events time")), 30)
+    wait_for(lambda: all(time.text for time in find(".picture time")) and len(find(".picture time")) == 2, 30)
+    assert find("#zone")[0].text == "times in Australia/Eucla, UTC+8:45"
+
+    def check(selector: str) -> None:
+        script = "return [...document.querySelectorAll(arguments[0])].map((t) => [t.dateTime, t.textContent, t.title])"
+        told = browser.execute_script(script, selector)
+        assert told
+        for moment, text, title in told:
+            utc = datetime.fromisoformat(moment)
+            assert text[-8:] == (utc + timedelta(hours=8, minutes=45)).strftime("%H:%M:%S")
+            assert title == utc.strftime("%Y-%m-%d %H:%M:%S UTC")
+            assert abs(utc - datetime.now(UTC)) < timedelta(minutes=10)
+
+    check("main time")
+    browser.execute_script("arguments[0].click()", find("#recent button")[0])
+    wait_for(lambda: bool(find("#sightings time")) and bool(find("#steps time")), 30)
+    check("dialog time")
 
 
 def test_many_cameras_leave_the_page_alive(

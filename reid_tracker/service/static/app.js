@@ -4,7 +4,7 @@
 const byId = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 const LINE_COLOURS = ["#1d52de", "#ee7746", "#17a27b", "#a91e76", "#7e5d07", "#2795ac"];
-const colours = new Map(); // identity -> colour, as the service gives it
+const colours = new Map(); // identity -> colour and second colour, as the service gives them
 let shownPerson = null;
 let lastEvent = 0;
 
@@ -25,25 +25,31 @@ function draw(tag, attributes, text) {
   return element;
 }
 
-function swatch(colour) {
+// A square of a colour, with another one within where there is one.
+function swatch(colour, second) {
   const picture = draw("svg", { class: "chip-colour", viewBox: "0 0 10 10", "aria-hidden": "true" });
-  picture.append(draw("rect", { width: 10, height: 10, rx: 2, fill: colour || "#888888" }));
+  paint(picture, colour || "#888888", second);
   return picture;
+}
+
+function paint(picture, colour, second) {
+  picture.replaceChildren(draw("rect", { width: 10, height: 10, rx: 2, fill: colour }));
+  if (second) picture.append(draw("rect", { x: 2.5, y: 2.5, width: 5, height: 5, rx: 1, fill: second }));
 }
 
 // A person's colour, also where the service has not told it yet.
 function swatchOf(identity) {
-  const picture = swatch(colours.get(identity));
+  const picture = swatch(...(colours.get(identity) || []));
   if (!colours.has(identity)) picture.dataset.waits = identity;
   return picture;
 }
 
 function noteColours(people) {
-  for (const person of people) colours.set(person.identity, person.colour);
+  for (const person of people) colours.set(person.identity, [person.colour, person.second_colour]);
   for (const waiting of document.querySelectorAll("[data-waits]")) {
-    const colour = colours.get(Number(waiting.dataset.waits));
-    if (!colour) continue;
-    waiting.firstChild.setAttribute("fill", colour);
+    const known = colours.get(Number(waiting.dataset.waits));
+    if (!known) continue;
+    paint(waiting, ...known);
     delete waiting.dataset.waits;
   }
 }
@@ -62,10 +68,6 @@ async function ask(path, options = {}) {
 
 const send = (path, body, method = "POST") =>
   ask(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
-
-const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const moment = (seconds, span) => (span <= 86400 ? new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }) : new Date(seconds * 1000).toLocaleString([], { weekday: "short", hour: "2-digit", minute: "2-digit" }));
-const lasting = (seconds) => (seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`);
 
 // ---- access
 
@@ -113,7 +115,7 @@ async function refreshPeople() {
     if (!strip.has(person.identity)) {
       const image = make("img", { alt: "" });
       const places = make("small", { className: "quiet" });
-      const label = make("span", { className: "name" }, swatch(person.colour), ` ${person.identity}`);
+      const label = make("span", { className: "name" }, swatchOf(person.identity), ` ${person.identity}`);
       const button = make("button", { type: "button", className: "person" }, image, label, places);
       button.addEventListener("click", () => openPerson(person.identity));
       const item = make("li", {}, button);
@@ -129,7 +131,7 @@ async function refreshPeople() {
 }
 
 function personButton(identity, left, right) {
-  const button = make("button", { type: "button" }, swatchOf(identity), make("span", { textContent: left }), make("span", { textContent: right }));
+  const button = make("button", { type: "button" }, swatchOf(identity), make("span", {}, ...left), make("span", {}, ...right));
   button.addEventListener("click", () => openPerson(identity));
   return button;
 }
@@ -138,7 +140,7 @@ async function refreshRecent() {
   const [people, counts] = await Promise.all([ask("api/identities?limit=12"), ask(`api/counts?hours=${countedHours()}`)]);
   noteColours(people);
   byId("recent").replaceChildren(...people.map((person) =>
-    make("li", {}, personButton(person.identity, `${person.identity} · ${person.cameras.join(", ")}`, clock(person.last_seen)))));
+    make("li", {}, personButton(person.identity, [`${person.identity} · ${person.cameras.join(", ")}`], [timeOf(person.last_seen)]))));
   byId("known").replaceChildren(...people.map((person) => make("option", { value: String(person.identity) })));
   drawCounts(counts);
 }
@@ -157,12 +159,12 @@ function drawCounts(counts) {
   chart.replaceChildren(
     draw("line", { x1: 25, y1: 125, x2: right, y2: 125, stroke: "currentColor", "stroke-opacity": 0.3 }),
     draw("text", { x: 2, y: 22 }, String(most)), draw("text", { x: 2, y: 128 }, "0"),
-    draw("text", { x: 25, y: 143 }, moment(start, span)), draw("text", { x: right, y: 143, "text-anchor": "end" }, moment(end, span)));
+    draw("text", { x: 25, y: 143 }, tick(start, span)), draw("text", { x: right, y: 143, "text-anchor": "end" }, tick(end, span)));
   const width = Math.max(1, (right - 25) / 60 / Math.max(1, cameras.length) - 0.5);
   for (const row of counts) {
     const place = cameras.indexOf(row.camera);
     const bar = draw("rect", { x: x(row.time) + place * (width + 0.5), y: y(row.people), width, height: 125 - y(row.people), fill: LINE_COLOURS[place % LINE_COLOURS.length] });
-    bar.append(draw("title", {}, `${row.camera}, ${clock(row.time)}: ${row.people}`));
+    bar.append(draw("title", {}, `${row.camera}, ${both(row.time)}: ${row.people}`));
     chart.append(bar);
   }
   byId("legend").replaceChildren(...cameras.map((camera, place) => make("li", {}, swatch(LINE_COLOURS[place % LINE_COLOURS.length]), camera)));
@@ -193,7 +195,7 @@ function whyItDid(event) {
 
 function eventLine(event) {
   return make("li", {},
-    make("span", { className: "event" }, make("time", { textContent: clock(event.time) }), swatchOf(event.identity), make("span", { textContent: whatHappened(event) })),
+    make("span", { className: "event" }, timeOf(event.time), swatchOf(event.identity), make("span", { textContent: whatHappened(event) })),
     make("span", { className: "why", textContent: whyItDid(event) }));
 }
 
@@ -234,14 +236,13 @@ async function showPerson() {
   try { history = await ask(`api/identities/${shownPerson}`); }
   catch (error) { byId("person-problem").textContent = error.message; return; }
   noteColours([history]);
-  byId("person-title").replaceChildren(swatch(history.colour), ` Person ${history.identity}${history.present ? ", in view now" : ""}`);
+  byId("person-title").replaceChildren(swatchOf(history.identity), ` Person ${history.identity}${history.present ? ", in view now" : ""}`);
   const image = byId("person-picture");
   image.hidden = !history.present;
   if (history.present) { image.alt = `Person ${history.identity} as seen now`; image.src = `api/identities/${history.identity}/picture?${Date.now()}`; }
   byId("sightings").replaceChildren(...history.sightings.map((sighting) => {
-    const tick = make("input", { type: "checkbox", value: String(sighting.tracklet) });
-    const text = `${sighting.camera}, ${clock(sighting.started)}, ${lasting(sighting.ended - sighting.started)}`;
-    return make("li", {}, make("label", {}, tick, text),
+    const box = make("input", { type: "checkbox", value: String(sighting.tracklet) });
+    return make("li", {}, make("label", {}, box, make("span", {}, `${sighting.camera}, `, timeOf(sighting.started), `, ${lasting(sighting.ended - sighting.started)}`)),
       ...sighting.crops.map((crop) => make("img", { alt: `In ${sighting.camera}`, src: `api/crops/${crop}` })));
   }));
   drawTimeline(history);
@@ -269,7 +270,7 @@ function drawTimeline(history) {
   for (const sighting of history.sightings) {
     const bar = draw("rect", { x: x(sighting.started), y: 24 * cameras.indexOf(sighting.camera) + 5, rx: 3, height: 14,
       width: Math.max(3, x(sighting.ended) - x(sighting.started)), fill: history.colour });
-    bar.append(draw("title", {}, `${sighting.camera} ${clock(sighting.started)}`));
+    bar.append(draw("title", {}, `${sighting.camera}, ${both(sighting.started)}`));
     chart.append(bar);
   }
   chart.append(draw("text", { x: 90, y: height - 4 }, clock(start)), draw("text", { x: right, y: height - 4, "text-anchor": "end" }, clock(end)));
@@ -317,7 +318,7 @@ async function search(path, options) {
     const answer = await ask(path, { method: "POST", ...options });
     byId("search-problem").textContent = answer.matches.length ? "" : `nobody alike among ${answer.searched} sightings`;
     byId("matches").replaceChildren(...answer.matches.map(({ sighting, distance }) => {
-      const button = personButton(sighting.identity, `${sighting.identity} · ${sighting.camera}, ${clock(sighting.started)}`, `distance ${distance.toFixed(3)}`);
+      const button = personButton(sighting.identity, [`${sighting.identity} · ${sighting.camera}, `, timeOf(sighting.started)], [`distance ${distance.toFixed(3)}`]);
       if (sighting.crops.length) button.prepend(make("img", { alt: "", src: `api/crops/${sighting.crops[0]}` }));
       return make("li", {}, button);
     }));
@@ -364,6 +365,7 @@ async function start() {
   role = me.role;
   allow();
   byId("main").hidden = false;
+  byId("zone").textContent = `times in ${zone()}`;
   ask("api/cluster").then((cluster) => { byId("elsewhere").hidden = !cluster.associators.length; });
   const past = await ask("api/events?limit=1000");
   past.events.slice(-40).forEach(addEvent);

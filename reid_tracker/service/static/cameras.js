@@ -14,13 +14,14 @@ let fetching = 0;
 function cameraCard(camera) {
   const image = make("img", { alt: `Live picture of ${camera.id}` });
   const boxes = draw("svg", { "aria-hidden": "true" }); // to click on; the same people are in the list of those in view
+  const taken = make("time");
   const state = make("span", { className: "state" });
   const facts = make("summary"), more = make("ul");
   const details = make("details", {}, facts, more);
   const message = make("span", { className: "message" });
   const pause = make("button", { type: "button" });
   pause.dataset.role = "operator";
-  const card = { id: camera.id, image, boxes, state, facts, more, details, message, pause, live: true, paused: false, visible: true, busy: false,
+  const card = { id: camera.id, image, taken, boxes, state, facts, more, details, message, pause, live: true, paused: false, visible: true, busy: false,
     number: -1, next: 0, size: [0, 0], frames: new Map(), processed: [] };
   inSight.observe(image);
   pause.addEventListener("click", async () => {
@@ -28,7 +29,7 @@ function cameraCard(camera) {
     catch (error) { message.textContent = error.message; }
   });
   const caption = make("figcaption", {}, make("strong", { textContent: camera.id }), state, pause, details, message);
-  card.figure = make("figure", {}, make("div", { className: "picture" }, image, boxes), caption);
+  card.figure = make("figure", {}, make("div", { className: "picture" }, image, boxes, taken), caption);
   return card;
 }
 
@@ -102,7 +103,7 @@ async function fetchPicture(card) {
   try {
     const dots = Math.min(Math.max(devicePixelRatio, 1), 2);
     const width = Math.ceil(card.image.clientWidth * dots) || 320;
-    const answer = await fetch(`api/cameras/${encodeURIComponent(card.id)}/picture?width=${width}&dots=${Math.round(dots)}&after=${card.number}`, { credentials: "same-origin" });
+    const answer = await fetch(`api/cameras/${encodeURIComponent(card.id)}/picture?width=${width}&dots=${Math.round(dots)}&caption=false&after=${card.number}`, { credentials: "same-origin" });
     if (answer.ok) wait = Number(answer.headers.get("Picture-Wait"));
     if (answer.status === 200) {
       const shown = card.image.src;
@@ -110,6 +111,7 @@ async function fetchPicture(card) {
       card.number = Number(answer.headers.get("Picture-Number"));
       await card.image.decode().catch(() => undefined); // a damaged picture: the next one comes at once
       if (shown) URL.revokeObjectURL(shown);
+      setTime(card.taken, Number(answer.headers.get("Picture-Time")));
       showBoxes(card);
     }
   } catch { /* as above */ }

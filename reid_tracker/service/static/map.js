@@ -95,6 +95,6 @@ function drawPath(history) {
     const number = stops.length - shown.length + place, before = stops[number - 1];
     const gap = before ? stop.started - before.ended : 0;
     const how = before ? (gap < 0 ? ", seen by both at once" : `, ${lasting(gap)} later`) : "";
-    return make("li", { textContent: `${number ? `${number}. ` : ""}${stop.camera}, ${clock(stop.started)}${how}` });
+    return make("li", {}, `${number ? `${number}. ` : ""}${stop.camera}, `, timeOf(stop.started), how);
   }));
 }
