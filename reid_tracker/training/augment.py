@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -9,21 +11,31 @@ from torch.nn import functional
 from reid_tracker.training.recipe import AugmentRecipe
 
 
-def augment(x: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> Tensor:
+@dataclass(frozen=True, slots=True)
+class Augmented:
+    """A batch as other cameras might have seen it.
+
+    Attributes:
+        x: (B, 3, H, W).
+        cut: (B,) bool, on the CPU: only a band of the body is left.
+    """
+
+    x: Tensor
+    cut: Tensor
+
+
+def augment(x: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> Augmented:
     """Mirror, shift and scale, change light and colour, hide a part.
 
     Args:
         x: (B, 3, H, W) in -1..1; left unchanged.
         recipe: how strong and how often.
         generator: the only source of chance, so that a run can be repeated and continued.
-
-    Returns:
-        (B, 3, H, W).
     """
-    moved = _move(x, recipe, generator)
+    moved, cut = _move(x, recipe, generator)
     if recipe.blur:
         moved = _blur(moved, recipe, generator)
-    return _erase(_colour(moved, recipe, generator), recipe, generator)
+    return Augmented(_erase(_colour(moved, recipe, generator), recipe, generator), cut)
 
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -34,8 +46,12 @@ def _chosen(batch: int, part: float, generator: torch.Generator) -> Tensor:
     return torch.rand(batch, generator=generator) < part
 
 
-def _move(x: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> Tensor:
-    """A box that is cut too wide, too narrow or beside the person, or that holds a part of the body; mirrored."""
+def _move(x: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A box that is cut too wide, too narrow or beside the person, or that holds a part of the body; mirrored.
+
+    Returns:
+        (B, 3, H, W), and (B,) bool: a part of the body.
+    """
     batch = len(x)
     mirror = torch.where(torch.rand(batch, generator=generator) < recipe.flip, -1.0, 1.0)
     scale = 1 + _uniform((batch, 2), -recipe.scale, recipe.scale, generator)
@@ -43,6 +59,7 @@ def _move(x: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> Tenso
     theta = torch.zeros(batch, 2, 3)
     theta[:, 0, 0], theta[:, 1, 1] = mirror * scale[:, 0], scale[:, 1]
     theta[:, :, 2] = shift
+    cut = torch.zeros(batch, dtype=torch.bool)
     if recipe.body_crop:
         # What the box showed of the height becomes a band of it, stretched to the whole picture as a detector's box
         # of the visible part would be.
@@ -53,7 +70,7 @@ def _move(x: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> Tenso
         theta[:, 1, 1] *= kept
     theta = theta.to(x.device)
     grid = functional.affine_grid(theta, list(x.shape), align_corners=False)
-    return functional.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return functional.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False), cut
 
 
 def _colour(x: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> Tensor:

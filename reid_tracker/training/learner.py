@@ -76,10 +76,17 @@ class Learner:
         self.network.backbone.freeze(stage.frozen_blocks)
         self.network.backbone.fix_statistics(stage.fixed_statistics)
 
-    def answer(self, x: Tensor) -> Answer:
-        """Features and classification of pictures (B, 3, H, W), computed in the recipe's precision."""
+    def answer(self, x: Tensor, cut: Tensor) -> Answer:
+        """Features and classification of pictures (B, 3, H, W), computed in the recipe's precision.
+
+        Args:
+            x: the pictures.
+            cut: (B,) bool, of which only a part of the body is left.
+        """
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not torch.float32):
-            features = self.network(x.contiguous(memory_format=torch.channels_last))
+            features: Features = self.network(x.contiguous(memory_format=torch.channels_last))
+        if self._recipe.loss.cut_bodies == "stripes":
+            features = features.global_held(cut.to(self._device))
         return Answer(features, self.head(features.raw))
 
     def losses(self, answer: Answer, batch: Batch, bank: Tensor | None) -> dict[str, Tensor]:

@@ -32,6 +32,12 @@ class Features:
     global_: Tensor
     stripes: Tensor
 
+    def global_held(self, rows: Tensor) -> Features:
+        """The same, but nothing is learned through the global vectors of ``rows`` (B,) bool."""
+        held = rows.unsqueeze(1)
+        raw, global_ = (torch.where(held, one.detach(), one) for one in (self.raw, self.global_))
+        return Features(raw, global_, self.stripes)
+
 
 class AlignedReIDNet(nn.Module):
     """Backbone, global branch and local branch.

@@ -68,6 +68,11 @@ class LossRecipe(_Part):
         "global",
         description="distance that finds the hard pairs of both losses (the paper: global); both: each its own",
     )
+    cut_bodies: Literal["all", "stripes"] = Field(
+        "all",
+        description="what pictures teach of which body_crop kept a part: everything, or the stripes alone, so that the "
+        "global vector stays with whole bodies",
+    )
     centre: float = Field(0.0, ge=0, description="half squared distance to a learnt centre of the person")
     circle: float = Field(0.0, ge=0, description="circle loss on cosines")
     circle_margin: float = Field(0.25, gt=0, lt=1)

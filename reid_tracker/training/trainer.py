@@ -74,8 +74,8 @@ class Trainer:
         feed = self._feed_of(data)
         picks = self.sampler.batch()
         batch = feed.batch(picks)
-        x = augment(pixels_to_input(batch.pixels), self.recipe.augment, self.chance)
-        answers = [learner.answer(x) for learner in self.learners]
+        changed = augment(pixels_to_input(batch.pixels), self.recipe.augment, self.chance)
+        answers = [learner.answer(changed.x, changed.cut) for learner in self.learners]
         losses = [
             learner.losses(answer, batch, feed.bank) for learner, answer in zip(self.learners, answers, strict=True)
         ]

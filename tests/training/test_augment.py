@@ -15,7 +15,7 @@ def pictures():
 
 
 def once(recipe, seed=0):
-    return augment(pictures(), recipe, torch.Generator().manual_seed(seed))
+    return augment(pictures(), recipe, torch.Generator().manual_seed(seed)).x
 
 
 def test_nothing_happens_when_all_is_off():
@@ -30,7 +30,7 @@ def test_flip_mirrors():
 def test_same_chance_same_result_and_the_input_stays():
     x = pictures()
     before = x.clone()
-    first = augment(x, AugmentRecipe(), torch.Generator().manual_seed(4))
+    first = augment(x, AugmentRecipe(), torch.Generator().manual_seed(4)).x
     assert torch.equal(x, before)
     assert torch.equal(first, once(AugmentRecipe(), 4))
     assert not torch.equal(first, once(AugmentRecipe(), 5))
@@ -53,7 +53,7 @@ def test_erasing_hides_a_rectangle_as_often_as_it_is_told(chance):
 def test_shift_moves_by_no_more_than_told():
     # A step from dark to light in the middle: it may move by a quarter of the width at the most.
     x = torch.cat([-torch.ones(64, 3, 32, 8), torch.ones(64, 3, 32, 8)], dim=3)
-    moved = augment(x, OFF.model_copy(update={"shift": 0.25}), torch.Generator().manual_seed(0))
+    moved = augment(x, OFF.model_copy(update={"shift": 0.25}), torch.Generator().manual_seed(0)).x
     light = (moved[:, 0, 16] > 0).sum(dim=1)
     assert light.min() >= 8 - 4
     assert light.max() <= 8 + 4
@@ -66,7 +66,7 @@ def test_a_body_crop_shows_a_band_of_the_height_and_all_of_the_width():
     rows = torch.linspace(-1, 1, 64)[:, None].expand(64, 16)
     columns = torch.linspace(-1, 1, 16)[None].expand(64, 16)
     x = torch.stack([rows, columns, rows]).expand(200, 3, 64, 16).contiguous()
-    cut = augment(x, OFF.model_copy(update={"body_crop": 1.0, "body_least": 0.5}), torch.Generator().manual_seed(0))
+    cut = augment(x, OFF.model_copy(update={"body_crop": 1.0, "body_least": 0.5}), torch.Generator().manual_seed(0)).x
     top, bottom = cut[:, 0, 0, 8], cut[:, 0, -1, 8]
     kept = (bottom - top) / 2
     assert kept.min() > 0.45
@@ -74,6 +74,15 @@ def test_a_body_crop_shows_a_band_of_the_height_and_all_of_the_width():
     assert abs(float(kept.mean()) - 0.75) < 0.04
     assert abs(float(((top + bottom) / 2).mean())) < 0.08  # from head to foot alike
     torch.testing.assert_close(cut[:, 1, 32], x[:, 1, 32], atol=1e-3, rtol=0)
+
+
+def test_pictures_that_were_cut_are_named():
+    recipe = OFF.model_copy(update={"body_crop": 0.5, "body_least": 0.1})
+    found = augment(pictures(), recipe, torch.Generator().manual_seed(0))
+    changed = (found.x - pictures()).abs().amax(dim=(1, 2, 3)) > 1e-4
+    assert torch.equal(changed, found.cut)
+    assert 0.3 < float(found.cut.float().mean()) < 0.7
+    assert not augment(pictures(), OFF, torch.Generator().manual_seed(0)).cut.any()
 
 
 def test_blur_keeps_the_light_and_takes_the_detail():

@@ -88,6 +88,27 @@ def test_another_seed_composes_other_people(people, tmp_path):
     assert pictures(1) != pictures(2)
 
 
+@pytest.mark.parametrize("taught", ["all", "stripes"])
+def test_a_cut_body_teaches_the_global_vector_only_where_it_is_asked_to(people, tmp_path, taught):
+    cutting = recipe(augment={"body_crop": 0.5}, loss={"cut_bodies": taught})
+    where = places(people, tmp_path)
+    trainer = Trainer(cutting, load_stage(cutting, where, read_sets(cutting, where), cutting.stages[0]), None)
+    (learner,) = trainer.learners
+    x = torch.rand(BATCH, 3, 64, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    cut = torch.arange(BATCH) < 2
+
+    def learned(loss) -> list[bool]:
+        heads = [learner.network.global_head.weight, learner.network.local_head.weight]
+        gradients = torch.autograd.grad(loss, heads, retain_graph=True, allow_unused=True)
+        return [gradient is not None and bool(gradient.any()) for gradient in gradients]
+
+    features = learner.answer(x, cut).features
+    assert learned(features.global_[~cut, 0].sum()) == [True, False]
+    assert learned(features.global_[cut, 0].sum()) == [taught == "all", False]
+    assert learned(features.raw[cut, 0].sum()) == [taught == "all", False]
+    assert learned(features.stripes[cut, 0, 0].sum()) == [False, True]
+
+
 @pytest.mark.slow
 def test_a_few_steps_lower_the_loss(people, tmp_path):
     changed = recipe(
