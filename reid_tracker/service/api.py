@@ -52,6 +52,7 @@ _STATIC = {
     "cameras.js": "text/javascript",
     "cluster.js": "text/javascript",
     "map.js": "text/javascript",
+    "person.js": "text/javascript",
     "time.js": "text/javascript",
     "app.css": "text/css",
     "icon.svg": "image/svg+xml",

@@ -6,6 +6,8 @@ Gansner et al. 2004): a picture of who is whose neighbour, without scale or comp
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +20,15 @@ from reid_tracker.config import CameraConfig
 from reid_tracker.errors import ConfigError, InputError
 from reid_tracker.service.pictures import picture_size, picture_type
 
-SCHEMATIC_ASPECT = 2.2  # width over height where there is no picture of the site
+_ASPECT, _CROWDED_ASPECT, _CROWD = 2.2, 1.5, 8
 
 Place = tuple[float, float]
 
 _MARGIN = 0.1  # of the map's sides is left free around cameras that are laid out
 _ROUNDS = 60
 _POWER = 0.75
+_ROOM = 0.75  # of the room that each of N cameras would have on a grid; nearer ones are pushed apart, so that names fit
+_LAYOUT_SECONDS = 5.0  # a tenth of a second for a hundred cameras: not for each of two hundred viewers
 _NEAREST_SECONDS = 2.0  # cameras that see each other's people at once still stand beside each other
 
 
@@ -55,6 +59,30 @@ def load_map(path: str) -> MapPicture | None:
     return MapPicture(data, picture_type(data), width / max(height, 1))
 
 
+def schematic_aspect(count: int) -> float:
+    """Width over height of a map of ``count`` cameras where there is no picture of the site: names need room."""
+    return _ASPECT if count <= _CROWD else _CROWDED_ASPECT
+
+
+class Layout:
+    """``places``, found anew every few seconds at most while the cameras stay the same. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cameras: tuple[CameraConfig, ...] = ()
+        self._found: dict[str, Place] = {}
+        self._until = 0.0
+
+    def __call__(self, cameras: Sequence[CameraConfig], links: Sequence[CameraLink]) -> dict[str, Place]:
+        """Camera id -> (x, y), as ``places`` gives them."""
+        with self._lock:
+            now = time.monotonic()
+            if now >= self._until or self._cameras != tuple(cameras):
+                self._cameras, self._found = tuple(cameras), places(cameras, links)
+                self._until = now + _LAYOUT_SECONDS
+            return self._found
+
+
 def places(cameras: Sequence[CameraConfig], links: Sequence[CameraLink]) -> dict[str, Place]:
     """Camera id -> (x, y) in 0..1 of the map, from its upper left.
 
@@ -70,15 +98,19 @@ def places(cameras: Sequence[CameraConfig], links: Sequence[CameraLink]) -> dict
         return {names[0]: (0.5, 0.5)}
     apart = _apart(names, [*links, *_configured(cameras)])
     begin = _scaled(apart)
-    if not given:
-        return dict(zip(names, _into_frame(_settled(begin, apart, np.zeros(len(names), np.bool_))), strict=True))
     fixed = np.array([name in given for name in names])
+    if not given:
+        return _named(names, _spread(_into_frame(_settled(begin, apart, fixed)), fixed))
     placed = np.array([given[name] for name in names if name in given])
     scale = _scale(placed, apart[np.ix_(fixed, fixed)])
     begin = begin * scale + placed.mean(axis=0)
     begin[fixed] = placed
     settled = _settled(begin, apart * scale, fixed)
-    return {name: (float(x), float(y)) for name, (x, y) in zip(names, settled.clip(0.02, 0.98), strict=True)}
+    return _named(names, _spread(settled, fixed).clip(0.02, 0.98))
+
+
+def _named(names: Sequence[str], places_xy: NDArray[np.float64]) -> dict[str, Place]:
+    return {name: (float(x), float(y)) for name, (x, y) in zip(names, places_xy, strict=True)}
 
 
 def _configured(cameras: Sequence[CameraConfig]) -> list[CameraLink]:
@@ -149,7 +181,23 @@ def _scale(placed: NDArray[np.float64], apart: NDArray[np.float64]) -> float:
     return float(lengths.sum()) / total if total and lengths.sum() else 0.3 / max(float(apart.max(initial=1.0)), 1e-9)
 
 
-def _into_frame(settled: NDArray[np.float64]) -> list[Place]:
+def _spread(places_xy: NDArray[np.float64], fixed: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(N, 2) places pushed apart where they would lie on each other, within the margins; fixed ones stay."""
+    spread = places_xy.copy()
+    least = _ROOM * (1 - 2 * _MARGIN) / np.sqrt(len(spread))
+    for _ in range(_ROUNDS):
+        away = spread[:, None] - spread[None]
+        length = np.linalg.norm(away, axis=2)
+        near = (length < least) & ~np.eye(len(spread), dtype=np.bool_)
+        if not near.any():
+            break
+        step = np.where(near, 0.5 * (least - length) / np.maximum(length, 1e-9), 0.0)
+        moved = spread + (step[..., None] * away).sum(axis=1)
+        spread = np.where(fixed[:, None], spread, moved.clip(_MARGIN, 1 - _MARGIN))
+    return spread
+
+
+def _into_frame(settled: NDArray[np.float64]) -> NDArray[np.float64]:
     """The layout turned so that its longer side lies flat and the first camera is on the left, inside the margins."""
     centred = settled - settled.mean(axis=0)
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
@@ -157,4 +205,4 @@ def _into_frame(settled: NDArray[np.float64]) -> list[Place]:
     centred = centred * np.where(centred[0] > 1e-9, -1.0, 1.0)
     reach = np.maximum(np.abs(centred).max(axis=0), 1e-9)
     stretched = centred / reach.max()  # alike in both directions
-    return [(float(x), float(y)) for x, y in 0.5 + stretched * (0.5 - _MARGIN)]
+    return np.asarray(0.5 + stretched * (0.5 - _MARGIN), np.float64)

@@ -9,7 +9,7 @@ from fastapi import FastAPI, HTTPException, Query, Response
 
 from reid_tracker.cluster.condition import AssociatorState, GroupState
 from reid_tracker.service import models
-from reid_tracker.service.map import SCHEMATIC_ASPECT, places
+from reid_tracker.service.map import Layout, schematic_aspect
 from reid_tracker.service.routing import CameraName, Viewer, pictures, problems
 from reid_tracker.service.runtime import Service
 
@@ -19,6 +19,7 @@ _EARLY = 0.8  # of the time between two pictures of a camera goes by before the 
 
 def add_site(app: FastAPI, service: Service) -> None:
     """Add the map and the cameras' newest pictures."""
+    layout = Layout()
 
     @app.get("/api/site", responses=problems(), tags=["state"])
     def site(_person: Viewer) -> models.SiteMap:
@@ -26,7 +27,7 @@ def add_site(app: FastAPI, service: Service) -> None:
         cameras = service.cameras.cameras
         shown = {camera.id for camera in cameras}
         links = [link for link in service.ways() if {link.origin, link.destination} <= shown]
-        found = places(cameras, links)
+        found = layout(cameras, links)
         return models.SiteMap(
             cameras=[
                 models.MapCamera(id=camera.id, x=found[camera.id][0], y=found[camera.id][1], placed=bool(camera.place))
@@ -39,7 +40,7 @@ def add_site(app: FastAPI, service: Service) -> None:
                 for link in links
             ],
             picture=service.map is not None,
-            aspect=service.map.aspect if service.map else SCHEMATIC_ASPECT,
+            aspect=service.map.aspect if service.map else schematic_aspect(len(cameras)),
         )
 
     @app.get("/api/cluster", responses=problems(), tags=["state"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import cv2
@@ -14,7 +14,7 @@ import pytest
 from reid_tracker.association.topology import CameraLink, ReturnTimes
 from reid_tracker.config import CameraConfig, load_config
 from reid_tracker.errors import ConfigError
-from reid_tracker.service.map import load_map, places
+from reid_tracker.service.map import Layout, load_map, places
 from reid_tracker.service.runtime import Service
 from tests.service.conftest import wait_for
 from tests.service.site import picture
@@ -55,6 +55,21 @@ def test_without_anything_known_no_two_cameras_lie_on_each_other(count: int) -> 
     assert np.isfinite(found).all()
     apart = [np.hypot(*(one - other)) for row, one in enumerate(found) for other in found[:row]]
     assert min(apart, default=1.0) > 0.01
+
+
+def test_a_camera_that_nobody_walks_to_does_not_push_the_others_into_one_spot() -> None:
+    """Sixteen cameras three seconds apart and one that is down: names of all have room."""
+    names = [f"camera{number}" for number in range(16)]
+    found = places(cameras(*names, "gate"), corridor(*names, names[0], seconds=3.0))
+    apart = [np.hypot(*np.subtract(found[one], found[other])) for one, other in combinations(found, 2)]
+    assert min(apart) > 0.14
+
+
+def test_the_layout_is_found_again_only_where_cameras_change() -> None:
+    layout, shown = Layout(), cameras("a", "b", "c")
+    first = layout(shown, [])
+    assert layout(shown, corridor("a", "c", "b")) is first
+    assert set(layout([*shown, *cameras("d")], [])) == {"a", "b", "c", "d"}
 
 
 def test_configured_neighbours_lie_near_before_anybody_walked() -> None:

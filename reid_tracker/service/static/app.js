@@ -4,8 +4,8 @@
 const byId = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 const LINE_COLOURS = ["#1d52de", "#ee7746", "#17a27b", "#a91e76", "#7e5d07", "#2795ac"];
+const cameraColour = (place) => LINE_COLOURS[place] || `hsl(${(137.5 * place) % 360} 60% ${place % 2 ? 62 : 42}%)`;
 const colours = new Map(); // identity -> colour and second colour, as the service gives them
-let shownPerson = null;
 let lastEvent = 0;
 
 function make(tag, properties = {}, ...children) {
@@ -104,9 +104,12 @@ function say(text, bad = false) {
 const present = new Map(); // camera -> people in view now
 const strip = new Map();
 
+const CROWD = 16; // people in view from which the strip shows them smaller, and anew less often
+
 async function refreshPeople() {
   const people = await ask("api/people");
   byId("nobody").hidden = people.length > 0;
+  byId("people").classList.toggle("crowd", people.length > CROWD);
   noteColours(people);
   present.clear();
   for (const person of people) for (const camera of new Set(person.places.map((place) => place.camera))) present.set(camera, (present.get(camera) || 0) + 1);
@@ -126,7 +129,7 @@ async function refreshPeople() {
     const cameras = [...new Set(person.places.map((place) => place.camera))].join(", ");
     entry.places.textContent = cameras;
     entry.button.setAttribute("aria-label", `Person ${person.identity}, in ${cameras}`);
-    entry.image.src = `api/identities/${person.identity}/picture?${Math.floor(Date.now() / 2000)}`;
+    entry.image.src = `api/identities/${person.identity}/picture?${Math.floor(Date.now() / (people.length > CROWD ? 6000 : 2000))}`;
   }
 }
 
@@ -137,7 +140,7 @@ function personButton(identity, left, right) {
 }
 
 async function refreshRecent() {
-  const [people, counts] = await Promise.all([ask("api/identities?limit=12"), ask(`api/counts?hours=${countedHours()}`)]);
+  const [people, counts] = await Promise.all([ask("api/identities?limit=40"), ask(`api/counts?hours=${countedHours()}`)]);
   noteColours(people);
   byId("recent").replaceChildren(...people.map((person) =>
     make("li", {}, personButton(person.identity, [`${person.identity} · ${person.cameras.join(", ")}`], [timeOf(person.last_seen)]))));
@@ -152,7 +155,10 @@ function drawCounts(counts) {
   const chart = byId("counts"), span = countedHours() * 3600, right = widthOf(chart) - 5;
   chart.setAttribute("viewBox", `0 0 ${right + 5} 150`);
   const cameras = [...new Set(counts.map((row) => row.camera))].sort();
-  const most = Math.max(4, ...counts.map((row) => row.people));
+  const heights = new Map(); // time -> people so far, camera upon camera
+  for (const row of counts) heights.set(row.time, (heights.get(row.time) || 0) + row.people);
+  const most = Math.max(4, ...heights.values());
+  heights.clear();
   const end = Date.now() / 1000, start = end - span;
   const x = (time) => 25 + ((Math.max(time, start) - start) / span) * (right - 25);
   const y = (people) => 125 - (people / most) * 110;
@@ -160,14 +166,15 @@ function drawCounts(counts) {
     draw("line", { x1: 25, y1: 125, x2: right, y2: 125, stroke: "currentColor", "stroke-opacity": 0.3 }),
     draw("text", { x: 2, y: 22 }, String(most)), draw("text", { x: 2, y: 128 }, "0"),
     draw("text", { x: 25, y: 143 }, tick(start, span)), draw("text", { x: right, y: 143, "text-anchor": "end" }, tick(end, span)));
-  const width = Math.max(1, (right - 25) / 60 / Math.max(1, cameras.length) - 0.5);
-  for (const row of counts) {
-    const place = cameras.indexOf(row.camera);
-    const bar = draw("rect", { x: x(row.time) + place * (width + 0.5), y: y(row.people), width, height: 125 - y(row.people), fill: LINE_COLOURS[place % LINE_COLOURS.length] });
+  const width = Math.max(1, (right - 25) / 60 - 0.5);
+  for (const [place, camera] of cameras.entries()) for (const row of counts.filter((each) => each.camera === camera)) {
+    const below = heights.get(row.time) || 0;
+    heights.set(row.time, below + row.people);
+    const bar = draw("rect", { x: x(row.time), y: y(below + row.people), width, height: y(below) - y(below + row.people), fill: cameraColour(place) });
     bar.append(draw("title", {}, `${row.camera}, ${both(row.time)}: ${row.people}`));
     chart.append(bar);
   }
-  byId("legend").replaceChildren(...cameras.map((camera, place) => make("li", {}, swatch(LINE_COLOURS[place % LINE_COLOURS.length]), camera)));
+  byId("legend").replaceChildren(...cameras.map((camera, place) => make("li", {}, swatch(cameraColour(place)), camera)));
 }
 
 // ---- events
@@ -219,130 +226,6 @@ function listen() {
   socket.addEventListener("close", () => { say("connection lost, trying again …", true); setTimeout(listen, 2000); });
 }
 
-// ---- one person
-
-async function openPerson(identity) {
-  shownPerson = identity;
-  byId("person-problem").textContent = "";
-  const dialog = byId("person");
-  if (!dialog.open) dialog.showModal();
-  await showPerson();
-  byId("person-title").focus();
-}
-
-async function showPerson() {
-  byId("person-title").textContent = `Person ${shownPerson}`;
-  let history;
-  try { history = await ask(`api/identities/${shownPerson}`); }
-  catch (error) { byId("person-problem").textContent = error.message; return; }
-  noteColours([history]);
-  byId("person-title").replaceChildren(swatchOf(history.identity), ` Person ${history.identity}${history.present ? ", in view now" : ""}`);
-  const image = byId("person-picture");
-  image.hidden = !history.present;
-  if (history.present) { image.alt = `Person ${history.identity} as seen now`; image.src = `api/identities/${history.identity}/picture?${Date.now()}`; }
-  byId("sightings").replaceChildren(...history.sightings.map((sighting) => {
-    const box = make("input", { type: "checkbox", value: String(sighting.tracklet) });
-    return make("li", {}, make("label", {}, box, make("span", {}, `${sighting.camera}, `, timeOf(sighting.started), `, ${lasting(sighting.ended - sighting.started)}`)),
-      ...sighting.crops.map((crop) => make("img", { alt: `In ${sighting.camera}`, src: `api/crops/${crop}` })));
-  }));
-  drawTimeline(history);
-  drawPath(history);
-  byId("reasons").replaceChildren(...history.events.map((event) => eventLine(event)));
-}
-
-function drawTimeline(history) {
-  const chart = byId("timeline");
-  const cameras = [...new Set(history.sightings.map((sighting) => sighting.camera))];
-  const start = Math.min(...history.sightings.map((sighting) => sighting.started));
-  const end = Math.max(start + 1, ...history.sightings.map((sighting) => sighting.ended));
-  const height = 24 * cameras.length + 22;
-  const right = widthOf(chart) - 2;
-  chart.setAttribute("viewBox", `0 0 ${right + 2} ${height}`);
-  const x = (time) => 90 + ((time - start) / (end - start)) * (right - 98);
-  chart.replaceChildren();
-  if (!cameras.length) return;
-  const path = history.sightings.flatMap((sighting) => {
-    const y = 24 * cameras.indexOf(sighting.camera) + 12;
-    return [`${x(sighting.started)},${y}`, `${x(sighting.ended)},${y}`];
-  });
-  chart.append(draw("polyline", { points: path.join(" "), fill: "none", stroke: history.colour, "stroke-opacity": 0.5, "stroke-dasharray": "3 3" }));
-  cameras.forEach((camera, place) => chart.append(draw("text", { x: 0, y: 24 * place + 16 }, camera)));
-  for (const sighting of history.sightings) {
-    const bar = draw("rect", { x: x(sighting.started), y: 24 * cameras.indexOf(sighting.camera) + 5, rx: 3, height: 14,
-      width: Math.max(3, x(sighting.ended) - x(sighting.started)), fill: history.colour });
-    bar.append(draw("title", {}, `${sighting.camera}, ${both(sighting.started)}`));
-    chart.append(bar);
-  }
-  chart.append(draw("text", { x: 90, y: height - 4 }, clock(start)), draw("text", { x: right, y: height - 4, "text-anchor": "end" }, clock(end)));
-}
-
-async function correct(body, done) {
-  byId("person-problem").textContent = "";
-  try {
-    const answer = await send("api/corrections", body);
-    shownPerson = answer.identity;
-    await new Promise((resolve) => { setTimeout(resolve, 800); }); // the memory is written twice a second
-    await showPerson();
-    byId("person-problem").textContent = done;
-  } catch (error) { byId("person-problem").textContent = error.message; }
-}
-
-byId("close").addEventListener("click", () => byId("person").close());
-function correctBoth(kind, done) {
-  const second = Number(byId("other").value);
-  if (second >= 1) correct({ kind, first: shownPerson, second }, done);
-  else { byId("person-problem").textContent = "Say which other person: type the number."; byId("other").focus(); }
-}
-
-byId("merge").addEventListener("click", () => correctBoth("merge", "Merged."));
-byId("never").addEventListener("click", () => correctBoth("never", "They will be kept apart."));
-byId("split").addEventListener("click", () => {
-  const tracklets = [...byId("sightings").querySelectorAll("input:checked")].map((tick) => Number(tick.value));
-  if (!tracklets.length) byId("person-problem").textContent = "Tick the sightings that show somebody else first.";
-  else correct({ kind: "split", identity: shownPerson, tracklets }, "Split; this is the new person.");
-});
-byId("erase").addEventListener("click", async () => {
-  const button = byId("erase");
-  if (button.dataset.sure !== String(shownPerson)) { button.dataset.sure = String(shownPerson); button.textContent = `Erase ${shownPerson} for good?`; return; }
-  button.dataset.sure = ""; button.textContent = "Erase this person";
-  try { await ask(`api/identities/${shownPerson}`, { method: "DELETE" }); byId("person").close(); refreshRecent(); }
-  catch (error) { byId("person-problem").textContent = error.message; }
-});
-byId("person").addEventListener("close", () => { byId("erase").dataset.sure = ""; byId("erase").textContent = "Erase this person"; });
-
-// ---- search
-
-async function search(path, options) {
-  byId("search-problem").textContent = "searching …";
-  try {
-    const answer = await ask(path, { method: "POST", ...options });
-    byId("search-problem").textContent = answer.matches.length ? "" : `nobody alike among ${answer.searched} sightings`;
-    byId("matches").replaceChildren(...answer.matches.map(({ sighting, distance }) => {
-      const button = personButton(sighting.identity, [`${sighting.identity} · ${sighting.camera}, `, timeOf(sighting.started)], [`distance ${distance.toFixed(3)}`]);
-      if (sighting.crops.length) button.prepend(make("img", { alt: "", src: `api/crops/${sighting.crops[0]}` }));
-      return make("li", {}, button);
-    }));
-  } catch (error) { byId("search-problem").textContent = error.message; }
-}
-
-byId("picture").addEventListener("change", () => {
-  const file = byId("picture").files[0];
-  if (file) search("api/search", { headers: { "Content-Type": file.type }, body: file });
-});
-for (const kind of ["dragover", "dragleave", "drop"]) {
-  document.querySelector(".drop").addEventListener(kind, (event) => {
-    event.preventDefault();
-    event.currentTarget.classList.toggle("over", kind === "dragover");
-    const file = kind === "drop" && event.dataTransfer.files[0];
-    if (file) search("api/search", { headers: { "Content-Type": file.type }, body: file });
-  });
-}
-byId("alike").addEventListener("click", async () => {
-  byId("person").close();
-  await search(`api/identities/${shownPerson}/search`, {});
-  byId("search-title").focus(); // scrolls there too
-});
-
 // ---- going
 
 function repeat(task, seconds) {
@@ -355,8 +238,13 @@ function repeat(task, seconds) {
 
 async function refreshTotals() {
   const health = await ask("api/health");
-  byId("totals").textContent = `${strip.size} in view · ${Object.keys(health.cameras).length} cameras · ${health.status}` +
-    (health.store_failure ? ` · ${health.store_failure}` : "");
+  const cameras = Object.entries(health.cameras);
+  const down = cameras.filter(([, state]) => !["live", "paused", "ended"].includes(state)).map(([camera]) => camera);
+  const failing = [health.store_failure, health.outbound_failure, ...Object.entries(health.outbound).map(([name, each]) => each.failure && `${name}: ${each.failure}`)].filter(Boolean);
+  const totals = [make("a", { href: "#people", textContent: `${strip.size} in view` }), ` · ${cameras.length} ${cameras.length === 1 ? "camera" : "cameras"} · ${health.status}`];
+  if (down.length) totals.push(make("span", { className: "bad" }, ` · no picture from ${down.slice(0, 3).join(", ")}${down.length > 3 ? ` and ${down.length - 3} more` : ""}`));
+  if (failing.length) totals.push(make("span", { className: "bad" }, ` · ${failing.join(" · ")}`));
+  byId("totals").replaceChildren(...totals);
 }
 
 async function start() {

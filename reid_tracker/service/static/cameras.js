@@ -55,6 +55,7 @@ function showFacts(card, camera) {
 async function refreshCameras() {
   const cameras = await ask("api/cameras");
   byId("no-cameras").hidden = cameras.length > 0;
+  byId("cameras").className = cameras.length > 9 ? "many" : cameras.length > 4 ? "several" : "";
   for (const [id, card] of cards) if (!cameras.some((camera) => camera.id === id)) { card.figure.remove(); cards.delete(id); }
   for (const camera of cameras) {
     if (!cards.has(camera.id)) { cards.set(camera.id, cameraCard(camera)); byId("cameras").append(cards.get(camera.id).figure); allow(); }

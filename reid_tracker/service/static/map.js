@@ -7,6 +7,7 @@ const widthOf = (chart) => Math.max(240, chart.clientWidth || 600); // drawn as 
 function mapGround(chart) {
   const width = widthOf(chart), height = width / site.aspect;
   chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  chart.classList.toggle("crowded", site.cameras.length > 8);
   chart.replaceChildren();
   if (site.picture) chart.append(draw("image", { href: "api/site/map", width, height }));
   const arrow = draw("marker", { id: `${chart.id}-arrow`, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 10, markerHeight: 10, markerUnits: "userSpaceOnUse", orient: "auto" });
@@ -31,6 +32,7 @@ function mapWay(chart, from, to, attributes, title) {
 // The name stands below a camera, or above at the lower border; beside it where the nearest other camera is above or below.
 function mapName(chart, id, places) {
   const place = places.get(id), { width, height } = chart.viewBox.baseVal;
+  if (chart.classList.contains("crowded")) return { x: place.x, y: place.y + 21, "text-anchor": "middle" };
   const others = [...places].filter(([other]) => other !== id).map(([, other]) => ({ x: Math.abs(other.x - place.x), y: Math.abs(other.y - place.y) }));
   const nearest = others.sort((one, other) => Math.hypot(one.x, one.y) - Math.hypot(other.x, other.y))[0];
   if (nearest && nearest.y > nearest.x) {
@@ -40,9 +42,13 @@ function mapName(chart, id, places) {
   return { x: place.x, y: place.y + 28 < height ? place.y + 26 : place.y - 18, "text-anchor": "middle" };
 }
 
-function mapCamera(chart, id, places, colour, inside) {
-  const place = places.get(id);
-  chart.append(draw("circle", { cx: place.x, cy: place.y, r: 12, fill: colour, class: "camera" }));
+// A camera that is not the matter is a mere dot where there are many: its name shows when one points at it.
+function mapCamera(chart, id, places, colour, inside, matters = true) {
+  const place = places.get(id), dot = !matters && chart.classList.contains("crowded");
+  const circle = draw("circle", { cx: place.x, cy: place.y, r: dot ? 5 : chart.classList.contains("crowded") ? 10 : 12, fill: colour, class: "camera" });
+  circle.append(draw("title", {}, id));
+  chart.append(circle);
+  if (dot) return;
   if (inside) chart.append(draw("text", { x: place.x, y: place.y + 4, "text-anchor": "middle", class: "inside" }, inside));
   chart.append(draw("text", { ...mapName(chart, id, places), class: "name" }, id));
 }
@@ -89,7 +95,7 @@ function drawPath(history) {
     labels.push({ ...middle, text: steps.length > 4 ? `${steps.slice(0, 3).join(", ")} … ${steps[steps.length - 1]}` : steps.join(", ") });
   }
   const visited = new Set(stops.map((stop) => stop.camera));
-  for (const camera of site.cameras) mapCamera(chart, camera.id, places, visited.has(camera.id) ? history.colour : "var(--quiet)");
+  for (const camera of site.cameras) mapCamera(chart, camera.id, places, visited.has(camera.id) ? history.colour : "var(--quiet)", "", visited.has(camera.id));
   for (const label of labels) chart.append(draw("text", { x: label.x, y: label.y, "text-anchor": label["text-anchor"], class: "step" }, label.text));
   byId("steps").replaceChildren(...stops.slice(-12).map((stop, place, shown) => {
     const number = stops.length - shown.length + place, before = stops[number - 1];
