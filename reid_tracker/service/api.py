@@ -17,8 +17,9 @@ from reid_tracker.errors import ConfigError, InputError, StoreError
 from reid_tracker.live import Address, CameraState, HealthReport
 from reid_tracker.service import models
 from reid_tracker.service.access import SESSION_COOKIE, Access, Role, host_allowed
+from reid_tracker.service.limits import BodyLimit
 from reid_tracker.service.metrics import metrics_text
-from reid_tracker.service.people_api import add_people, add_search
+from reid_tracker.service.people_api import SEARCH_PATH, add_people, add_search
 from reid_tracker.service.routing import (
     Admin,
     After,
@@ -81,6 +82,7 @@ def build_app(service: Service, access: Access) -> FastAPI:
 
 def _add_guards(app: FastAPI, service: Service) -> None:
     config = service.config.service
+    app.add_middleware(BodyLimit, larger={SEARCH_PATH: config.upload_bytes})
 
     @app.middleware("http")
     async def guard(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:

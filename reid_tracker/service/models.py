@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
+from reid_tracker.config import CameraConfig
+from reid_tracker.errors import ConfigError
 from reid_tracker.results.colours import identity_hex, second_hex
 
 # Names and numbers from outside: bounded, so that nothing absurd reaches a database.
-CameraName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w.-]+$")]
+_LONGEST_NAME = 64
+CAMERA_PATTERN = (
+    r"^[^/\x00-\x1f\x7f]*[^/.\x00-\x1f\x7f][^/\x00-\x1f\x7f]*$"  # one step of a path: no slash, more than dots
+)
+CameraName = Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME, pattern=CAMERA_PATTERN)]
 Number = Annotated[int, Field(ge=1, le=2**53)]
 Seconds = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
 Limit = Annotated[int, Field(ge=1, le=1000)]
+
+
+def check_names(cameras: Iterable[CameraConfig]) -> None:
+    """Refuse cameras that the interface could not be asked about.
+
+    Raises:
+        ConfigError: a name is too long, is dots alone, or holds a slash or what cannot be printed.
+    """
+    for camera in cameras:
+        if len(camera.id) > _LONGEST_NAME or not re.match(CAMERA_PATTERN, camera.id):
+            raise ConfigError(
+                f"camera {camera.id!r}: expected a name of {_LONGEST_NAME} characters at most, without slashes and not "
+                "of dots alone, since addresses of the service hold it"
+            )
 
 
 class _Answer(BaseModel):
@@ -51,7 +73,7 @@ class NewCamera(_Answer):
     """A camera to add: network streams only."""
 
     id: CameraName
-    source: Annotated[str, Field(min_length=8, max_length=2000)]
+    source: Annotated[str, Field(min_length=8, max_length=2000, pattern=r"^[^\s\x00-\x1f\x7f]+$")]
 
 
 class CameraChange(_Answer):

@@ -14,6 +14,7 @@ from reid_tracker.service.routing import Admin, CameraFilter, Count, Number, Ope
 from reid_tracker.service.runtime import Service
 from reid_tracker.store import Match, Sighting
 
+SEARCH_PATH = "/api/search"
 _PICTURE_TYPES = ("image/jpeg", "image/png")
 _PICTURE_BODY = {
     "requestBody": {
@@ -146,8 +147,8 @@ def add_search(app: FastAPI, service: Service) -> None:
         )
 
     @app.post(
-        "/api/search",
-        responses=problems(413, 415),
+        SEARCH_PATH,
+        responses=problems(415),
         openapi_extra=_PICTURE_BODY,
         response_model=models.SearchAnswer,
         tags=["search"],
@@ -161,7 +162,7 @@ def add_search(app: FastAPI, service: Service) -> None:
         until: Time = None,
     ) -> models.SearchAnswer:
         """The sightings most like the person in the picture that is the request's body."""
-        data = await _upload(request, service.config.service.upload_bytes)
+        data = await _upload(request)
 
         def find() -> models.SearchAnswer:
             image = decode_upload(data)
@@ -195,13 +196,8 @@ def _sighting(service: Service, sighting: Sighting) -> models.SightingAnswer:
     )
 
 
-async def _upload(request: Request, most: int) -> bytes:
-    """The body of a request, refused as soon as it is known to be too long or of another kind."""
+async def _upload(request: Request) -> bytes:
+    """The body of a request, refused where it is of another kind; ``BodyLimit`` keeps it from being too long."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in _PICTURE_TYPES:
         raise HTTPException(415, f"expected a body of type {' or '.join(_PICTURE_TYPES)}")
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > most:
-            raise HTTPException(413, f"a picture may have {most} bytes at most")
-    return bytes(data)
+    return await request.body()

@@ -11,16 +11,16 @@ from reid_tracker.service import models
 from reid_tracker.service.access import SESSION_COOKIE, Access, Person, Role
 
 Number = Annotated[int, Path(ge=1, le=2**53)]
-CameraName = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[\w.-]+$")]
+CameraName = Annotated[str, Path(min_length=1, max_length=64, pattern=models.CAMERA_PATTERN)]
 After = Annotated[int, Query(ge=0, le=2**53)]
 Count = Annotated[int, Query(ge=1, le=1000)]
 Time = Annotated[float | None, Query(ge=0, le=1e11, allow_inf_nan=False)]
-CameraFilter = Annotated[str | None, Query(min_length=1, max_length=64, pattern=r"^[\w.-]+$")]
+CameraFilter = Annotated[str | None, Query(min_length=1, max_length=64, pattern=models.CAMERA_PATTERN)]
 
 
 def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's description of the ways in which a request may fail, those of every route among them."""
-    return {code: {"model": models.Problem} for code in (400, 401, 403, 422, 503, *codes)}
+    return {code: {"model": models.Problem} for code in (400, 401, 403, 413, 422, 503, *codes)}
 
 
 def pictures(*codes: int, kind: str = "image/jpeg") -> dict[int | str, dict[str, Any]]:

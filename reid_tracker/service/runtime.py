@@ -34,6 +34,7 @@ from reid_tracker.runtime.registry import checksum, find_model
 from reid_tracker.service.hub import Hub
 from reid_tracker.service.map import load_map
 from reid_tracker.service.memory import open_store, store_name
+from reid_tracker.service.models import check_names
 from reid_tracker.service.pictures import CameraPictures
 from reid_tracker.service.site import Cameras, Listener, LiveSite
 from reid_tracker.store import LookIndex, Match, Recorder, Store, StoredCrop, search
@@ -57,7 +58,8 @@ class Service:
         pipeline_of: makes the pipeline, given the number of the first tracklet; by default the configuration's.
 
     Raises:
-        ConfigError: the store holds looks of another embedder, or a destination of messages cannot be used.
+        ConfigError: the store holds looks of another embedder, a destination of messages cannot be used, or a camera's
+            name has no place in an address.
         StoreError: the store cannot be opened.
         ModelError: a network cannot be used.
     """
@@ -66,6 +68,7 @@ class Service:
     """What this process is in traces."""
 
     def __init__(self, config: Config, pipeline_of: PipelineOf | None = None) -> None:
+        check_names(config.cameras)
         self.config = config
         self.map = load_map(config.site.map)
         self.started = time.time()

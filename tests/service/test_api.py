@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from importlib.resources import files
+from urllib.parse import quote
 
 import cv2
 import httpx
@@ -13,8 +14,12 @@ import pytest
 import websockets.sync.client
 from jsonschema import Draft202012Validator
 
+from reid_tracker.config import CameraConfig
+from reid_tracker.errors import ConfigError
+from reid_tracker.service.access import Access, Person, Role
+from reid_tracker.service.models import check_names
 from reid_tracker.service.runtime import Service
-from tests.service.conftest import wait_for
+from tests.service.conftest import listening, wait_for
 from tests.service.site import picture
 
 JPEG = {"Content-Type": "image/jpeg"}
@@ -156,7 +161,63 @@ def test_hostile_uploads_are_refused(client: httpx.Client, body: bytes, kind: st
 
 
 @pytest.mark.parametrize(
-    "source", ["/etc/passwd", "file:///etc/passwd", "http://169.254.169.254/", "rtsp://${HOME}@x/", "0", "rtsp"]
+    ("path", "told", "status"),
+    [
+        ("/api/corrections", True, 413),
+        ("/api/corrections", False, 413),  # in pieces, without saying how many
+        ("/api/cameras", False, 413),
+        ("/api/session", True, 413),
+        ("/api/search", True, 413),
+        ("/api/search", False, 401),  # refused before anything is read
+    ],
+)
+def test_bodies_are_bounded_whoever_sends_them(service: Service, path: str, told: bool, status: int) -> None:
+    """A JSON body is read whole before its sender is asked for: without a bound anybody could fill the memory."""
+    pieces = (b" " * 100_000 for _ in range(100))
+    length = {"Content-Length": "10000000"} if told else {}
+    headers = {"Content-Type": "application/json", **length}
+    with listening(service, Access({20 * "t": Person("somebody", Role.VIEWER)})) as address:
+        answer = httpx.post(address + path, content=pieces, headers=headers, timeout=30)
+    assert answer.status_code == status
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_longest_correction_fits(client: httpx.Client) -> None:
+    split = {"kind": "split", "identity": 2**53, "tracklets": [2**53] * 500}
+    assert client.post("/api/corrections", json=split).status_code in (404, 422)
+    assert "bytes" not in client.post("/api/corrections", json=split).text
+
+
+def test_cameras_may_have_names_with_spaces_and_letters_of_all_kinds(client: httpx.Client) -> None:
+    name = "Tor Süd (2)"
+    added = client.post("/api/cameras", json={"id": name, "source": "rtsp://127.0.0.1:9/x"})
+    assert (added.status_code, added.json()["id"]) == (201, name)
+    path = f"/api/cameras/{quote(name, safe='')}"
+    assert client.get(path).json()["id"] == name
+    assert client.get(f"{path}/picture").status_code == 204
+    assert client.patch(path, json={"paused": True}).status_code == 200
+    assert client.delete(path).status_code == 204
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\nb", "x" * 65])
+def test_names_that_no_address_can_hold_are_refused(client: httpx.Client, name: str) -> None:
+    assert client.post("/api/cameras", json={"id": name, "source": "rtsp://127.0.0.1:9/x"}).status_code == 422
+    if name:
+        with pytest.raises(ConfigError, match="name of 64 characters"):
+            check_names([CameraConfig(id=name, source="0")])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "/etc/passwd",
+        "file:///etc/passwd",
+        "http://169.254.169.254/",
+        "rtsp://${HOME}@x/",
+        "0",
+        "rtsp",
+        "rtsp://x/y\r\nPLAY rtsp://z RTSP/1.0",
+    ],
 )
 def test_no_viewer_makes_the_service_open_what_it_should_not(client: httpx.Client, source: str) -> None:
     assert client.post("/api/cameras", json={"id": "evil", "source": source}).status_code == 422
