@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from reid_tracker.cluster.arrivals import Losses
+from reid_tracker.cluster.charge import Losses
 from reid_tracker.cluster.condition import GroupState
 from reid_tracker.cluster.engine import load_ray
 from reid_tracker.cluster.group import CameraGroup, Duty, GroupPipelineOf, GroupReport, SiteAway
@@ -25,11 +25,17 @@ class RaySite:
     """The site as a group on Ray knows it (SiteLink).
 
     Args:
-        actor: handle of the site's actor.
+        actors: name -> handle, of the associators' actors.
+        associator: the one that the group begins with.
     """
 
-    def __init__(self, actor: Any) -> None:
-        self._actor = actor
+    def __init__(self, actors: Mapping[str, Any], associator: str) -> None:
+        self._actors = actors
+        self._actor = actors[associator]
+
+    def turn_to(self, associator: str) -> None:
+        """Talk to another associator of the site from now on."""
+        self._actor = self._actors[associator]
 
     def take(self, group: str, epoch: str, news: Sequence[FrameNews]) -> list[str]:
         """Take one moment; the cameras of which all has to be said with the next one. Raises SiteAway."""
@@ -55,8 +61,10 @@ def answer_of(reference: Any) -> Any:
 class GroupActor:
     """A group of cameras in a worker of its own."""
 
-    def __init__(self, name: str, config: Config, site: Any, pipeline_of: GroupPipelineOf) -> None:
-        self._group = CameraGroup(name, config, RaySite(site), pipeline_of)
+    def __init__(
+        self, name: str, config: Config, sites: Mapping[str, Any], associator: str, pipeline_of: GroupPipelineOf
+    ) -> None:
+        self._group = CameraGroup(name, config, RaySite(sites, associator), pipeline_of)
         self._group.start()
 
     def report(self) -> GroupReport:
@@ -171,18 +179,22 @@ class FrontActor(ServingActor):
     def __init__(
         self,
         config: Config,
-        parts: Mapping[str, Sequence[CameraConfig]],
+        placed: Mapping[str, Mapping[str, Sequence[CameraConfig]]],
         pipeline_of: PipelineOf | None,
         serving: bool,
     ) -> None:
         from reid_tracker.cluster.front import FrontService
 
-        self._front = FrontService(config, parts, pipeline_of)
+        self._front = FrontService(config, placed, pipeline_of)
         super().__init__(self._front, serving)
 
     def begin(self, district: str) -> Beginning:
         """See FrontService.begin."""
         return self._front.begin(district)
+
+    def move(self, group: str, to: str) -> None:
+        """See Districts.move."""
+        self._front.districts.move(group, to)
 
     def push(self, push: Push) -> Reply:
         """See Districts.push."""
@@ -204,13 +216,12 @@ class DistrictActor:
         self,
         config: Config,
         name: str,
-        parts: Mapping[str, Sequence[str]],
-        groups: Mapping[str, Sequence[CameraConfig]],
+        names: Sequence[str],
         front: Any,
     ) -> None:
         from reid_tracker.cluster.remote_district import RemoteDistrict  # needs the extra 'service'
 
-        self._district = RemoteDistrict(config, name, parts, groups, RayFront(front))
+        self._district = RemoteDistrict(config, name, names, RayFront(front))
         self._district.__enter__()
 
     def take(self, epoch: str, news: Sequence[FrameNews]) -> list[str]:

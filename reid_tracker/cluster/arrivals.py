@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from reid_tracker.cluster.charge import Charge, Losses, Progress
 from reid_tracker.cluster.condition import GroupState, judged
 from reid_tracker.cluster.group import Duty, GroupReport
 from reid_tracker.cluster.moments import Moments
@@ -40,36 +41,11 @@ class Arrived:
 
 
 @dataclass(slots=True)
-class Losses:
-    """What of a camera did not arrive.
-
-    Attributes:
-        frames: that the group tracked and could not deliver.
-        seconds: without a frame around restarts, and around interruptions of more than the usual pause.
-        restarts: of the group while it had the camera.
-        repeated: frames that came a second time and were not counted again.
-    """
-
-    frames: int = 0
-    seconds: float = 0.0
-    restarts: int = 0
-    repeated: int = 0
-
-
-@dataclass(slots=True)
-class _Progress:
-    """How far a camera is."""
-
-    epoch: str
-    number: int
-    time: float
-
-
-@dataclass(slots=True)
 class _Group:
     """What the site knows of a group."""
 
     cameras: list[CameraConfig] = field(default_factory=list)
+    turn: int = 0  # how often it has gone from one associator to another
     report: GroupReport | None = None
     heard: float = 0.0
     restarts: int = 0
@@ -100,11 +76,13 @@ class ClusterCameras(Moments[Arrived]):
         self._most = most
         self._next_relief = time.monotonic() + _RELIEF_SECONDS
         self._groups = {name: _Group(list(cameras)) for name, cameras in groups.items()}
+        self._home = {camera.id: name for name, cameras in groups.items() for camera in cameras}
         self._silent_seconds = _SILENT_BEATS * heartbeat_seconds
         self._paused: set[str] = set()
-        self._progress: dict[str, _Progress] = {}
+        self._progress: dict[str, Progress] = {}
         self._losses: dict[str, Losses] = {}
         self._unclear: set[str] = set()
+        self._given: dict[str, Charge] = {}  # groups that are another associator's by now
 
     # towards the groups
 
@@ -115,18 +93,19 @@ class ClusterCameras(Moments[Arrived]):
                 return []
             if len(self._waiting) >= _MOST_WAITING:  # the loop is behind: what is old by now is not worth more of it
                 return [each.camera_id for each in news]
-            fresh = [Arrived(epoch, each) for each in news if self._is_next(epoch, each)]
+            fresh = [Arrived(epoch, each) for each in news if self._is_of(epoch, each) and self._is_next(epoch, each)]
             if fresh:
                 self._waiting.append(fresh)
                 self._changed.notify_all()
             return sorted(self._unclear & {each.camera_id for each in news})
 
     def sync(self, report: GroupReport) -> Duty:
-        """Hear how a group is; what it has to do. A group that the site does not know has nothing to do."""
+        """Hear how a group is; what it has to do. A group that is not known here waits, or is sent to who has it."""
         with self._lock:
             group = self._groups.get(report.group)
             if group is None:
-                return Duty()
+                given = self._given.get(report.group)
+                return Duty(waits=True) if given is None else Duty(elsewhere=given.associator)
             group.hear(report, time.monotonic())
             self._relieve()
             names = {camera.id for camera in group.cameras}
@@ -136,6 +115,49 @@ class ClusterCameras(Moments[Arrived]):
         """Have everything said anew of a camera whose tracks are not known."""
         with self._lock:
             self._unclear.add(camera_id)
+
+    # towards the other associators of the site
+
+    def charges(self) -> tuple[Charge, ...]:
+        """The groups that are here, and those that were given away, as they were then."""
+        with self._lock:
+            left = (charge for charge in self._given.values() if charge.cameras)
+            return (*left, *(self._charge(name) for name in self._groups))
+
+    def elsewhere(self) -> dict[str, tuple[str, int]]:
+        """Whose the groups are that are not here, as far as that is known: associator and turn."""
+        with self._lock:
+            return {name: (charge.associator, charge.turn) for name, charge in self._given.items()}
+
+    def give(self, charge: Charge) -> tuple[str, ...]:
+        """Know a group to be another associator's by now; the cameras that go with it, if it was here until now."""
+        with self._lock:
+            name = charge.group
+            if name not in self._groups:
+                if name not in self._given or self._given[name].associator != charge.associator:
+                    self._given[name] = Charge(name, charge.associator, charge.turn)
+                return ()
+            left = self._given[name] = replace(self._charge(name), associator=charge.associator, turn=charge.turn)
+            del self._groups[name]
+            gone = {camera.id for camera in left.cameras}
+            self._forget(gone)
+            for _ in range(len(self._waiting)):
+                if others := [each for each in self._waiting.popleft() if each.camera_id not in gone]:
+                    self._waiting.append(others)
+            return tuple(camera.id for camera in left.cameras)
+
+    def take_on(self, charge: Charge) -> None:
+        """Have a group that another associator had before, or this one before it was started again."""
+        with self._lock:
+            if charge.group in self._groups:
+                return
+            self._given.pop(charge.group, None)
+            self._groups[charge.group] = _Group([], charge.turn)
+            for camera in charge.cameras:
+                self._house(camera, charge.group)
+            self._paused |= charge.paused
+            self._progress |= charge.progress
+            self._losses |= {name: replace(each) for name, each in charge.losses.items()}
 
     def losses(self) -> dict[str, Losses]:
         """What did not arrive, by camera; those without a loss are left out."""
@@ -179,15 +201,14 @@ class ClusterCameras(Moments[Arrived]):
             if not self._groups:
                 raise ConfigError(f"camera {camera.id!r}: the cluster has no group to read it")
             counts = {name: len(group.cameras) for name, group in self._groups.items()}
-            self._groups[least_loaded(counts)].cameras.append(camera)
+            self._house(camera, least_loaded(counts))
 
     def remove(self, camera_id: str) -> None:
         """Have a camera forgotten. Raises ConfigError: there is none of that name."""
         with self._lock:
             group = self._known(camera_id)
             group.cameras = [camera for camera in group.cameras if camera.id != camera_id]
-            self._paused.discard(camera_id)
-            self._progress.pop(camera_id, None)
+            self._forget({camera_id})
 
     def move(self, camera_id: str, to: str) -> None:
         """Give a camera to another group. Raises ConfigError: no such camera or group."""
@@ -239,7 +260,42 @@ class ClusterCameras(Moments[Arrived]):
         group = self._known(camera_id)
         camera = next(each for each in group.cameras if each.id == camera_id)
         group.cameras.remove(camera)
-        self._groups[to].cameras.append(camera)
+        self._house(camera, to)
+
+    def _house(self, camera: CameraConfig, name: str) -> None:
+        self._groups[name].cameras.append(camera)
+        self._home[camera.id] = name
+
+    def _is_of(self, epoch: str, news: FrameNews) -> bool:
+        """Whether a frame is told by whoever has its camera: not by a group that has not heard yet that it has not."""
+        owner = self._group_of(news.camera_id)
+        if owner is None:
+            return False
+        if owner.report is not None:
+            return owner.report.epoch == epoch
+        lives = (group.report.epoch for group in self._groups.values() if group.report is not None)
+        return epoch not in lives
+
+    def _charge(self, name: str) -> Charge:
+        group = self._groups[name]
+        names = {camera.id for camera in group.cameras}
+        return Charge(
+            name,
+            "",
+            group.turn,
+            tuple(group.cameras),
+            frozenset(self._paused & names),
+            {camera: progress for camera, progress in self._progress.items() if camera in names},
+            {camera: replace(losses) for camera, losses in self._losses.items() if camera in names},
+        )
+
+    def _forget(self, cameras: set[str]) -> None:
+        self._paused -= cameras
+        self._unclear -= cameras
+        for camera_id in cameras:
+            self._home.pop(camera_id, None)
+            self._progress.pop(camera_id, None)
+            self._losses.pop(camera_id, None)
 
     def _is_next(self, epoch: str, news: FrameNews) -> bool:
         """Whether a frame is to be taken; keeps account of what lies between it and the one before."""
@@ -254,10 +310,10 @@ class ClusterCameras(Moments[Arrived]):
             self._count(before, epoch, news)  # all is said anew where something may be missing
         if news.whole:
             self._unclear.discard(camera_id)
-        self._progress[camera_id] = _Progress(epoch, news.number, news.time)
+        self._progress[camera_id] = Progress(epoch, news.number, news.time)
         return True
 
-    def _count(self, before: _Progress, epoch: str, news: FrameNews) -> None:
+    def _count(self, before: Progress, epoch: str, news: FrameNews) -> None:
         losses = self._losses.setdefault(news.camera_id, Losses())
         restarted = before.epoch != epoch
         losses.restarts += restarted
@@ -308,10 +364,8 @@ class ClusterCameras(Moments[Arrived]):
         return judged(told, health, self._silent_seconds, behind)
 
     def _group_of(self, camera_id: str) -> _Group | None:
-        for group in self._groups.values():
-            if any(camera.id == camera_id for camera in group.cameras):
-                return group
-        return None
+        home = self._home.get(camera_id)
+        return None if home is None else self._groups[home]
 
     def _known(self, camera_id: str) -> _Group:
         group = self._group_of(camera_id)

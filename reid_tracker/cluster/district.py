@@ -10,7 +10,7 @@ Whoever leaves through the cut is remembered on the other side before they get t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -19,25 +19,12 @@ from reid_tracker.association.corrections import erase_identity, hold_apart, pin
 from reid_tracker.association.identities import Identity, Passage
 from reid_tracker.association.remembering import RememberedPassage, as_remembered, remember
 from reid_tracker.association.sharing import Neighbourhood
-from reid_tracker.cluster.orders import Answer, Apart, Erase, Order, Part, Renumber
+from reid_tracker.cluster.orders import Answer, Apart, Erase, Order, Part, Renumber, Surroundings
 from reid_tracker.types import CameraTracks, EventType, IdentityEvent, TrackedFrame, Tracklet
 
 _PASSAGES = 3  # newest ones of a person that a neighbour is told
 _LOOKS_SECONDS = 2.0  # of an open passage between two times that its looks are told
 _TIDY_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """How a district lies among the others.
-
-    Attributes:
-        exits: other district -> cameras here from which people come there.
-        entrances: cameras of others from which people come here.
-    """
-
-    exits: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    entrances: frozenset[str] = frozenset()
 
 
 class _State(NamedTuple):
@@ -62,7 +49,7 @@ class District:
         self.name = name
         self.associator = associator
         self._surroundings = surroundings
-        self._near = frozenset(camera for cameras in surroundings.exits.values() for camera in cameras)
+        self._near = frozenset[str]().union(*surroundings.exits.values())
         self._neighbourhood = Neighbourhood(associator)
         self._touched: set[int] = set()
         self._own: set[int] = set()  # identities that a passage here belongs to
@@ -75,6 +62,19 @@ class District:
         remember(self.associator, here)
         self._own |= {passage.identity for passage in here}
         self._neighbourhood.take(passage for passage in passages if passage.camera_id not in cameras)
+
+    def surround(self, surroundings: Surroundings) -> None:
+        """Lie otherwise among the others from now on, who are told of people last seen where it now leads to them."""
+        before, self._surroundings = self._surroundings.exits, surroundings
+        self._near = frozenset[str]().union(*surroundings.exits.values())
+        opened = frozenset[str]().union(
+            *(exits - before.get(other, frozenset()) for other, exits in surroundings.exits.items())
+        )
+        for other in surroundings.exits:
+            self._links.setdefault(other, _Link())
+        for number, identity in self.associator.book.identities.items():
+            if identity.passages and identity.last.camera_id in opened:
+                self._touched.add(number)
 
     def take(self, tracks: Sequence[CameraTracks]) -> list[TrackedFrame]:
         """Take what the district's cameras saw at one moment; one result per input, in order."""
@@ -185,7 +185,7 @@ class District:
         return True
 
     def _news_for(self, other: str, people: Sequence[Identity]) -> Iterator[RememberedPassage]:
-        link, exits = self._links[other], self._surroundings.exits[other]
+        link, exits = self._links[other], self._surroundings.exits.get(other, frozenset())
         for identity in people:
             leaves = identity.last.camera_id in exits
             if not leaves and identity.number not in link.shared | link.heard_of:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from reid_tracker.association import CrossCameraAssociator
-from reid_tracker.cluster.district import District, Surroundings
-from reid_tracker.cluster.orders import DistrictNews
+from reid_tracker.cluster.district import District
+from reid_tracker.cluster.orders import DistrictNews, Surroundings
 from reid_tracker.cluster.partition import borders, districts, joined
 from reid_tracker.cluster.placement import links
 from reid_tracker.cluster.registry import Registry, first_identity
@@ -78,9 +78,19 @@ def plan(config: Config, traffic: Mapping[tuple[str, str], float] | None = None)
     return {f"district {number}": cameras for number, cameras in enumerate(cut, 1)}
 
 
-def surroundings(parts: Mapping[str, Sequence[str]], cameras: Sequence[CameraConfig]) -> dict[str, Surroundings]:
-    """How each district lies among the others."""
+def surroundings(
+    parts: Mapping[str, Sequence[str]], cameras: Sequence[CameraConfig], moved: frozenset[str] = frozenset()
+) -> dict[str, Surroundings]:
+    """How each district lies among the others.
+
+    Args:
+        moved: cameras that other districts had before: those have people who were last seen there.
+    """
     exits = borders(parts, links(cameras))
+    for name, members in parts.items():
+        for other in parts:
+            if other != name and (here := moved.intersection(members)):
+                exits[other][name] = exits[other].get(name, frozenset()) | here
     entrances = {name: frozenset(camera for other in exits for camera in exits[other].get(name, ())) for name in parts}
     return {name: Surroundings(exits[name], entrances[name]) for name in parts}
 

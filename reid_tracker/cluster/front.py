@@ -21,9 +21,7 @@ from reid_tracker.cluster.orders import (
     Part,
     Renumber,
 )
-from reid_tracker.cluster.partition import borders
 from reid_tracker.cluster.peers import Districts
-from reid_tracker.cluster.placement import links
 from reid_tracker.cluster.registry import Registry, first_identity
 from reid_tracker.config import CameraConfig, Config
 from reid_tracker.errors import InputError
@@ -82,7 +80,7 @@ class FrontService(Service):
 
     Args:
         config: the effective configuration.
-        parts: district -> its cameras.
+        placed: district -> its groups -> their cameras, to begin with.
         pipeline_of: makes the pipeline whose detector and embedder describe pictures that people are searched by.
 
     Raises:
@@ -92,20 +90,21 @@ class FrontService(Service):
     role = "front"
 
     def __init__(
-        self, config: Config, parts: Mapping[str, Sequence[CameraConfig]], pipeline_of: PipelineOf | None = None
+        self,
+        config: Config,
+        placed: Mapping[str, Mapping[str, Sequence[CameraConfig]]],
+        pipeline_of: PipelineOf | None = None,
     ) -> None:
-        self._parts = {name: [camera.id for camera in cameras] for name, cameras in parts.items()}
-        self._configs = dict(parts)
-        self._places = {name: place for place, name in enumerate(parts, 1)}
+        self._placed = placed
         self.districts: Districts
         super().__init__(config, pipeline_of)
 
     def _wired(self, pipeline: Pipeline) -> tuple[Cameras, LiveSite]:
         numbers = self.store.numbers()
-        self._new_identity = IdAllocator(*first_identity(0, len(self._parts), numbers.identity))
+        self._new_identity = IdAllocator(*first_identity(0, len(self._placed), numbers.identity))
         told = newest_events(self.store, numbers.event)
-        registry = Registry(list(self._parts), numbers.event, mergers(told), keys(told))
-        self.districts = Districts(self._configs, registry)
+        registry = Registry(list(self._placed), numbers.event, mergers(told), keys(told))
+        self.districts = Districts(self._placed, registry)
         self.districts.stage = pipeline.stage
         return self.districts, FrontLoop(self.districts, pipeline, self.config.tracking.max_lost_seconds)
 
@@ -119,13 +118,15 @@ class FrontService(Service):
         """What a district begins with, for the first time or again."""
         self.recorder.flush()
         numbers, (identity, tracklet) = self.store.numbers(), self.districts.highest()
-        spare = _SPARE * (len(self._parts) + 1)
-        near = borders(self._parts, links(self.config.cameras))
-        cameras = {*self._parts[district]}.union(*(others.get(district, ()) for others in near.values()))
+        spare = _SPARE * (len(self._placed) + 1)
+        charges, lie = self.districts.begin(district)
+        own = {camera.id for charge in charges if charge.associator == district for camera in charge.cameras}
+        cameras = own.union(*(each.exits.get(district, ()) for each in lie.values()))
         remembered = self.remembered_passages()
         people = {passage.identity for passage in remembered if passage.camera_id in cameras}
         passages = tuple(passage for passage in remembered if passage.identity in people)
-        return Beginning(max(numbers.identity, identity + spare), max(numbers.tracklet, tracklet + spare), passages)
+        identity, tracklet = max(numbers.identity, identity + spare), max(numbers.tracklet, tracklet + spare)
+        return Beginning(identity, tracklet, passages, charges, lie[district])
 
     def site_state(self) -> SiteState:
         """How the groups and the districts are."""

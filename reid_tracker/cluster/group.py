@@ -28,6 +28,7 @@ from reid_tracker.telemetry import open_telemetry
 from reid_tracker.types import CameraTracks, Frame
 
 _WAIT_SECONDS = 0.1
+_MOST_SENT_ON = 3  # from one associator to the next, at one time
 _log = logging.getLogger(__name__)
 
 
@@ -38,10 +39,14 @@ class Duty:
     Attributes:
         cameras: to read and track.
         paused: names of those to leave alone for now.
+        waits: nothing is known of the group here yet: it goes on with what it has, tells nothing and asks again.
+        elsewhere: associator that has the group now; empty where it is this one.
     """
 
     cameras: tuple[CameraConfig, ...] = ()
     paused: frozenset[str] = frozenset()
+    waits: bool = False
+    elsewhere: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,10 @@ class SiteLink(Protocol):
 
     def sync(self, report: GroupReport) -> Duty:
         """Say how the group is; what it has to do."""
+        ...
+
+    def turn_to(self, associator: str) -> None:
+        """Talk to another associator of the site from now on."""
         ...
 
 
@@ -128,7 +137,7 @@ class CameraGroup:
         self._last_failure = ""
         self._node = platform.node()
         self._next_sync = 0.0
-        self._away = False
+        self._away = self._waits = self._turned = False
         self._asking: threading.Thread | None = None
         self._answers: queue.SimpleQueue[Duty] = queue.SimpleQueue()
         self._stopping = threading.Event()
@@ -187,7 +196,7 @@ class CameraGroup:
             if self._away:
                 self._ask(report)
             else:
-                self._take_up(self._site.sync(report))
+                self._take_up(self._sent_on(self._site.sync(report)))
         except SiteAway as error:  # goes on with the cameras that it has
             self._lost(error)
         except ReidTrackerError as error:
@@ -197,8 +206,7 @@ class CameraGroup:
         """Ask a site that is away in a thread of its own: waiting for it must not hold up the cameras."""
         while not self._answers.empty():
             self._away = False
-            for writer in self._writers.values():
-                writer.say_all()
+            self._say_all()
             self._take_up(self._answers.get())
         if self._away and (self._asking is None or not self._asking.is_alive()):
             self._asking = threading.Thread(target=self._asked, args=(report,), name="asking", daemon=True)
@@ -206,7 +214,22 @@ class CameraGroup:
 
     def _asked(self, report: GroupReport) -> None:
         with suppress(SiteAway):
-            self._answers.put(self._site.sync(report))
+            self._answers.put(self._sent_on(self._site.sync(report)))
+
+    def _sent_on(self, duty: Duty) -> Duty:
+        """The duty, from whoever has the group now."""
+        for _ in range(_MOST_SENT_ON):
+            if not duty.elsewhere:
+                break
+            _log.info("group %s is with %s from now on", self.name, duty.elsewhere)
+            self._site.turn_to(duty.elsewhere)
+            self._turned = True
+            duty = self._site.sync(self.report())
+        return replace(duty, waits=True) if duty.elsewhere else duty
+
+    def _say_all(self) -> None:
+        for writer in self._writers.values():
+            writer.say_all()
 
     def _lost(self, error: SiteAway) -> None:
         self._away = True
@@ -214,6 +237,12 @@ class CameraGroup:
 
     def _take_up(self, duty: Duty) -> None:
         """Have exactly the cameras of a duty."""
+        self._waits = duty.waits
+        if duty.waits:
+            return
+        if self._turned:  # another one than before, who knows nothing of what was said
+            self._turned = False
+            self._say_all()
         wanted = {camera.id: camera for camera in duty.cameras}
         for camera in self._cameras.cameras:
             if wanted.get(camera.id) != camera:
@@ -256,7 +285,7 @@ class CameraGroup:
         if self._telemetry is not None:
             trace = self._telemetry.trace()
             news = [replace(each, trace=trace) for each in news]
-        if self._away:
+        if self._away or self._waits or self._turned:
             self._undelivered += len(news)
             return
         try:

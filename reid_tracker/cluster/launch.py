@@ -62,24 +62,22 @@ class ClusterSite:
         self._where = {cluster.site_resource: _SHARE} if cluster.site_resource else None
         parts = self._parts(config)
         placed = placement(config, parts)
-        known = {camera.id: camera for camera in config.cameras}
         self.districts: dict[str, Any] = {}
         if len(parts) == 1:
             (groups,) = placed.values()
             self.site = self._front(SiteActor, len(groups), config, groups, site_pipeline_of, serving)
         else:
-            cameras = {name: [known[each] for each in members] for name, members in parts.items()}
-            self.site = self._front(FrontActor, len(parts), config, cameras, site_pipeline_of, serving)
+            self.site = self._front(FrontActor, len(parts), config, placed, site_pipeline_of, serving)
             self.districts = {
                 name: ray.remote(DistrictActor)
                 .options(num_cpus=cluster.associator_cpus, max_concurrency=len(groups) + _SPARE_CALLS, **_ALWAYS)
-                .remote(config, name, parts, groups, self.site)
+                .remote(config, name, list(placed), self.site)
                 for name, groups in placed.items()
             }
         self.groups = {
             name: ray.remote(GroupActor)
             .options(num_cpus=cluster.cpus, num_gpus=cluster.gpus, **_ALWAYS)
-            .remote(name, config, self.districts.get(district, self.site), group_pipeline_of)
+            .remote(name, config, self.districts or {district: self.site}, district, group_pipeline_of)
             for district, groups in placed.items()
             for name in groups
         }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from reid_tracker.association.remembering import RememberedPassage
 from reid_tracker.association.topology import CameraLink
-from reid_tracker.cluster.arrivals import Losses
+from reid_tracker.cluster.charge import Charge, Losses
 from reid_tracker.cluster.condition import GroupState
 from reid_tracker.config import CameraConfig
 from reid_tracker.live import HealthReport
@@ -89,6 +90,19 @@ class CameraOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class Surroundings:
+    """How a district lies among the others.
+
+    Attributes:
+        exits: other district -> cameras from which people come there, of those that are here or once were.
+        entrances: cameras of others from which people come here, and those here that others had before.
+    """
+
+    exits: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    entrances: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class DistrictReport:
     """How a district is.
 
@@ -100,6 +114,8 @@ class DistrictReport:
         waiting: moments that wait for the associator.
         ways: that people are known to take to its cameras.
         node: machine that it runs on.
+        charges: its groups, and those that it gave away.
+        elsewhere: whose the other groups are, as far as it knows: associator and turn.
     """
 
     cameras: tuple[CameraConfig, ...] = ()
@@ -114,6 +130,8 @@ class DistrictReport:
     waiting: int = 0
     ways: tuple[CameraLink, ...] = ()
     node: str = ""
+    charges: tuple[Charge, ...] = ()
+    elsewhere: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +157,17 @@ class Reply:
 
     Attributes:
         epoch: of this life of the front; after another one everything has to be said anew.
+        answer: what the registry says; before the rest.
+        cameras: what is to be done with cameras.
+        surroundings: where they are others than before.
+        charges: groups that change hands: to be given to ``associator``, or taken on where that is the district.
     """
 
     epoch: str
     answer: Answer = field(default_factory=Answer)
     cameras: tuple[CameraOrder, ...] = ()
+    surroundings: Surroundings | None = None
+    charges: tuple[Charge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +177,12 @@ class Beginning:
     Attributes:
         identity, tracklet: the highest numbers ever given.
         passages: of people who were in its cameras, or beside them.
+        charges: the groups that it has, and whose the others are.
+        surroundings: how it lies among the others.
     """
 
     identity: int = 0
     tracklet: int = 0
     passages: tuple[RememberedPassage, ...] = field(default=(), repr=False)
+    charges: tuple[Charge, ...] = ()
+    surroundings: Surroundings = field(default_factory=Surroundings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -9,11 +10,13 @@ from dataclasses import dataclass, field, replace
 
 from reid_tracker.association.remembering import RememberedPassage
 from reid_tracker.association.topology import CameraLink
-from reid_tracker.cluster.arrivals import Losses
+from reid_tracker.cluster.allotment import Allotment
+from reid_tracker.cluster.charge import Charge, Losses
 from reid_tracker.cluster.condition import AssociatorState, GroupState, SiteState
+from reid_tracker.cluster.districts import surroundings
 from reid_tracker.cluster.moments import Moments
-from reid_tracker.cluster.orders import CameraOrder, DistrictReport, Order, Push, Reply
-from reid_tracker.cluster.placement import least_loaded
+from reid_tracker.cluster.orders import CameraOrder, DistrictReport, Order, Push, Reply, Surroundings
+from reid_tracker.cluster.placement import group_links, least_loaded, links, relief
 from reid_tracker.cluster.registry import Registry
 from reid_tracker.config import CameraConfig
 from reid_tracker.errors import ConfigError
@@ -23,6 +26,10 @@ from reid_tracker.types import IdentityEvent, TrackedFrame
 
 _MOST_WAITING = 2000  # pushes; more than a front that keeps up ever has
 _SILENT_SECONDS = 5.0
+_RELIEF_SECONDS = 60.0  # between two looks for a district that cannot keep up
+_BEHIND = 20  # moments that wait for an associator; fewer come and go
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -35,28 +42,42 @@ class _Peer:
     report: DistrictReport = field(default_factory=DistrictReport)
     heard: float = 0.0
     restarts: int = 0
+    lies: Surroundings | None = None  # as it was told
+    steps: int = 0  # when it was last looked at how busy it is
     cameras: list[CameraOrder] = field(default_factory=list)
+    sent: tuple[CameraOrder, ...] = ()  # with the newest reply
 
 
 class Districts(Moments[TrackedFrame]):
     """The districts as they tell of themselves. Stands where LiveCameras stands on one machine. Thread-safe.
 
     Args:
-        parts: district -> cameras, to begin with.
+        placed: district -> its groups -> their cameras, to begin with.
         registry: of the site; used under this object's lock alone.
     """
 
-    def __init__(self, parts: Mapping[str, Sequence[CameraConfig]], registry: Registry) -> None:
+    def __init__(self, placed: Mapping[str, Mapping[str, Sequence[CameraConfig]]], registry: Registry) -> None:
         super().__init__()
         self._epoch = uuid.uuid4().hex
         self._registry = registry
-        self._peers = {name: _Peer() for name in parts}
-        self._cameras = {name: list(cameras) for name, cameras in parts.items()}
+        self._allotment = Allotment(placed)
+        self._peers = {name: _Peer() for name in placed}
+        self._cameras = {name: self._allotment.cameras(name) for name in placed}
+        self._surroundings: dict[str, Surroundings] = {}  # empty: to be found anew
+        self._counted = self._allotment.version  # when the cameras were counted
+        self._looked = time.monotonic()
         self._passages: list[RememberedPassage] = []
         self._highest = (0, 0)
         self.stage: Stage = unwatched
 
     # towards the districts
+
+    def begin(self, district: str) -> tuple[tuple[Charge, ...], dict[str, Surroundings]]:
+        """The groups of the site, and how all districts lie, for one that begins."""
+        with self._lock:
+            charges = self._allotment.begins(district)
+            self._recount()
+            return charges, dict(self._lie())
 
     def push(self, push: Push) -> Reply:
         """Take a district's news, once however often they come; what it has to know and do."""
@@ -66,19 +87,32 @@ class Districts(Moments[TrackedFrame]):
                 return peer.reply
             if peer.epoch != push.epoch:
                 peer.restarts += bool(peer.epoch)
-                peer.epoch = push.epoch
+                peer.epoch, peer.lies, peer.steps = push.epoch, None, 0
                 self._registry.remind(push.district)  # it may have missed some, or this front has
             peer.number, peer.report, peer.heard = push.number, push.report, time.monotonic()
-            self._cameras[push.district] = self._expected(peer, push.report)
+            self._counted = self._counted if not peer.sent else -1
+            peer.sent = ()
+            self._allotment.hear(push.district, push.report.charges, push.report.elsewhere)
+            self._recount()
             with self.stage("publish", push.news.traces):
                 frames, passages = self._registry.take(push.district, push.news, push.epoch)
             self._note_numbers(frames, passages)
             self._passages += passages
             if frames:
                 self._put(frames)
-            peer.reply = Reply(self._epoch, self._registry.answer(push.district), tuple(peer.cameras))
-            peer.cameras.clear()
+            self._relieve()
+            peer.reply = self._reply(push.district, peer)
             return peer.reply
+
+    def move(self, group: str, to: str) -> None:
+        """Have a group go to another district. Raises ConfigError: no such group or district."""
+        with self._lock:
+            self._move(group, to)
+
+    def groups(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        """District -> its groups -> names of their cameras, as it is to be."""
+        with self._lock:
+            return self._allotment.groups()
 
     def highest(self) -> tuple[int, int]:
         """The highest identity and tracklet that were told of."""
@@ -160,7 +194,7 @@ class Districts(Moments[TrackedFrame]):
     def cameras(self) -> tuple[CameraConfig, ...]:
         """The cameras of all districts."""
         with self._lock:
-            return tuple(camera for cameras in self._cameras.values() for camera in cameras)
+            return tuple(self._all())
 
     def add(self, camera: CameraConfig) -> None:
         """Give a camera to the district that has the fewest. Raises ConfigError: there is one of that name."""
@@ -168,15 +202,15 @@ class Districts(Moments[TrackedFrame]):
             if self._find(camera.id) is not None:
                 raise ConfigError(f"two cameras are called {camera.id!r}; give each its own id")
             name = least_loaded({name: len(cameras) for name, cameras in self._cameras.items()})
-            self._cameras[name].append(camera)
             self._peers[name].cameras.append(CameraOrder("add", camera))
+            self._count()
 
     def remove(self, camera_id: str) -> None:
         """Have a camera forgotten. Raises ConfigError: there is none of that name."""
         with self._lock:
             name, camera = self._known(camera_id)
-            self._cameras[name].remove(camera)
             self._peers[name].cameras.append(CameraOrder("remove", camera))
+            self._count()
 
     def pause(self, camera_id: str) -> None:
         """Have a camera left alone until ``resume``. Raises ConfigError: there is none of that name."""
@@ -219,10 +253,65 @@ class Districts(Moments[TrackedFrame]):
             max([tracklet, *(each.tracklet for each in passages)]),
         )
 
-    def _expected(self, peer: _Peer, report: DistrictReport) -> list[CameraConfig]:
+    def _reply(self, name: str, peer: _Peer) -> Reply:
+        lies, told = self._lie()[name], peer.lies
+        peer.lies = lies
+        orders = self._allotment.orders(name)
+        if self._allotment.settled(name):  # else they may be about cameras that it does not have yet
+            peer.sent = tuple(peer.cameras)
+            peer.cameras.clear()
+        answer = self._registry.answer(name)
+        return Reply(self._epoch, answer, peer.sent, lies if lies != told else None, orders)
+
+    def _move(self, group: str, to: str) -> None:
+        self._allotment.move(group, to)
+        self._recount()
+
+    def _relieve(self) -> None:
+        """Move a group where a district cannot keep up and others have room; seldom: its tracklets end there."""
+        now = time.monotonic()
+        seconds = now - self._looked
+        if seconds < _RELIEF_SECONDS:
+            return
+        self._looked, busy = now, {}
+        for name, peer in self._peers.items():
+            steps, peer.steps = peer.report.steps - peer.steps, peer.report.steps
+            if now - peer.heard <= _SILENT_SECONDS:
+                late = peer.report.waiting > _BEHIND
+                busy[name] = 1.0 if late else min(1.0, steps * peer.report.step_seconds / seconds)
+        if not self._allotment.settled():
+            return
+        groups = self._allotment.groups()
+        cameras = {group: names for members in groups.values() for group, names in members.items()}
+        strength = group_links(cameras, links(self._all()))
+        found = relief({name: [*members] for name, members in groups.items()}, busy, strength, most=len(cameras))
+        if found is not None:
+            _log.warning("%s goes to %s: its associator cannot keep up", *found)
+            self._move(*found)
+
+    def _lie(self) -> dict[str, Surroundings]:
+        if not self._surroundings:
+            parts = {name: [camera.id for camera in cameras] for name, cameras in self._cameras.items()}
+            self._surroundings = surroundings(parts, self._all(), self._allotment.moved())
+        return self._surroundings
+
+    def _all(self) -> list[CameraConfig]:
+        return [camera for cameras in self._cameras.values() for camera in cameras]
+
+    def _recount(self) -> None:
+        """Find out which cameras each district has, where that may have changed."""
+        if self._counted != self._allotment.version:
+            self._counted = self._allotment.version
+            self._count()
+
+    def _count(self) -> None:
+        self._cameras = {name: self._expected(name, peer) for name, peer in self._peers.items()}
+        self._surroundings = {}
+
+    def _expected(self, name: str, peer: _Peer) -> list[CameraConfig]:
         """The cameras that a district will have once it has done what it was not told yet."""
-        cameras = {camera.id: camera for camera in report.cameras}
-        for order in peer.cameras:
+        cameras = {camera.id: camera for camera in self._allotment.cameras(name)}
+        for order in (*peer.sent, *peer.cameras):
             if order.what == "add":
                 cameras[order.camera.id] = order.camera
             elif order.what == "remove":

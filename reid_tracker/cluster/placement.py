@@ -96,31 +96,44 @@ def relief(
     strength: Mapping[tuple[str, str], float],
     most: int,
 ) -> tuple[str, str] | None:
-    """The camera to move, and to which group, where one group cannot keep up and another has room.
+    """The camera to move, and to which group, where one group cannot keep up and others have room.
+
+    The same holds for groups of cameras and the associators that have them.
 
     Args:
         groups: name -> its cameras.
         busy: name -> share of its time that it works, 0..1; groups without one are left alone.
-        strength: links of cameras (see ``links``); the camera with the weakest ones to its own group goes.
+        strength: links of cameras (see ``links``); the camera goes that gains most or loses least of them.
         most: cameras of one group.
 
     Returns:
         Camera and group, or None where nothing is to be done or nobody has room.
     """
     known = sorted(busy.keys() & groups.keys(), key=lambda name: (busy[name], name))
-    if len(known) < 2:
+    if not known or busy[worn := known[-1]] < BUSY or len(groups[worn]) < 2:
         return None
-    idle, worn = known[0], known[-1]
-    if busy[worn] < BUSY or len(groups[worn]) < 2 or len(groups[idle]) >= most:
-        return None
-    if busy[idle] + busy[worn] / len(groups[worn]) > _ROOM:
-        return None
+    share = busy[worn] / len(groups[worn])
+    roomy = [name for name in known[:-1] if len(groups[name]) < most and busy[name] + share <= _ROOM]
 
-    def ties(camera: str) -> float:
-        own = {pair for pair in strength if camera in pair}
-        return sum(strength[pair] * (1 if set(pair) <= set(groups[worn]) else 0) for pair in own)
+    def ties(camera: str, name: str) -> float:
+        others = {*groups[name]} - {camera}
+        return sum(value for pair, value in strength.items() if camera in pair and others & {*pair})
 
-    return min(groups[worn], key=ties), idle
+    moves = [(camera, name) for name in roomy for camera in groups[worn]]
+    return max(moves, key=lambda move: ties(*move) - ties(move[0], worn), default=None)
+
+
+def group_links(
+    groups: Mapping[str, Sequence[str]], strength: Mapping[tuple[str, str], float]
+) -> dict[tuple[str, str], float]:
+    """How strongly groups belong together, by pair in alphabetical order: the links of their cameras, added up."""
+    of = {camera: name for name, members in groups.items() for camera in members}
+    found: dict[tuple[str, str], float] = {}
+    for pair, value in strength.items():
+        first, second = sorted(of.get(camera, "") for camera in pair)
+        if first and first != second:
+            found[first, second] = found.get((first, second), 0.0) + value
+    return found
 
 
 def least_loaded(groups: Mapping[str, int]) -> str:

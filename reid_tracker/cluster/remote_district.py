@@ -11,7 +11,7 @@ import platform
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from reid_tracker.association import CrossCameraAssociator
@@ -19,11 +19,11 @@ from reid_tracker.association.remembering import RememberedPassage, open_passage
 from reid_tracker.association.topology import CameraLink
 from reid_tracker.cluster.arrivals import ClusterCameras
 from reid_tracker.cluster.district import District
-from reid_tracker.cluster.districts import associator_of, surroundings
+from reid_tracker.cluster.districts import associator_of
 from reid_tracker.cluster.group import SiteAway
 from reid_tracker.cluster.orders import Beginning, CameraOrder, DistrictNews, DistrictReport, Push, Reply
 from reid_tracker.cluster.site import ClusterLoop, SitePipeline
-from reid_tracker.config import CameraConfig, Config
+from reid_tracker.config import Config
 from reid_tracker.errors import ConfigError
 from reid_tracker.service.site import Busy
 from reid_tracker.telemetry import open_telemetry
@@ -90,6 +90,12 @@ class DistrictLoop(ClusterLoop):
         traces, self._traces = tuple(self._traces), []
         return DistrictNews(frames, tuple(passages), self.district.border_news(), traces)
 
+    def let_go(self, cameras: Sequence[str]) -> None:
+        """End what is open in cameras that are another district's by now. On the loop's thread."""
+        for camera_id in cameras:
+            if (newest := self._newest.pop(camera_id, None)) is not None:
+                self._let_go(camera_id, newest[0])
+
     def say_all(self) -> None:
         """Begin the next news as if nothing had been told: the front is a new one. On the loop's thread."""
         self._told.clear()
@@ -122,8 +128,7 @@ class RemoteDistrict:
     Args:
         config: of the whole site.
         name: of the district.
-        parts: district -> cameras, of all districts.
-        groups: of this district: name -> cameras.
+        names: of all districts, in the order in which they number people.
         front: where news go. ``begin`` is asked until it answers.
         stop: asked while the front does not answer at the beginning; once true, the district does not begin.
     """
@@ -132,8 +137,7 @@ class RemoteDistrict:
         self,
         config: Config,
         name: str,
-        parts: Mapping[str, Sequence[str]],
-        groups: Mapping[str, Sequence[CameraConfig]],
+        names: Sequence[str],
         front: FrontLink,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -144,12 +148,14 @@ class RemoteDistrict:
         self._ways: tuple[CameraLink, ...] = ()
         self._next_ways = 0.0
         cluster = config.cluster
-        self.arrivals = ClusterCameras(groups, cluster.heartbeat_seconds, cluster.group_cameras)
+        self.arrivals = ClusterCameras({}, cluster.heartbeat_seconds, cluster.group_cameras)
         beginning = _begun(name, front, stop)
-        place, count = list(parts).index(name) + 1, len(parts)
+        for charge in beginning.charges:
+            (self.arrivals.take_on if charge.associator == name else self.arrivals.give)(charge)
+        place, count = names.index(name) + 1, len(names)
         associator = associator_of(config, place, count, beginning.identity)
-        district = District(name, associator, surroundings(parts, config.cameras)[name])
-        district.remember(beginning.passages, frozenset(parts[name]))
+        district = District(name, associator, beginning.surroundings)
+        district.remember(beginning.passages, frozenset(camera.id for camera in self.arrivals.cameras))
         first = _next_of(place, count, beginning.tracklet)
         pipeline = SitePipeline(_Part(district), config, first, count)
         self.loop = DistrictLoop(self.arrivals, pipeline, district, config.tracking.max_lost_seconds)
@@ -189,6 +195,8 @@ class RemoteDistrict:
             self.arrivals.waiting,
             self._ways,
             platform.node(),
+            self.arrivals.charges(),
+            self.arrivals.elsewhere(),
         )
 
     def _run(self) -> None:
@@ -218,9 +226,21 @@ class RemoteDistrict:
             if self._front_epoch:
                 self.loop.call(self.loop.say_all)
             self._front_epoch = reply.epoch
-        self.loop.call(lambda: self.loop.district.obey(reply.answer))
+        self.loop.call(lambda: self._follow(reply))
+        for charge in reply.charges:
+            if charge.associator == self.name:
+                self.arrivals.take_on(charge)
         for order in reply.cameras:
             self._obey(order)
+
+    def _follow(self, reply: Reply) -> None:
+        """Do what concerns the associator. On the loop's thread."""
+        if reply.surroundings is not None:
+            self.loop.district.surround(reply.surroundings)
+        self.loop.district.obey(reply.answer)
+        for charge in reply.charges:
+            if charge.associator != self.name:
+                self.loop.let_go(self.arrivals.give(charge))
 
     def _new_push(self, news: DistrictNews) -> Push:
         self._number += 1

@@ -77,9 +77,17 @@ class Front:
 
 @dataclass
 class ToDistrict:
-    """A group's way to its district."""
+    """A group's way to its district, and to the others."""
 
-    district: RemoteDistrict
+    districts: dict[str, RemoteDistrict]
+    name: str
+
+    @property
+    def district(self) -> RemoteDistrict:
+        return self.districts[self.name]
+
+    def turn_to(self, associator: str) -> None:
+        self.name = associator
 
     def take(self, _group: str, epoch: str, news: Sequence[FrameNews]) -> list[str]:
         return self.district.arrivals.take(epoch, news)
@@ -95,18 +103,14 @@ class Site:
     config: Config
     front: Front = field(default_factory=Front)
     events: list[IdentityEvent] = field(default_factory=list)
+    groups: dict[str, CameraGroup] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.parts = plan(self.config)
         self.placed = placement(self.config, self.parts)
 
     def new_front(self) -> FrontService:
-        known = {camera.id: camera for camera in self.config.cameras}
-        service = FrontService(
-            self.config,
-            {name: [known[each] for each in cameras] for name, cameras in self.parts.items()},
-            site_pipeline,
-        )
+        service = FrontService(self.config, self.placed, site_pipeline)
         service.site.listen(self._heard)
         return service
 
@@ -119,15 +123,22 @@ class Site:
         with ExitStack() as stack:
             self.front.service = stack.enter_context(service)
             districts = {
-                name: stack.enter_context(RemoteDistrict(self.config, name, self.parts, groups, self.front))
-                for name, groups in self.placed.items()
+                name: stack.enter_context(RemoteDistrict(self.config, name, list(self.placed), self.front))
+                for name in self.placed
             }
             for name, groups in self.placed.items():
                 for group in groups:
-                    made = CameraGroup(group, self.config, ToDistrict(districts[name]), steady_pipeline)
-                    made.start()
-                    stack.callback(made.stop)
+                    self.start_group(group, districts, name)
+            stack.callback(lambda: [group.stop() for group in self.groups.values()])
             yield districts
+
+    def start_group(self, name: str, districts: dict[str, RemoteDistrict], begins: str) -> CameraGroup:
+        """Start a group, which begins with a district; once more where it ran before."""
+        if name in self.groups:
+            self.groups[name].stop()
+        made = self.groups[name] = CameraGroup(name, self.config, ToDistrict(districts, begins), steady_pipeline)
+        made.start()
+        return made
 
 
 def in_view(service: FrontService) -> dict[str, set[int]]:

@@ -23,7 +23,10 @@ from reid_tracker.types import EventType, IdentityEvent, TrackedFrame
 from tests.cluster.test_live import site_pipeline
 from tests.outbound.servers import Receiver, receiver, wait_for
 
-PARTS = {"district 1": [CameraConfig(id="door", source="0")], "district 2": [CameraConfig(id="hall", source="1")]}
+PLACED = {
+    "district 1": {"group 1": [CameraConfig(id="door", source="0")]},
+    "district 2": {"group 2": [CameraConfig(id="hall", source="1")]},
+}
 NOW = time.time()  # what is older than the store's retention would be deleted at once
 DECIDED = (
     IdentityEvent(1, EventType.STARTED, NOW, "door", 4, (1,)),
@@ -36,12 +39,12 @@ DECIDED = (
 
 def push(number: int, *events: IdentityEvent) -> Push:
     news = DistrictNews((TrackedFrame("door", number, NOW + 5, (), events),))
-    return Push("district 1", "a life of it", number, news, DistrictReport(tuple(PARTS["district 1"])))
+    return Push("district 1", "a life of it", number, news, DistrictReport(tuple(PLACED["district 1"]["group 1"])))
 
 
 def be_front(config: Config, pushes: Connection) -> None:
     """A front that takes what comes through a pipe and answers there, until it is killed."""
-    with FrontService(config, PARTS, site_pipeline) as front:
+    with FrontService(config, PLACED, site_pipeline) as front:
         while True:
             pushes.send(front.districts.push(pushes.recv()))
 
@@ -92,7 +95,7 @@ def test_events_that_are_told_again_have_the_keys_of_before(tmp_path: Path, writ
     base = tmp_path / "people.db"
     with receiver() as hook:
         values = {
-            "cameras": [camera for cameras in PARTS.values() for camera in cameras],
+            "cameras": [camera for groups in PLACED.values() for cameras in groups.values() for camera in cameras],
             "webhooks": [{"name": "hook", "url": hook.url}],
             "outbound.hold_seconds": 0.0,
             "store.path": str(base),

@@ -71,6 +71,9 @@ class Link:
             raise SiteAway("cut")
         return self.site.arrivals.sync(report)
 
+    def turn_to(self, associator: str) -> None:
+        raise AssertionError(f"there is no {associator}")
+
 
 def group(config: Config, name: str, link: Link) -> CameraGroup:
     made = CameraGroup(name, config, link, steady_pipeline)

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from reid_tracker.store import SqliteStore
 from tests.cluster.scenes import TasksHere, steady_pipeline, write_visits
 from tests.cluster.test_districts_live import two_districts
 from tests.cluster.test_live import site_pipeline
+from tests.cluster.test_moving import histories, nobody_twice
 from tests.service.conftest import wait_for
 
 ray: Any = pytest.importorskip("ray", reason="needs the extra 'cluster'")
@@ -166,6 +168,20 @@ def test_people_keep_their_ids_when_a_worker_a_node_and_the_site_are_lost(nodes:
     store.close()
 
 
+def in_both(site: ClusterSite) -> set[int]:
+    """Numbers seen in both cameras from now on, once there are some."""
+    seen: dict[str, set[int]] = {"door": set(), "hall": set()}
+
+    def walked() -> bool:
+        with suppress(SiteAway):
+            for camera, people in site.ask("present").items():
+                seen[camera] |= set(people)
+        return bool(seen["door"] & seen["hall"])
+
+    wait_for(walked, PATIENCE)
+    return seen["door"] & seen["hall"]
+
+
 def test_two_districts_know_one_person_when_one_of_them_and_the_front_are_lost(nodes: Nodes, tmp_path: Path) -> None:
     """Somebody walks from the camera of one associator to that of the other; each of the parts is killed in turn."""
     while len(nodes.nodes) < 2:
@@ -175,27 +191,12 @@ def test_two_districts_know_one_person_when_one_of_them_and_the_front_are_lost(n
     with ClusterSite(ray, config, steady_pipeline, site_pipeline, serving=False) as site:
         assert list(site.districts) == ["district 1", "district 2"]
 
-        def in_both() -> set[int]:
-            """Numbers seen in both cameras from now on, once there are some."""
-            seen: dict[str, set[int]] = {"door": set(), "hall": set()}
-
-            def walked() -> bool:
-                try:
-                    for camera, people in site.ask("present").items():
-                        seen[camera] |= set(people)
-                except SiteAway:
-                    pass
-                return bool(seen["door"] & seen["hall"])
-
-            wait_for(walked, PATIENCE)
-            return seen["door"] & seen["hall"]
-
-        walker = in_both()
+        walker = in_both(site)
         assert len(walker) == 1
         os.kill(process_of(site.districts["district 2"])[0], signal.SIGKILL)  # an associator
         wait_for(lambda: site.ask("present").get("hall") is None, PATIENCE)
-        assert in_both() == walker
-        assert {state.condition for state in site.ask("groups").values()} == {"well"}
+        assert in_both(site) == walker
+        wait_for(lambda: {state.condition for state in site.ask("groups").values()} == {"well"}, PATIENCE)
         os.kill(process_of(site.site)[0], signal.SIGKILL)  # the front
 
         def away() -> bool:
@@ -205,11 +206,60 @@ def test_two_districts_know_one_person_when_one_of_them_and_the_front_are_lost(n
                 return True
 
         wait_for(away, PATIENCE)
-        assert in_both() == walker
+        assert in_both(site) == walker
     store = SqliteStore(config.store.path)
     assert len(store.people(0, 1e11, 10)) == 3
     events = [event["event_id"] for event in store.events_after(0, 1000)]
     assert events == sorted(set(events))
     merged = [event for event in store.events_after(0, 1000) if event["type"] == "merged"]
     assert len({(event["identity"], *event["supersedes"]) for event in merged}) == len(merged), "each told once"
+    store.close()
+
+
+def test_a_group_goes_to_another_district_while_the_site_runs(nodes: Nodes, tmp_path: Path) -> None:
+    """Somebody walks in and out of its camera; then who took it on is killed, and at last the group itself."""
+    while len(nodes.nodes) < 2:
+        nodes.add()
+    values = {"cluster.site_resource": "site", "cluster.associator_cpus": 0, "cluster.heartbeat_seconds": 0.5}
+    config = two_districts(tmp_path).with_values(values)
+    with ClusterSite(ray, config, steady_pipeline, site_pipeline, serving=False) as site:
+
+        def cameras_of(district: str) -> set[str]:
+            """As the district's own actor says; nothing while it is started again."""
+            call = site.districts[district].__ray_call__.remote(
+                lambda actor: {each.id for each in actor._district.arrivals.cameras}
+            )
+            try:
+                found: set[str] = ray.get(call, timeout=PATIENCE)
+            except ray.exceptions.RayError:
+                return set()
+            return found
+
+        walker = in_both(site)
+        assert len(walker) == 1
+        process, _ = process_of(site.groups["group 2"])
+        with pytest.raises(ray.exceptions.RayTaskError, match="no district is called"):
+            ray.get(site.site.move.remote("group 2", "district 9"), timeout=PATIENCE)
+        ray.get(site.site.move.remote("group 2", "district 1"), timeout=PATIENCE)
+        wait_for(lambda: cameras_of("district 1") == {"door", "hall"}, PATIENCE)
+        assert cameras_of("district 2") == set()
+        assert in_both(site) == walker
+        assert process_of(site.groups["group 2"])[0] == process, "the group went on"
+
+        os.kill(process_of(site.districts["district 1"])[0], signal.SIGKILL)
+        wait_for(lambda: site.ask("present").get("hall") is None, PATIENCE)
+        assert in_both(site) == walker
+        assert cameras_of("district 1") == {"door", "hall"}
+
+        os.kill(process, signal.SIGKILL)  # is started again where it began: with district 2, which sends it on
+        wait_for(lambda: (lost := site.ask("losses").get("hall")) is not None and lost.restarts >= 1, PATIENCE)
+        assert in_both(site) == walker
+        assert cameras_of("district 2") == set()
+        wait_for(lambda: {state.condition for state in site.ask("groups").values()} == {"well"}, PATIENCE)
+    store = SqliteStore(config.store.path)
+    lives = histories(store)
+    assert len(lives) == 3
+    assert nobody_twice(lives)
+    told = [event["event_id"] for event in store.events_after(0, 1000)]
+    assert told == sorted(set(told))
     store.close()
