@@ -77,6 +77,14 @@ def ball(width: int, height: int) -> str:
     )
 
 
+def jpegs(pattern: str = "ball") -> str:
+    """A GStreamer launch line of Motion JPEG; still where the pattern is."""
+    return (
+        f"( videotestsrc is-live=true pattern={pattern} ! video/x-raw,format=I420,width=640,height=368,"
+        f"framerate={FPS}/1 ! jpegenc ! rtpjpegpay name=pay0 pt=26 )"
+    )
+
+
 def write_clip(path: Path, seconds: float = 8.0, size: tuple[int, int] = (640, 360), codec: str = "libx264") -> Path:
     """A recording in which every picture differs: a ball on a moving ground; a key frame a second."""
     width, height = size

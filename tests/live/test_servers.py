@@ -24,6 +24,7 @@ from tests.live.servers import (
     file_server,
     free_port,
     gst_server,
+    jpegs,
     raw_h264,
     write_clip,
 )
@@ -71,6 +72,29 @@ def test_pictures_carry_the_cameras_own_time(server: ServerProcess, cameras: Cam
     report = live.report()["gate"]
     assert (report.state, report.clock, report.codec) == (CameraState.LIVE, "camera", "h264")
     assert abs(frames[0].time - time.time()) < 1.0
+
+
+@pytest.mark.slow
+def test_tcp_is_the_default_and_udp_a_choice(server: ServerProcess, cameras: Cameras) -> None:
+    """One server speaks TCP alone (every test here takes pictures from it by default), the other one both."""
+    by_udp = LiveConfig(transport="udp", open_seconds=2)
+    refused = cameras(by_udp, gate=address(server))
+    assert wait_for(lambda: sum(refused.report()["gate"].faults.values()) >= 1, 15)
+    assert refused.report()["gate"].received == 0
+    with served(gst_server(ball(640, 360))) as both:
+        live = cameras(by_udp, gate=f"rtsp://127.0.0.1:{both.port}/live")
+        seconds_until_frame(live, "gate", 15)
+
+
+@pytest.mark.slow
+def test_a_camera_that_sends_the_same_picture_for_ever_is_frozen(cameras: Cameras) -> None:
+    """Reads succeed, time goes on, every picture is like the last: what an encoder does whose sensor hangs."""
+    with served(gst_server(jpegs("checkers-8"))) as server:
+        live = cameras(LiveConfig(frozen_seconds=2), gate=f"rtsp://127.0.0.1:{server.port}/live")
+        assert wait_for(lambda: live.report()["gate"].faults[Fault.FROZEN] >= 1, 15)
+        received = live.report()["gate"].received
+        assert received > FPS
+        assert wait_for(lambda: live.report()["gate"].received > received, 10)  # connected anew, and shown
 
 
 @pytest.mark.slow
@@ -240,16 +264,12 @@ def test_another_resolution_after_a_restart_is_taken(cameras: Cameras) -> None:
 
 
 def test_another_codec_after_a_restart_is_taken(cameras: Cameras) -> None:
-    jpeg = (
-        "( videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width=640,height=368,framerate=15/1 "
-        "! jpegenc ! rtpjpegpay name=pay0 pt=26 )"
-    )
     port = free_port()
     with served(gst_server(ball(640, 360), port=port)) as first:
         live = cameras(gate=f"rtsp://127.0.0.1:{port}/live")
         seconds_until_frame(live, "gate", 10)
         first.kill()
-    with served(gst_server(jpeg, port=port)):
+    with served(gst_server(jpegs(), port=port)):
         assert wait_for(lambda: bool(live.next_moment(0.2)) and live.report()["gate"].codec == "mjpeg", 10)
 
 
