@@ -198,12 +198,13 @@ class CrossCameraAssociator:
         if passage.looks is None:
             return
         company = [
-            other.looks
+            (other.looks, frozenset((passage.tracklet, other.tracklet)))
             for other in present
             if other is not passage and other.looks is not None and other.overlaps(passage)
         ]
         # In a crowd a few, evenly over those who came early and late, tell as much and cost no more than few people do.
-        self.calibration.observe_strangers(passage.looks, company[:: max(1, -(-len(company) // _COMPANY))])
+        chosen = company[:: max(1, -(-len(company) // _COMPANY))]
+        self.calibration.observe_strangers(passage.looks, [looks for looks, _ in chosen], [pair for _, pair in chosen])
 
     # 2. and 3. weigh and decide
 

@@ -24,12 +24,13 @@ filled up with start values, worth a fixed number of observations, that suit the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reid_tracker.association.kept_pairs import KeptPairs, weighted_quantile
 from reid_tracker.association.stripe_scale import AlignedScale
 from reid_tracker.errors import InputError
 from reid_tracker.types import Appearance, FloatArray
@@ -41,12 +42,10 @@ _DIMENSIONS, _DIMENSIONS_WORTH = 80.0, 20.0
 _STRANGER_WORTH = 3.0  # around 0: taking the centre away should leave strangers nothing in common
 _CENTRE_WORTH = 4.0  # passages; fewer people are no sample of mankind, their mean is themselves
 _CAMERA_WORTH = 40.0  # passages; a camera's mean is its people's for long
-_PAIRS = 512  # pairs remembered of each kind
 _TAIL_FROM, _NORMAL_98 = 100, 2.054  # pairs from which their tail is measured; a normal distribution's 98 % point
 _BESIDE = 4  # remembered people beside each passage that ends
 
 _ANY = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
-_Variances = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,65 +116,6 @@ class Start:
     quality: float = 0.0
 
 
-class _Pairs:
-    """The last few hundred pairs of mean looks, with weights. Grows only to its limit.
-
-    The product of a centred pair is that of the pair less the centre's with their sum: what is kept does not depend on
-    the centre, and measuring anew costs one matrix-vector product.
-    """
-
-    def __init__(self) -> None:
-        self._sums: FloatArray = np.zeros((0, 0), np.float32)
-        self._products = np.zeros(_PAIRS)
-        self._variances = np.zeros((_PAIRS, 2, 3))
-        self._weights = np.zeros(_PAIRS)
-        self._added = 0
-
-    def __len__(self) -> int:
-        return min(self._added, _PAIRS)
-
-    def add(self, first: FloatArray, second: FloatArray, variances: _Variances, weight: float) -> None:
-        """Keep a pair of (D,) means; the oldest makes room.
-
-        ``variances`` says for each what to add to the person's own: constant, passages' and looks' shares.
-        """
-        if self._added == 0:
-            self._sums = np.zeros((_PAIRS, len(first)), np.float32)
-        place = self._added % _PAIRS
-        self._sums[place] = first + second
-        self._products[place] = float(first @ second)
-        self._variances[place] = variances
-        self._weights[place] = weight
-        self._added += 1
-
-    def add_beside(
-        self, mean: FloatArray, others: FloatArray, own: tuple[float, float, float], theirs: NDArray[np.float64]
-    ) -> None:
-        """Keep a mean (D,) paired with each of (N, D) others, certainly strangers; ``own`` and ``theirs`` as above."""
-        if self._added == 0:
-            self._sums = np.zeros((_PAIRS, len(mean)), np.float32)
-        places = (self._added + np.arange(len(others))) % _PAIRS
-        self._sums[places] = mean + others
-        self._products[places] = others @ mean
-        self._variances[places, 0], self._variances[places, 1] = own, theirs
-        self._weights[places] = 1.0
-        self._added += len(others)
-
-    def cosines(self, centre: FloatArray, scale: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(N,) products of the centred pairs, and their weights."""
-        count = len(self)
-        if count == 0:
-            return np.zeros(0), np.zeros(0)
-        shared = (self._sums[:count] @ centre).astype(np.float64)
-        products = self._products[:count] - shared + float(centre @ centre)
-        return products * scale**2, self._weights[:count]
-
-    def lengths(self, person: float, passage: float, look: float) -> NDArray[np.float64]:
-        """(N,) products of the squared lengths that the pairs are expected to have."""
-        lengths: NDArray[np.float64] = (person + self._variances[: len(self)] @ [1.0, passage, look]).prod(axis=1)
-        return lengths
-
-
 class Calibration:
     """Learns ``Spread`` and the cameras' mean looks. One per site, not thread-safe.
 
@@ -194,8 +134,9 @@ class Calibration:
         self._look_sum, self._look_count = 0.0, 0.0
         self._quality_count = self._count if self._start.quality else 0.0
         self._quality_sum = self._start.quality * self._quality_count
-        self._strangers = _Pairs()
-        self._links = _Pairs()
+        self._strangers = KeptPairs()
+        self._crowds = 0  # so many crowds were observed
+        self._links = KeptPairs()
         self._spread: Spread | None = None
         self.aligned = AlignedScale()
 
@@ -261,14 +202,21 @@ class Calibration:
             self._look_count += 1
         self._spread = None
 
-    def observe_strangers(self, looks: PassageLooks, others: Sequence[PassageLooks]) -> None:
-        """Somebody, and other people who were in the same camera at once."""
+    def observe_strangers(self, looks: PassageLooks, others: Sequence[PassageLooks], pairs: Sequence[Hashable]) -> None:
+        """Somebody, and other people who were in the same camera at once.
+
+        Args:
+            looks: of somebody.
+            others: of each of the others.
+            pairs: a name for each pair, so that people who stay are not counted again with every look.
+        """
         if others:
             self._strangers.add_beside(
                 looks.mean,
                 np.stack([other.mean for other in others]),
                 (0.0, 1.0, 1 / looks.weight),
                 np.array([(0.0, 1.0, 1 / other.weight) for other in others]),
+                pairs,
             )
             self._spread = None
 
@@ -288,7 +236,10 @@ class Calibration:
             different: (K,) probability that each is somebody else; 0 leaves it out.
         """
         usable = np.flatnonzero(different > 0)
-        for row in usable[:: max(1, len(usable) // _BESIDE)]:
+        # Not the same few for every passage: one of them with many looks like its own would stand for all strangers.
+        step = max(1, len(usable) // _BESIDE)
+        self._crowds += 1
+        for row in usable[self._crowds % step :: step]:
             variances = (0.0, 1.0, 1 / looks.weight), (1 / float(precisions[row]), 0.0, 0.0)
             self._strangers.add(looks.mean, identities[row], variances, float(different[row]))
         self._spread = None
@@ -332,6 +283,6 @@ class Calibration:
         if len(cosines) >= _TAIL_FROM:
             # Strangers dressed alike are commoner than a normal distribution has them, and they are who gets confused:
             # where the tail is heavier than the variance says, the tail counts.
-            tail = float(np.quantile((cosines - stranger) / np.sqrt(lengths), 0.98))
+            tail = weighted_quantile((cosines - stranger) / np.sqrt(lengths), weights, 0.98)
             dimensions = min(dimensions, (_NORMAL_98 / max(tail, 0.05)) ** 2)
         return Spread(centre, float(scale), person, passage, look, stranger, dimensions)

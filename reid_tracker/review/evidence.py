@@ -105,7 +105,8 @@ def learned(evidence: Evidence, calibration: Calibration | None = None) -> tuple
     _learn_crowd(evidence, calibration, short)
     _learn_aligned(evidence, calibration, short)
     for one, other in evidence.together():  # last: of the pairs that are remembered, the newest stay
-        calibration.observe_strangers(short[one.tracklet], [short[other.tracklet]])
+        pair = frozenset((one.tracklet, other.tracklet))
+        calibration.observe_strangers(short[one.tracklet], [short[other.tracklet]], [pair])
     return calibration, short
 
 

@@ -18,7 +18,7 @@ from reid_tracker.association.stripe_scale import AlignedScale
 from reid_tracker.association.topology import ReturnTimes
 from reid_tracker.config import CameraConfig
 from reid_tracker.types import Appearance
-from tests.association.scenes import DIMENSION, Wardrobe
+from tests.association.scenes import DIMENSION, Wardrobe, unit
 
 
 @settings(max_examples=50, deadline=None)
@@ -112,7 +112,7 @@ def _observed(common: float, people: int = 30) -> tuple[Calibration, Wardrobe]:
         calibration.observe_passage(looks, "door", ended=True)
         passages.append(PassageLooks("door", looks.global_.mean(axis=0), 5.0))
     for first, second in itertools.pairwise(passages):
-        calibration.observe_strangers(first, [second])
+        calibration.observe_strangers(first, [second], [(id(first), id(second))])
     return calibration, wardrobe
 
 
@@ -124,6 +124,33 @@ def test_calibration_takes_away_what_all_looks_share(common: float) -> None:
     assert spread.look == pytest.approx(0.4, abs=0.12)
     assert spread.person + spread.passage + spread.look == pytest.approx(1 - spread.stranger)
     assert 25 < spread.dimensions < 160
+
+
+def test_two_people_who_stay_in_view_are_one_pair_of_strangers() -> None:
+    """They were counted with every look: a couple dressed alike became what strangers look like on the whole site."""
+    wardrobe = Wardrobe()
+    looks = [PassageLooks("door", wardrobe.looks(person, 5).global_.mean(axis=0), 5.0) for person in range(20)]
+    counts = []
+    for repeated in (1, 200):
+        calibration = Calibration()
+        for _ in range(repeated):
+            calibration.observe_strangers(looks[0], [looks[0]], ["a couple dressed alike"])
+        for place, (first, second) in enumerate(itertools.pairwise(looks)):
+            calibration.observe_strangers(first, [second], [place])
+        counts.append(calibration.spread_of(DIMENSION).stranger)
+    assert counts[0] == pytest.approx(counts[1], abs=1e-6)
+
+
+def test_all_who_are_remembered_show_what_strangers_look_like() -> None:
+    """Every passage was compared with the same four of them; here these wear what everybody who comes wears."""
+    generator = np.random.default_rng(0)
+    people = unit(generator.standard_normal((40, DIMENSION)))
+    people[[0, 10, 20, 30]] = uniform = unit(generator.standard_normal(DIMENSION))
+    calibration = Calibration()
+    for _ in range(100):
+        look = unit(uniform + 0.5 * unit(generator.standard_normal(DIMENSION))).astype(np.float32)
+        calibration.observe_crowd(PassageLooks("door", look, 5.0), people.astype(np.float32), np.ones(40), np.ones(40))
+    assert calibration.spread_of(DIMENSION).stranger < 0.3  # a tenth of the pairs, not all
 
 
 @pytest.mark.parametrize("common", [0.0, 0.4, 0.8])
