@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from reid_tracker.errors import ConfigError
-from reid_tracker.results.colours import identity_hex, ink_hex
 
 if TYPE_CHECKING:
     from reid_tracker.results.report_view import Link, Person
@@ -63,6 +62,8 @@ def explain(
 
 
 def _say_who(person: Person, asked: int) -> None:
+    from reid_tracker.results.colours import identity_hex, ink_hex
+
     title = Text(f" {person.identity} ", style=f"bold {ink_hex(person.identity)} on {identity_hex(person.identity)}")
     now = "" if person.identity == asked else f" (carries on {asked})"
     out.print(title, Text(f"Person {person.identity}{now}: {person.route}", style="bold"))
