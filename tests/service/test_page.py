@@ -167,6 +167,9 @@ def test_everything_is_reached_by_tab_and_shows_that_it_is(
     walk()
     opener = find("#recent button")[0]
     browser.execute_script("arguments[0].focus()", opener)
+    shown = opener.text
+    wait_for(lambda: opener.text != shown, 30)  # the list was filled anew with who was seen meanwhile
+    assert browser.switch_to.active_element == opener
     opener.send_keys(Keys.ENTER)
     wait_for(lambda: bool(find("#sightings input")), 30)
     walk()
@@ -309,4 +312,11 @@ def test_many_cameras_leave_the_page_alive(
         answered = "const done = arguments[0]; ask('api/health').then((health) => done(health.status))"
         browser.set_script_timeout(10)
         wait_for(lambda: browser.execute_async_script(answered) == "ok", 30)  # all cameras are live by now
+        down = {"id": "back gate", "source": "rtsp://127.0.0.1:9/x"}
+        assert httpx.post(f"{address}/api/cameras", json=down, timeout=30).status_code == 201
+        wait_for(lambda: "no picture from back gate" in find("#totals")[0].text, 30)
+        wait_for(lambda: "refused" in find("#cameras .message")[-1].text, 30)
+        widths = {round(tile.size["width"]) for tile in find("#cameras figure")}
+        assert len(widths) == 1  # a last row of few is no larger
+        assert find("#cameras figure")[0].size["width"] < 320 < find("#cameras")[0].size["width"] / 2
         browser.get("about:blank")  # leaves before the service does

@@ -139,11 +139,28 @@ function personButton(identity, left, right) {
   return button;
 }
 
+const recent = new Map(); // identity -> line of the list, kept so that nobody loses the place where the keyboard is
+
+function showRecent(people) {
+  for (const identity of recent.keys()) if (!people.some((person) => person.identity === identity)) recent.delete(identity);
+  for (const person of people) {
+    if (!recent.has(person.identity)) {
+      const where = make("span"), when = make("time");
+      recent.set(person.identity, { where, when, item: make("li", {}, personButton(person.identity, [where], [when])) });
+    }
+    const { where, when } = recent.get(person.identity);
+    where.textContent = `${person.identity} · ${person.cameras.join(", ")}`;
+    setTime(when, person.last_seen);
+  }
+  const focused = document.activeElement, list = byId("recent");
+  list.replaceChildren(...people.map((person) => recent.get(person.identity).item));
+  if (list.contains(focused)) focused.focus({ preventScroll: true });
+}
+
 async function refreshRecent() {
   const [people, counts] = await Promise.all([ask("api/identities?limit=40"), ask(`api/counts?hours=${countedHours()}`)]);
   noteColours(people);
-  byId("recent").replaceChildren(...people.map((person) =>
-    make("li", {}, personButton(person.identity, [`${person.identity} · ${person.cameras.join(", ")}`], [timeOf(person.last_seen)]))));
+  showRecent(people);
   byId("known").replaceChildren(...people.map((person) => make("option", { value: String(person.identity) })));
   drawCounts(counts);
 }
@@ -241,10 +258,11 @@ async function refreshTotals() {
   const cameras = Object.entries(health.cameras);
   const down = cameras.filter(([, state]) => !["live", "paused", "ended"].includes(state)).map(([camera]) => camera);
   const failing = [health.store_failure, health.outbound_failure, ...Object.entries(health.outbound).map(([name, each]) => each.failure && `${name}: ${each.failure}`)].filter(Boolean);
-  const totals = [make("a", { href: "#people", textContent: `${strip.size} in view` }), ` · ${cameras.length} ${cameras.length === 1 ? "camera" : "cameras"} · ${health.status}`];
-  if (down.length) totals.push(make("span", { className: "bad" }, ` · no picture from ${down.slice(0, 3).join(", ")}${down.length > 3 ? ` and ${down.length - 3} more` : ""}`));
-  if (failing.length) totals.push(make("span", { className: "bad" }, ` · ${failing.join(" · ")}`));
-  byId("totals").replaceChildren(...totals);
+  const trouble = [...failing];
+  if (down.length) trouble.unshift(`no picture from ${down.slice(0, 3).join(", ")}${down.length > 3 ? ` and ${down.length - 3} more` : ""}`);
+  byId("in-view").textContent = `${strip.size} in view`;
+  byId("state").textContent = ` · ${cameras.length} ${cameras.length === 1 ? "camera" : "cameras"} · ${health.status}`;
+  byId("trouble").textContent = trouble.map((each) => ` · ${each}`).join("");
 }
 
 async function start() {

@@ -49,7 +49,10 @@ function showFacts(card, camera) {
   const reasons = Object.entries({ ...camera.lost, ...camera.faults }).map(([reason, count]) => `${reason.replaceAll("_", " ")}: ${count}`);
   const lines = [`${size}, ${camera.codec} decoded on ${camera.decoder}, times of ${camera.clock === "camera" ? "the camera" : "arrival"}`,
     `${camera.received} pictures arrived, ${camera.processed} processed, connected again ${camera.reconnects} times`, reasons.join(", ")];
-  card.more.replaceChildren(...lines.filter(Boolean).map((text) => make("li", { textContent: text })));
+  const told = lines.filter(Boolean);
+  while (card.more.children.length < told.length) card.more.append(make("li"));
+  while (card.more.children.length > told.length) card.more.lastChild.remove();
+  told.forEach((text, place) => { card.more.children[place].textContent = text; }); // what is marked stays marked
 }
 
 async function refreshCameras() {

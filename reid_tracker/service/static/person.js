@@ -4,11 +4,17 @@
 const SIGHTINGS_SHOWN = 60; // of one person: the latest
 let shownPerson = null;
 
+// What went wrong, or (well) what was done.
+function tell(id, text, well = false) {
+  byId(id).textContent = text;
+  byId(id).classList.toggle("well", well);
+}
+
 // ---- one person
 
 async function openPerson(identity) {
   shownPerson = identity;
-  byId("person-problem").textContent = "";
+  tell("person-problem", "");
   const dialog = byId("person");
   if (!dialog.open) dialog.showModal();
   await showPerson();
@@ -19,7 +25,7 @@ async function showPerson() {
   byId("person-title").textContent = `Person ${shownPerson}`;
   let history;
   try { history = await ask(`api/identities/${shownPerson}`); }
-  catch (error) { byId("person-problem").textContent = error.message; return; }
+  catch (error) { tell("person-problem", error.message); return; }
   noteColours([history]);
   byId("person-title").replaceChildren(swatchOf(history.identity), ` Person ${history.identity}${history.present ? ", in view now" : ""}`);
   const image = byId("person-picture");
@@ -65,28 +71,28 @@ function drawTimeline(history) {
 }
 
 async function correct(body, done) {
-  byId("person-problem").textContent = "";
+  tell("person-problem", "");
   try {
     const answer = await send("api/corrections", body);
     shownPerson = answer.identity;
     await new Promise((resolve) => { setTimeout(resolve, 800); }); // the memory is written twice a second
     await showPerson();
-    byId("person-problem").textContent = done;
-  } catch (error) { byId("person-problem").textContent = error.message; }
+    tell("person-problem", done, true);
+  } catch (error) { tell("person-problem", error.message); }
 }
 
 byId("close").addEventListener("click", () => byId("person").close());
 function correctBoth(kind, done) {
   const second = Number(byId("other").value);
   if (second >= 1) correct({ kind, first: shownPerson, second }, done);
-  else { byId("person-problem").textContent = "Say which other person: type the number."; byId("other").focus(); }
+  else { tell("person-problem", "Say which other person: type the number."); byId("other").focus(); }
 }
 
 byId("merge").addEventListener("click", () => correctBoth("merge", "Merged."));
 byId("never").addEventListener("click", () => correctBoth("never", "They will be kept apart."));
 byId("split").addEventListener("click", () => {
   const tracklets = [...byId("sightings").querySelectorAll("input:checked")].map((tick) => Number(tick.value));
-  if (!tracklets.length) byId("person-problem").textContent = "Tick the sightings that show somebody else first.";
+  if (!tracklets.length) tell("person-problem", "Tick the sightings that show somebody else first.");
   else correct({ kind: "split", identity: shownPerson, tracklets }, "Split; this is the new person.");
 });
 byId("erase").addEventListener("click", async () => {
@@ -94,24 +100,24 @@ byId("erase").addEventListener("click", async () => {
   if (button.dataset.sure !== String(shownPerson)) { button.dataset.sure = String(shownPerson); button.textContent = `Erase ${shownPerson} for good?`; return; }
   button.dataset.sure = ""; button.textContent = "Erase this person";
   try { await ask(`api/identities/${shownPerson}`, { method: "DELETE" }); byId("person").close(); refreshRecent(); }
-  catch (error) { byId("person-problem").textContent = error.message; }
+  catch (error) { tell("person-problem", error.message); }
 });
 byId("person").addEventListener("close", () => { byId("erase").dataset.sure = ""; byId("erase").textContent = "Erase this person"; });
 
 // ---- search
 
 async function search(path, options) {
-  byId("search-problem").textContent = "searching …";
+  tell("search-problem", "searching …", true);
   byId("matches").replaceChildren();
   try {
     const answer = await ask(path, { method: "POST", ...options });
-    byId("search-problem").textContent = answer.matches.length ? "" : `nobody alike among ${answer.searched} sightings`;
+    tell("search-problem", answer.matches.length ? "" : `nobody alike among ${answer.searched} sightings`);
     byId("matches").replaceChildren(...answer.matches.map(({ sighting, distance }) => {
       const button = personButton(sighting.identity, [`${sighting.identity} · ${sighting.camera}, `, timeOf(sighting.started)], [`distance ${distance.toFixed(3)}`]);
       if (sighting.crops.length) button.prepend(make("img", { alt: "", src: `api/crops/${sighting.crops[0]}` }));
       return make("li", {}, button);
     }));
-  } catch (error) { byId("search-problem").textContent = error.message; }
+  } catch (error) { tell("search-problem", error.message); }
 }
 
 byId("picture").addEventListener("change", () => {
