@@ -57,7 +57,7 @@ def serve(
     settings = _settings(config, camera or [], host, port, behind_proxy, setting or [])
     if blur_faces:
         settings = settings.with_values({"privacy.blur_faces": True})
-    hide_arguments([text.partition("=")[2] for text in camera or []])
+    hide_arguments([text.partition("=")[2] for text in [*(camera or []), *(setting or [])]])
     try:
         from reid_tracker.service.server import SecretsFilter
         from reid_tracker.service.server import serve as run
@@ -95,24 +95,24 @@ def decoders() -> None:
     typer.echo(Decoding("auto", devices, reasons.__getitem__).describe())
 
 
-def hide_arguments(sources: list[str]) -> None:
-    """Overwrite passwords of the command line where the system shows it (``ps``), on Linux.
+def hide_arguments(values: list[str]) -> None:
+    """Overwrite passwords in addresses of the command line where the system shows it (``ps``), on Linux.
 
     Whoever looked before, or reads the shell's history, has seen them: ``${NAME}`` in the address is better.
     """
     from reid_tracker.live.address import Address  # the cameras' room loads OpenCV
 
-    exposed = [source for source in sources if str(Address(source)) != source]
+    exposed = [value for value in values if str(Address(value)) != value]
     if not exposed or not sys.platform.startswith("linux"):
         return
     with suppress(OSError, ValueError, IndexError):  # a courtesy: where the system has no such file, nothing shows
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
         start, end = (int(fields[_ARGUMENTS_START - _AFTER_NAME + each]) for each in (0, 1))
         shown = Path("/proc/self/cmdline").read_bytes()[: end - start]
-        for source in exposed:
-            place = shown.find(source.encode())
+        for value in exposed:
+            place = shown.find(value.encode())
             if place >= 0:
-                replacement = str(Address(source)).encode()[: len(source.encode())].ljust(len(source.encode()), b"*")
+                replacement = str(Address(value)).encode()[: len(value.encode())].ljust(len(value.encode()), b"*")
                 ctypes.memmove(start + place, replacement, len(replacement))
 
 
@@ -130,7 +130,7 @@ def _settings(
     for text in values:
         key, equals, value = text.partition("=")
         if not equals:
-            raise ConfigError(f"--set {text!r}: expected KEY=VALUE")
+            raise ConfigError(f"--set {text.partition('://')[0]!r}: expected KEY=VALUE")  # beyond it may be a password
         changes[key] = value
     changes |= {} if host is None else {"service.host": host}
     changes |= {} if port is None else {"service.port": port}

@@ -6,11 +6,13 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
@@ -41,6 +43,9 @@ def test_people_keep_their_numbers_over_a_restart(scenes: Path, tmp_path: Path) 
         wait_for(lambda: len(first.store.people(0, 1e11, 10)) >= 3, 30)
         time.sleep(1.0)
         before = identities(first)
+    with closing(sqlite3.connect(tmp_path / "people.db")) as stored:
+        assert stored.execute("SELECT count(*) FROM sightings").fetchone()[0] >= 3
+        assert stored.execute("SELECT count(*) FROM crops").fetchone() == (0,)  # vectors only, unless asked
     started = []
     second = Service(config, colour_pipeline)
     second.site.listen(
@@ -150,12 +155,16 @@ def test_the_command_follows_real_people_and_hides_passwords(repository: Path, t
     clip = repository / "demos" / "clip"
     cameras = [f"door={clip / 'door.mp4'}", f"hall={clip / 'hall.mp4'}", "gate=rtsp://me:s3cret@127.0.0.1:1/x"]
     arguments = [part for camera in cameras for part in ("--camera", camera)]
-    with command(*arguments, "--set", f"store.path={tmp_path / 'people.db'}", cwd=repository) as (program, address):
+    arguments += ["--set", f"store.path={tmp_path / 'people.db'}"]
+    if find_spec("nats"):
+        arguments += ["--set", "nats.url=nats://me:s3cret@127.0.0.1:1"]
+    with command(*arguments, cwd=repository) as (program, address):
         wait_for(lambda: len(httpx.get(f"{address}/api/identities", timeout=60).json()) >= 2, 120)
         shown = Path(f"/proc/{program.pid}/cmdline")
         if shown.exists():
             assert b"s3cret" not in shown.read_bytes()
-        assert "s3cret" not in httpx.get(f"{address}/api/cameras", timeout=60).text
+        for path in ("cameras", "health"):
+            assert "s3cret" not in httpx.get(f"{address}/api/{path}", timeout=60).text
         answer = httpx.post(f"{address}/api/search", content=jpeg(picture(("red", 9))), headers=JPEG, timeout=60)
         assert answer.status_code in (200, 422)
         program.send_signal(signal.SIGTERM)
@@ -172,6 +181,7 @@ def test_the_command_follows_real_people_and_hides_passwords(repository: Path, t
         (["--host", "0.0.0.0", "--camera", "a=x.mp4"], "tokens"),
         (["--camera", "nonsense-with-s3cret"], "NAME=SOURCE"),
         (["--set", "live.retry=3"], "live.retry"),
+        (["--set", "nats://me:s3cret@host"], "KEY=VALUE"),
         (["--config", "nowhere.toml"], "nowhere.toml"),
     ],
 )
