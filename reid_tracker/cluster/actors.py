@@ -210,18 +210,16 @@ class FrontActor(ServingActor):
 
 
 class DistrictActor:
-    """The associator of a part of the site in a worker of its own."""
+    """The associator of a part of the site in a worker of its own.
 
-    def __init__(
-        self,
-        config: Config,
-        name: str,
-        names: Sequence[str],
-        front: Any,
-    ) -> None:
+    Args:
+        front: handle of the front's actor, in a list: where a handle is an argument, Ray warns that restarts may fail.
+    """
+
+    def __init__(self, config: Config, name: str, names: Sequence[str], front: Sequence[Any]) -> None:
         from reid_tracker.cluster.remote_district import RemoteDistrict  # needs the extra 'service'
 
-        self._district = RemoteDistrict(config, name, names, RayFront(front))
+        self._district = RemoteDistrict(config, name, names, RayFront(front[0]))
         self._district.__enter__()
 
     def take(self, epoch: str, news: Sequence[FrameNews]) -> list[str]:

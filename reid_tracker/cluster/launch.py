@@ -71,7 +71,7 @@ class ClusterSite:
             self.districts = {
                 name: ray.remote(DistrictActor)
                 .options(num_cpus=cluster.associator_cpus, max_concurrency=len(groups) + _SPARE_CALLS, **_ALWAYS)
-                .remote(config, name, list(placed), self.site)
+                .remote(config, name, list(placed), [self.site])
                 for name, groups in placed.items()
             }
         self.groups = {

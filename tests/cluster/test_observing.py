@@ -108,5 +108,5 @@ def test_the_page_shows_them(service: ClusterService, browser: Any, find: Any) -
         first, _ = browser.execute_script(read, "#groups tbody tr")
         assert first[:2] == ["group 1", "behind"]
         assert "give it more cores" in first[2]
-        assert find("#status")[0].text == "2 of 2 groups need a look"
+        assert find("#status")[0].text == "2 of 2 groups need a look: group 1 (behind), group 2 (starting)"
         assert [row[0] for row in browser.execute_script(read, "#associators tbody tr")] == ["site"]

@@ -3,7 +3,8 @@
 
 const byId = (id) => document.getElementById(id);
 const EVERY = 2000; // milliseconds
-const seconds = (value) => (value < 0.1 ? `${(1000 * value).toFixed(0)} ms` : `${value.toFixed(1)} s`);
+const seconds = (value) => (value < 0.1 ? `${(1000 * value).toFixed(0)}\u00a0ms` : `${value.toFixed(1)}\u00a0s`);
+const NAMED = 3; // groups in the line at the top
 
 function row(cells, condition) {
   const line = document.createElement("tr");
@@ -33,6 +34,13 @@ const ofAssociator = (one) => row([
   one.failures ? `${one.failures}: ${one.last_failure}` : 0, one.node, one.cameras, `${seconds(one.silent)} ago`,
 ], one.waiting || one.silent > 5 ? "behind" : "well");
 
+function inShort(bad, count) {
+  if (!bad.length) return `all ${count} groups are well`;
+  const names = bad.slice(0, NAMED).map((group) => `${group.name} (${group.condition})`).join(", ");
+  const more = bad.length > NAMED ? ` and ${bad.length - NAMED} more` : "";
+  return `${bad.length} of ${count} groups ${bad.length > 1 ? "need" : "needs"} a look: ${names}${more}`;
+}
+
 async function refresh() {
   const status = byId("status");
   try {
@@ -43,9 +51,9 @@ async function refresh() {
     byId("none").hidden = associators.length > 0;
     fill("groups", groups.map(ofGroup));
     fill("associators", associators.map(ofAssociator));
-    const bad = groups.filter((group) => group.condition !== "well").length;
-    status.textContent = !associators.length ? "" : bad ? `${bad} of ${groups.length} groups need a look` : `all ${groups.length} groups are well`;
-    status.classList.toggle("bad", bad > 0);
+    const bad = groups.filter((group) => group.condition !== "well");
+    status.textContent = associators.length ? inShort(bad, groups.length) : "";
+    status.classList.toggle("bad", bad.length > 0);
   } catch (error) {
     status.textContent = error.message;
     status.classList.add("bad");
