@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,39 @@ def test_the_dashboard_asks_for_what_the_service_tells(service: ClusterService, 
     ids = [panel["id"] for panel in dashboard["panels"]]
     assert len(set(ids)) == len(ids)
     assert exposed(text) - asked.keys() <= {"reid_tracker_camera_fps"}, "everything else is shown"
+
+
+@pytest.fixture
+def promtool() -> str:
+    """Prometheus' own checker."""
+    found = shutil.which("promtool")
+    if found is None:
+        pytest.skip("needs promtool (Debian's package prometheus)")
+    return found
+
+
+def test_prometheus_reads_the_metrics(service: ClusterService, promtool: str) -> None:
+    text = metrics_text(service)
+    for given, expected in ((text, 0), (text.replace("# TYPE", "# TYPE of", 1), 1)):
+        ran = subprocess.run([promtool, "check", "metrics"], input=given, capture_output=True, text=True, timeout=60)
+        assert min(ran.returncode, 1) == expected, ran.stderr
+
+
+def test_prometheus_understands_the_dashboards_queries(repository: Path, tmp_path: Path, promtool: str) -> None:
+    """Each as a rule, with what Grafana would put in the place of its variables."""
+    dashboard = json.loads((repository / "deploy/grafana/reid_tracker.json").read_text())
+    asked = [query for query in expressions(dashboard["panels"]) if "reid_tracker_" in query]
+    assert len(asked) > 25
+
+    def check(*queries: str) -> subprocess.CompletedProcess[str]:
+        rules = [{"record": f"q{number}", "expr": query.replace("$job", "x")} for number, query in enumerate(queries)]
+        file = tmp_path / "rules.yml"
+        file.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))  # which is YAML as well
+        command = [promtool, "check", "rules", str(file)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (ran := check(*asked)).returncode == 0, ran.stderr
+    assert check("sum by (camera").returncode != 0
 
 
 def test_metrics_name_groups_that_are_behind(service: ClusterService) -> None:
