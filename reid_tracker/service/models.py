@@ -120,7 +120,7 @@ class Place(_Answer):
     state: str
 
 
-class _Coloured(_Answer):
+class Coloured(_Answer):
     """Somebody, and the colours in which pictures show them."""
 
     identity: int
@@ -136,13 +136,13 @@ class _Coloured(_Answer):
         return second_hex(self.identity)
 
 
-class PresentPerson(_Coloured):
+class PresentPerson(Coloured):
     """Somebody in view now."""
 
     places: list[Place]
 
 
-class Person(_Coloured):
+class Person(Coloured):
     """Somebody who was seen."""
 
     first_seen: float
@@ -162,7 +162,7 @@ class SightingAnswer(_Answer):
     crops: list[int]
 
 
-class History(_Coloured):
+class History(Coloured):
     """All that is known of one person. ``events`` say why."""
 
     present: bool

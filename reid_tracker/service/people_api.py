@@ -8,6 +8,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from reid_tracker.errors import InputError
+from reid_tracker.results.colours import LOOKS
 from reid_tracker.service import models
 from reid_tracker.service.pictures import decode_upload
 from reid_tracker.service.routing import Admin, CameraFilter, Count, Number, Operator, Time, Viewer, pictures, problems
@@ -49,6 +50,11 @@ def _add_knowledge(app: FastAPI, service: Service) -> None:
             for identity, frames in sorted(service.people_present().items())
             if identity > 0
         ]
+
+    @app.get("/api/colours", responses=problems(), tags=["people"])
+    def colours(_person: Viewer) -> list[models.Coloured]:
+        """In which colours the identities 1, 2, ... are drawn; after the last one they begin again."""
+        return [models.Coloured(identity=identity) for identity in range(1, LOOKS + 1)]
 
     @app.get("/api/identities", responses=problems(), tags=["people"])
     def identities(_person: Viewer, since: Time = None, until: Time = None, limit: Count = 100) -> list[models.Person]:

@@ -76,7 +76,18 @@ def known(client: httpx.Client, service: Service) -> dict[str, Any]:
 def good_requests(known: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """A request that succeeds for each operation, in an order in which all do: method, path, what goes with it."""
     first, second, third = known["people"][:3]
-    for path in ("me", "cameras", "people", "identities", "corrections", "site", "cluster", "health", "counts"):
+    for path in (
+        "me",
+        "cameras",
+        "people",
+        "colours",
+        "identities",
+        "corrections",
+        "site",
+        "cluster",
+        "health",
+        "counts",
+    ):
         yield "GET", f"/api/{path}", {}
     yield "GET", "/api/audit", {}
     yield "GET", "/api/events", {}

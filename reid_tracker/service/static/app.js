@@ -5,7 +5,7 @@ const byId = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 const LINE_COLOURS = ["#1d52de", "#ee7746", "#17a27b", "#a91e76", "#7e5d07", "#2795ac"];
 const cameraColour = (place) => LINE_COLOURS[place] || `hsl(${(137.5 * place) % 360} 60% ${place % 2 ? 62 : 42}%)`;
-const colours = new Map(); // identity -> colour and second colour, as the service gives them
+let colours = []; // of the identities 1, 2, ...; then they begin again
 let lastEvent = 0;
 
 function make(tag, properties = {}, ...children) {
@@ -28,30 +28,14 @@ function draw(tag, attributes, text) {
 // A square of a colour, with another one within where there is one.
 function swatch(colour, second) {
   const picture = draw("svg", { class: "chip-colour", viewBox: "0 0 10 10", "aria-hidden": "true" });
-  paint(picture, colour || "#888888", second);
-  return picture;
-}
-
-function paint(picture, colour, second) {
-  picture.replaceChildren(draw("rect", { width: 10, height: 10, rx: 2, fill: colour }));
+  picture.append(draw("rect", { width: 10, height: 10, rx: 2, fill: colour }));
   if (second) picture.append(draw("rect", { x: 2.5, y: 2.5, width: 5, height: 5, rx: 1, fill: second }));
-}
-
-// A person's colour, also where the service has not told it yet.
-function swatchOf(identity) {
-  const picture = swatch(...(colours.get(identity) || []));
-  if (!colours.has(identity)) picture.dataset.waits = identity;
   return picture;
 }
 
-function noteColours(people) {
-  for (const person of people) colours.set(person.identity, [person.colour, person.second_colour]);
-  for (const waiting of document.querySelectorAll("[data-waits]")) {
-    const known = colours.get(Number(waiting.dataset.waits));
-    if (!known) continue;
-    paint(waiting, ...known);
-    delete waiting.dataset.waits;
-  }
+function swatchOf(identity) {
+  const { colour, second_colour: second } = colours[(identity - 1) % colours.length];
+  return swatch(colour, second);
 }
 
 async function ask(path, options = {}) {
@@ -110,7 +94,6 @@ async function refreshPeople() {
   const people = await ask("api/people");
   byId("nobody").hidden = people.length > 0;
   byId("people").classList.toggle("crowd", people.length > CROWD);
-  noteColours(people);
   present.clear();
   for (const person of people) for (const camera of new Set(person.places.map((place) => place.camera))) present.set(camera, (present.get(camera) || 0) + 1);
   for (const [identity, entry] of strip) if (!people.some((person) => person.identity === identity)) { entry.item.remove(); strip.delete(identity); }
@@ -159,7 +142,6 @@ function showRecent(people) {
 
 async function refreshRecent() {
   const [people, counts] = await Promise.all([ask("api/identities?limit=40"), ask(`api/counts?hours=${countedHours()}`)]);
-  noteColours(people);
   showRecent(people);
   byId("known").replaceChildren(...people.map((person) => make("option", { value: String(person.identity) })));
   drawCounts(counts);
@@ -273,6 +255,7 @@ async function start() {
   byId("main").hidden = false;
   byId("zone").textContent = `times in ${zone()}`;
   ask("api/cluster").then((cluster) => { byId("elsewhere").hidden = !cluster.associators.length; });
+  colours = await ask("api/colours");
   const past = await ask("api/events?limit=1000");
   past.events.slice(-40).forEach(addEvent);
   repeat(refreshCameras, 2);

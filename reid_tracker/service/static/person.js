@@ -17,6 +17,7 @@ async function openPerson(identity) {
   tell("person-problem", "");
   const dialog = byId("person");
   if (!dialog.open) dialog.showModal();
+  dialog.scrollTop = 0; // where the one before was left
   await showPerson();
   byId("person-title").focus();
 }
@@ -26,7 +27,6 @@ async function showPerson() {
   let history;
   try { history = await ask(`api/identities/${shownPerson}`); }
   catch (error) { tell("person-problem", error.message); return; }
-  noteColours([history]);
   byId("person-title").replaceChildren(swatchOf(history.identity), ` Person ${history.identity}${history.present ? ", in view now" : ""}`);
   const image = byId("person-picture");
   image.hidden = !history.present;

@@ -29,5 +29,5 @@ const timeOf = (seconds) => setTime(document.createElement("time"), seconds);
 function zone() {
   const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
   const offset = new Intl.DateTimeFormat("en", { timeZoneName: "shortOffset" }).formatToParts(new Date()).find((part) => part.type === "timeZoneName").value.replace("GMT", "UTC");
-  return timeZone === offset ? offset : `${timeZone}, ${offset}`;
+  return timeZone === "UTC" ? timeZone : `${timeZone}, ${offset}`;
 }
