@@ -29,6 +29,7 @@ from reid_tracker.association.ground import GroundPlane
 from reid_tracker.association.identities import Identity, IdentityBook, Passage, seen_as
 from reid_tracker.association.judge import Parts
 from reid_tracker.association.memory import Gallery, varied
+from reid_tracker.association.rethinking import Rethinker
 from reid_tracker.association.revision import Reviser
 from reid_tracker.association.site_calibration import read_start
 from reid_tracker.association.still import StillWatch
@@ -64,6 +65,7 @@ class CrossCameraAssociator:
         parts = Parts(self.config, self.book, self.gallery, self.calibration, self.topology, self.ground)
         self._weigher = Weigher(parts)
         self._reviser = Reviser(parts, self._explainer)
+        self._rethinker = Rethinker(parts, self._explainer)
         self._passages: dict[int, Passage] = {}
         self._outlook: dict[int, Candidates] = {}
         self._moved_cameras = 0
@@ -288,7 +290,7 @@ class CrossCameraAssociator:
     # 4. learn
 
     def _close(self, passage: Passage, time: float) -> None:
-        """A passage has ended: learn from it, and ask whether its person is known under another number."""
+        """A passage has ended: learn from it, and ask whether its person is somebody else as well, or is several."""
         passage.open = False
         self._still.forget(passage.tracklet)
         candidates = self._outlook.pop(passage.tracklet, None)
@@ -301,6 +303,7 @@ class CrossCameraAssociator:
             self.calibration.observe_passage(passage.kept, passage.seen_by, ended=True)
         self._identity_changed(self.book.identities[passage.identity], False)
         self._reviser.reconsider(self.book.identities[passage.identity], time)
+        self._rethinker(passage, candidates, time)
         self._ended_since_refresh += 1
         if self._ended_since_refresh >= _REFRESH_AFTER:
             self._ended_since_refresh = 0

@@ -19,6 +19,7 @@ weak embedder's false links cost more than the true ones that the credit finds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,7 +30,6 @@ from reid_tracker.types import FloatArray
 
 # Half of what differs between passages is the camera's doing and comes back with every passage through it.
 _SHARED_BY_CAMERA = 0.5
-_SHARED_BY_LIFE = 0.5  # of what differs between passages, what all those before have in common, whatever the camera
 _TEMPER = 0.8
 _CREDIT = 1.0  # nats
 _SEPARATE = 80.0  # directions from which strangers are told apart well enough for the whole credit
@@ -71,45 +71,10 @@ def combine(passages: Sequence[PassageLooks], spread: Spread) -> tuple[FloatArra
     return mean, total
 
 
-def combined_so_far(passages: Sequence[PassageLooks], spread: Spread) -> tuple[FloatArray, NDArray[np.float64]]:
-    """What the first passage of a life, the first two, and so on, say together: (K, D) mean looks, (K,) precisions.
-
-    Unlike ``combine``, for lives that are judged as a whole: what sets a person's passages apart (the side that is
-    seen, a bag, an open coat) lasts for many of them in whatever camera, so that together they are off by more than
-    their number says. Counted as errors that average out, each passage of a long life would be held against a mean
-    that is surer of itself than it is, once for every passage, and long lives would fall apart.
-    """
-    shared, own = _SHARED_BY_LIFE * spread.passage, (1 - _SHARED_BY_LIFE) * spread.passage
-    shares = np.array([1 / (own + spread.look / passage.weight) for passage in passages])
-    total = np.cumsum(shares)
-    sums = np.cumsum(shares[:, None] * np.stack([passage.mean for passage in passages]), axis=0)
-    return (sums / total[:, None]).astype(np.float32), 1 / (1 / total + shared)
-
-
-def agreement_so_far(passages: Sequence[PassageLooks], spread: Spread) -> NDArray[np.float64]:
-    """Evidence that each passage of a life but the first is of the person whom those before it show.
-
-    Args:
-        passages: K of them in order of time, K at least 1.
-        spread: what distances mean here.
-
-    Returns:
-        (K - 1,) nats.
-    """
-    if len(passages) < 2:
-        return np.zeros(0)
-    known, precisions = combined_so_far(passages[:-1], spread)
-    means = np.stack([passage.mean for passage in passages[1:]])
-    said = evidence_of_products(
-        np.einsum("kd,kd->k", means, known)[:, None],
-        (known @ spread.centre)[:, None],
-        means,
-        np.array([spread.of_passage(passage.weight) for passage in passages[1:]]),
-        precisions[:, None],
-        np.einsum("kd,kd->k", known, known)[:, None],
-        spread,
-    )
-    return said[:, 0].astype(np.float64)
+def tempered(ratio: float, information: float, spread: Spread) -> float:
+    """Evidence of one log-likelihood ratio; as ``evidence_of_products`` has it, for a single number."""
+    credit = _CREDIT * min(1.0, spread.dimensions / _SEPARATE) * min(1.0, information / float(_ENOUGH))
+    return _MOST_SAID * math.tanh((_TEMPER * ratio + credit) / _MOST_SAID)
 
 
 def appearance_evidence(

@@ -52,6 +52,11 @@ class Explainer:
             "margin": _rounded(2 * probability - 1),
         }
 
+    def solved_again(self, passage: Passage, identity: Identity | None, gain: float) -> dict[str, Any]:
+        """Why a passage is somebody else after all, or somebody new where None; ``gain`` in nats."""
+        evidence = {"rule": "people solved again", "probability": _rounded(float(1 / (1 + np.exp(-gain))))}
+        return evidence if identity is None else evidence | self.meeting(passage, identity)
+
     def meeting(self, passage: Passage, identity: Identity) -> dict[str, Any]:
         """The two looks that agree best: whose they are, their distances and, where there are stripes, which met."""
         own, known = passage.kept, _looked_at(identity, passage)

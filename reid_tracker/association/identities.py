@@ -267,7 +267,7 @@ class IdentityBook:
     def move(self, passage: Passage, target: Identity | None, time: float, evidence: Mapping[str, Any]) -> Identity:
         """The passage belongs to ``target`` or, where None, to somebody new; not to whom it was given."""
         source = self.identities[passage.identity]
-        if source.tracklets == 1:
+        if len(source.passages) == 1:
             return source if target is None else self.merge(target, source, time, passage, evidence)
         source.passages.remove(passage)
         source.tracklets -= 1

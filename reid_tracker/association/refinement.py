@@ -23,8 +23,7 @@ from reid_tracker.association.worth import Assignment
 
 _MOST_ROUNDS = 20
 _GAIN = 1e-6
-_MOVE_GAIN = 3.0  # nats; AssociationConfig.settled_margin
-_CLEARLY = 0.05  # nats a passage by which what comes from nothing must be better than what comes from the run
+_CLEARLY = 0.5  # nats a passage by which other people must explain it better than those whom the run has
 
 People = list[frozenset[int]]
 
@@ -192,7 +191,7 @@ def _part(assignment: Assignment, person_of: dict[frozenset[int], frozenset[int]
         anew = {group: group for group in groups}
         _merge(assignment, anew, {group: set(groups) - {group} for group in groups})
         found = set(anew.values())
-        if len(found) > 1 and assignment.total(found) > assignment.worth(person) + _MOVE_GAIN:
+        if len(found) > 1 and assignment.total(found) > assignment.worth(person) + _hurdle(len(person)):
             person_of.update(anew)
             parted = True
     return parted
@@ -211,10 +210,10 @@ def _move(
         rest = person - group
         loss = assignment.worth(person) - assignment.worth(rest)  # what its leaving costs
         gain = assignment.worth(group) - loss if rest else 0.0
-        best: frozenset[int] | None = frozenset() if gain > _MOVE_GAIN else None  # alone
+        best: frozenset[int] | None = frozenset() if gain > _hurdle(len(person)) else None  # alone
         for other in sorted({person_of[one] for one in neighbours[group]} - {person}, key=min):
             gained = assignment.worth(other | group) - assignment.worth(other) - loss
-            if gained > max(gain, _MOVE_GAIN):
+            if gained > max(gain, _hurdle(len(person) + len(other))):
                 gain, best = gained, other
         if best is None:
             continue
@@ -239,6 +238,11 @@ def _take(
             parts[whole] = members
         for one in members:
             person_of[one] = whole
+
+
+def _hurdle(passages: int) -> float:
+    """Nats from which it is clear that so many passages are other people than they are taken for."""
+    return _CLEARLY * passages
 
 
 def _index(person_of: Mapping[frozenset[int], frozenset[int]]) -> dict[frozenset[int], list[frozenset[int]]]:

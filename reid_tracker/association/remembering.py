@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from reid_tracker.association.associator import CrossCameraAssociator
 from reid_tracker.association.evidence import summarise
 from reid_tracker.association.identities import Identity, Passage
 from reid_tracker.types import Appearance
+
+if TYPE_CHECKING:  # the associator itself judges people by what is defined here
+    from reid_tracker.association.associator import CrossCameraAssociator
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +58,14 @@ class AlignedScale:
         ratio = (fit.far - fit.near) / fit.variance * ((fit.far + fit.near) / 2 - (distances - fit.slope * looks))
         said: NDArray[np.float64] = np.clip(np.nan_to_num(ratio), -self._MOST_SAID, self._MOST_SAID)
         return said
+
+    def evidence_of(self, distance: float, looks: float) -> float:
+        """``evidence`` of one candidate."""
+        if not self.useful or math.isnan(distance):
+            return 0.0
+        fit = self._fitted = self._fitted or self._fit()
+        ratio = (fit.far - fit.near) / fit.variance * ((fit.far + fit.near) / 2 - (distance - fit.slope * looks))
+        return min(max(ratio, -self._MOST_SAID), self._MOST_SAID)
 
     def _fit(self) -> _AlignedFit:
         distance, global_, right = self._kept[: min(self._added, _KEPT)].T

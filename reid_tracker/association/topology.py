@@ -10,6 +10,8 @@ and begin with a law without a scale of its own, h(g) = s / (g + g0): each doubl
 
 from __future__ import annotations
 
+import bisect
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +23,7 @@ from reid_tracker.config import CameraConfig
 # Gap bins: in view of another camera at that moment; below 1 s; 1-2 s; 2-4 s; ... ; above 36 h.
 _IN_VIEW = 1e-9  # seconds since somebody was seen below which they were in view of both cameras at once
 _EDGES = np.concatenate([[-np.inf, _IN_VIEW], 2.0 ** np.arange(0, 18)])
+_EDGE_LIST: list[float] = _EDGES.tolist()
 _UPPER = np.append(_EDGES[2:], np.inf)
 _MIDDLE = np.concatenate([[0.5, 0.5], 1.5 * 2.0 ** np.arange(0, 18)])
 
@@ -79,6 +82,7 @@ class ReturnTimes:
         self._now = 0.0
         self._rates_known: _Rates | None = None
         self._highest: dict[int, float] = {}
+        self._single: dict[tuple[int, int, int], float] = {}
 
     def index(self, camera_id: str) -> int:
         """Number of a camera, given out at first sight."""
@@ -144,6 +148,18 @@ class ReturnTimes:
             rates = rates + _TOO_SLOW * (gaps > self._most[origins, destinations])
         return rates
 
+    def log_rate_of(self, origin: int, destination: int, gap: float) -> float:
+        """``log_rate`` of one person: lives are judged return by return, and the same ones again and again."""
+        place = (origin, destination, bisect.bisect_right(_EDGE_LIST, gap) - 1)
+        known = self._single.get(place)
+        if known is None:
+            rate = self._rates(np.array([origin], np.intp), destination, np.array([place[2]], np.intp))
+            known = self._single[place] = math.log(rate[0])
+        if self._spans:
+            known += _TOO_FAST * (gap < self._least[origin, destination])
+            known += _TOO_SLOW * (gap > self._most[origin, destination])
+        return float(known)
+
     def highest_log_rate(self, destination: int) -> float:
         """The most that ``log_rate`` gives for a camera, from anywhere and at any gap."""
         if destination not in self._highest:
@@ -200,6 +216,7 @@ class ReturnTimes:
     def _changed(self) -> None:
         self._rates_known = None
         self._highest.clear()
+        self._single.clear()
 
     def _count(self) -> None:
         for origins, destination, bins, weights in self._new:

@@ -9,15 +9,16 @@ passages known. Being in one camera at once, impossible travel and what people s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reid_tracker.association.calibration import Calibration, PassageLooks
-from reid_tracker.association.evidence import agreement_so_far, appearance_evidence
+from reid_tracker.association.evidence import appearance_evidence
 from reid_tracker.association.ground import GroundPlane
+from reid_tracker.association.lives import Lives
 from reid_tracker.association.memory import varied
 from reid_tracker.association.remembering import RememberedPassage
 from reid_tracker.association.topology import ReturnTimes
@@ -29,6 +30,7 @@ _IMPOSSIBLE = -60.0  # log rate that only configured travel times give
 _ELSEWHERE = -50.0  # nats of the ground from which nobody can be in both places
 _THERE = 1.0  # nats of the ground from which two may be one person for that alone
 _ALIGNED_LOOKS = 4  # of a passage
+_AT_A_TIME = 256  # passages beside all others
 _ALIGNED_PASSAGES = 6  # newest ones before
 
 _NOBODY: frozenset[int] = frozenset()
@@ -48,6 +50,11 @@ class Assignment:
         apart: tracklet -> those that are somebody else for certain, beside what the passages show themselves.
         together: groups that somebody who knows said are one person each, whatever the passages show.
         ground: where people stood; nothing where None.
+        aligned: aligned distances of pairs that are known already.
+
+    Attributes:
+        passages: tracklet -> passage, in order of start.
+        aligned_distances: of the pairs that were not known and were asked about, NaN where one has no stripes.
     """
 
     def __init__(
@@ -60,11 +67,13 @@ class Assignment:
         apart: Mapping[int, frozenset[int]] | None = None,
         ground: GroundPlane | None = None,
         together: Iterable[frozenset[int]] = (),
+        aligned: Mapping[Pair, float] | None = None,
     ) -> None:
         self.passages = {one.tracklet: one for one in sorted(passages, key=lambda one: (one.start, one.tracklet))}
         self._place = {tracklet: place for place, tracklet in enumerate(self.passages)}
         self._looks = looks
         self._spread = calibration.spread_of(len(next(iter(looks.values())).mean) if looks else 1)
+        self._lives = Lives(looks, self._spread)
         self._aligned = calibration.aligned
         self._topology = topology
         self._camera = {one.tracklet: topology.index(one.camera_id) for one in self.passages.values()}
@@ -72,10 +81,11 @@ class Assignment:
         self._told = {tracklet: group for group in together for tracklet in group}
         self._apart = self._exclusive(apart or {})
         self._ground = ground if ground is not None and ground.known else None
-        self._stripes = _stripes(self.passages.values())
+        self._stripes: dict[int, FloatArray | None] = {}
         self._worth: dict[frozenset[int], float] = {}
         self._said_by_ground: dict[Pair, float] = {}
-        self._aligned_distance: dict[Pair, float] = {}
+        self._known_distances = aligned or {}
+        self.aligned_distances: dict[Pair, float] = {}
 
     def possible(self, tracklets: Iterable[int]) -> bool:
         """Nothing forbids that they are one person."""
@@ -130,14 +140,14 @@ class Assignment:
             return found
         means = np.stack([self._looks[tracklet].mean for tracklet in described])
         variances = np.array([self._spread.of_passage(self._looks[tracklet].weight) for tracklet in described])
-        for row, tracklet in enumerate(described):
-            evidence = appearance_evidence(
-                means[row : row + 1], variances[row : row + 1], means, 1 / variances, self._spread
-            )[0]
-            evidence[row] = -np.inf
-            best = np.argsort(-evidence, kind="stable")[: 2 * NEIGHBOURS]
-            allowed = [described[place] for place in best.tolist() if described[place] not in self._apart[tracklet]]
-            found[tracklet] = allowed[:NEIGHBOURS]
+        for begin in range(0, len(described), _AT_A_TIME):
+            rows = slice(begin, begin + _AT_A_TIME)
+            evidence = appearance_evidence(means[rows], variances[rows], means, 1 / variances, self._spread)
+            for row, (tracklet, said) in enumerate(zip(described[rows], evidence, strict=True), start=begin):
+                said[row] = -np.inf
+                best = np.argsort(-said, kind="stable")[: 2 * NEIGHBOURS]
+                allowed = [described[place] for place in best.tolist() if described[place] not in self._apart[tracklet]]
+                found[tracklet] = allowed[:NEIGHBOURS]
         return found
 
     def _measured(self, person: frozenset[int]) -> float:
@@ -147,45 +157,61 @@ class Assignment:
         standing = self._where_they_stood(ordered)
         if standing == -np.inf:
             return -np.inf
-        passages = [self.passages[tracklet] for tracklet in ordered]
-        cameras = np.array([self._camera[tracklet] for tracklet in ordered], np.intp)
-        starts, ends = (np.array([getattr(one, name) for one in passages]) for name in ("start", "end"))
-        returns = self._topology.returns(cameras, starts, ends)
-        asked = [not self._told.get(one, _NOBODY) & set(ordered[:place]) for place, one in enumerate(ordered)][1:]
-        if (returns[asked] < _IMPOSSIBLE).any():
-            return -np.inf
-        returns = np.where(asked, returns, self._new)
-        return self._looks_agree(ordered) + standing + float((returns - self._new).sum())
+        returned = self._returns(ordered)
+        return self._looks_agree(ordered) + standing + returned if returned > -np.inf else -np.inf
+
+    def _returns(self, ordered: Sequence[int]) -> float:
+        """What each return but the first sighting says against somebody new; -inf where nobody can be so fast."""
+        said = 0.0
+        last = self.passages[ordered[0]]
+        for place, tracklet in enumerate(ordered[1:], start=1):
+            passage = self.passages[tracklet]
+            if not self._told.get(tracklet, _NOBODY) & set(ordered[:place]):
+                gap = passage.start - last.end
+                rate = self._topology.log_rate_of(self._camera[last.tracklet], self._camera[tracklet], gap)
+                if rate < _IMPOSSIBLE:
+                    return -np.inf
+                said += rate - self._new
+            if passage.end >= last.end:
+                last = passage
+        return said
 
     def _looks_agree(self, ordered: Sequence[int]) -> float:
         known = [tracklet for tracklet in ordered if tracklet in self._looks]
-        if len(known) < 2:
-            return 0.0
-        described = [self._looks[tracklet] for tracklet in known]
-        said = agreement_so_far(described, self._spread)
-        return float(said.sum()) + self._stripes_add(known, said)
+        said = self._lives.agreement(known)
+        return sum(said) + self._stripes_add(known, said)
 
-    def _stripes_add(self, known: Sequence[int], said: NDArray[np.float64]) -> float:
+    def _stripes_add(self, known: Sequence[int], said: Sequence[float]) -> float:
         """What the aligned distances to those before say beyond ``said``, in order of time."""
         if not self._aligned.useful:
             return 0.0
-        distances = np.full(len(said), np.nan)
-        for place in range(1, len(known)):
+        added = 0.0
+        for place, nats in enumerate(said, start=1):
             before = known[max(0, place - _ALIGNED_PASSAGES) : place]
-            found = [self._aligned_between(one, known[place]) for one in before]
-            if not np.isnan(found).all():
-                distances[place - 1] = np.nanmean(found)
-        return float(self._aligned.evidence(distances, said).sum())
+            distances = [self._aligned_between(one, known[place]) for one in before]
+            found = [distance for distance in distances if not math.isnan(distance)]
+            if found:
+                added += self._aligned.evidence_of(sum(found) / len(found), nats)
+        return added
 
     def _aligned_between(self, first: int, second: int) -> float:
-        known = self._aligned_distance.get((first, second))
+        pair = first, second
+        known = self._known_distances.get(pair, self.aligned_distances.get(pair))
         if known is None:
-            mine, theirs = self._stripes.get(first), self._stripes.get(second)
+            mine, theirs = self._stripes_of(first), self._stripes_of(second)
             known = np.nan
             if mine is not None and theirs is not None:
                 known = float(aligned_distance(mine, theirs, threads=1).mean())
-            self._aligned_distance[first, second] = known
+            self.aligned_distances[pair] = known
         return known
+
+    def _stripes_of(self, tracklet: int) -> FloatArray | None:
+        """(looks, S, d) of a few of its looks, where the embedder gives stripes."""
+        if tracklet not in self._stripes:
+            looks = self.passages[tracklet].looks
+            given = looks is not None and len(looks) > 0 and looks.stripes.shape[1] > 0
+            self._stripes[tracklet] = varied(looks, _ALIGNED_LOOKS).stripes if looks is not None and given else None
+        return self._stripes[tracklet]
 
     def _where_they_stood(self, ordered: Sequence[int]) -> float:
         """What the ground says of those in view at once; -inf where nobody can be in both places."""
@@ -215,12 +241,3 @@ class Assignment:
                     found[other.tracklet].add(one.tracklet)
                 open_.append(one)
         return {tracklet: frozenset(others - self._told.get(tracklet, _NOBODY)) for tracklet, others in found.items()}
-
-
-def _stripes(passages: Iterable[RememberedPassage]) -> dict[int, FloatArray]:
-    """Tracklet to (looks, S, d) of a few of its looks, where the embedder gives stripes."""
-    return {
-        one.tracklet: varied(one.looks, _ALIGNED_LOOKS).stripes
-        for one in passages
-        if one.looks is not None and len(one.looks) and one.looks.stripes.shape[1]
-    }

@@ -10,8 +10,9 @@ import pytest
 
 from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.association.calibration import PassageLooks
-from reid_tracker.association.evidence import agreement_so_far, appearance_evidence, combine, combined_so_far
+from reid_tracker.association.evidence import appearance_evidence
 from reid_tracker.association.hindsight import learn_topology
+from reid_tracker.association.lives import Lives
 from reid_tracker.association.refinement import Refinement, refine
 from reid_tracker.association.remembering import RememberedPassage
 from reid_tracker.association.topology import ReturnTimes
@@ -112,28 +113,21 @@ def test_whoever_looks_different_the_second_time_round_stays_one_person() -> Non
     assert set(solved(passages).people) == true_people(passages)
 
 
-def test_a_life_of_one_passage_is_as_sure_as_the_passage() -> None:
-    calibration, looks = learned(Evidence(tuple(site(4))))
+def test_a_life_is_what_arrays_say_passage_by_passage() -> None:
+    """Each passage beside the mean of those before it, which share half of what sets passages apart."""
+    calibration, looks = learned(Evidence(tuple(site(6))))
     spread = calibration.spread_of(DIMENSION)
-    one, other = looks[1], looks[2]
-    assert combined_so_far([one], spread)[1] == pytest.approx([combine([one], spread)[1]])
-    alone = appearance_evidence(
-        other.mean[None],
-        np.array([spread.of_passage(other.weight)]),
-        one.mean[None],
-        np.array([1 / spread.of_passage(one.weight)]),
-        spread,
-    )
-    assert agreement_so_far([one, other], spread) == pytest.approx(alone[0], abs=1e-4)
-
-
-def test_a_long_life_is_never_surer_than_what_its_passages_share() -> None:
-    calibration, looks = learned(Evidence(tuple(site(20))))
-    spread = calibration.spread_of(DIMENSION)
-    means, precisions = combined_so_far(list(looks.values()), spread)
-    assert means.shape == (len(looks), DIMENSION)
-    assert (np.diff(precisions) > 0).all()
-    assert 1 / precisions[-1] > spread.passage / 2
+    life = [1, 2, 3, 5, 8]
+    said = Lives(looks, spread).agreement(life)
+    for place in range(1, len(life)):
+        before, seen = [looks[one] for one in life[:place]], looks[life[place]]
+        shares = np.array([1 / (spread.passage / 2 + spread.look / one.weight) for one in before])
+        mean = (shares @ np.stack([one.mean for one in before]) / shares.sum()).astype(np.float32)
+        precision = 1 / (1 / shares.sum() + spread.passage / 2)
+        assert precision < 2 / spread.passage  # never surer than what they share
+        variance = np.array([spread.of_passage(seen.weight)])
+        expected = appearance_evidence(seen.mean[None], variance, mean[None], np.array([precision]), spread)
+        assert said[place - 1] == pytest.approx(float(expected[0, 0]), abs=1e-3)
 
 
 class Priced(Assignment):
@@ -152,7 +146,7 @@ class Priced(Assignment):
         return {one: [other for other in self.passages if other != one] for one in self.passages}
 
 
-@pytest.mark.parametrize(("better", "taken"), [(0.05, False), (0.5, True)])
+@pytest.mark.parametrize(("better", "taken"), [(0.9, False), (1.1, True)])
 def test_what_comes_from_nothing_must_be_clearly_better(better: float, taken: bool) -> None:
     online = [frozenset({1, 2}), frozenset({3, 4})]
     other = [frozenset({1, 3}), frozenset({2, 4})]

@@ -1,0 +1,92 @@
+"""When somebody leaves, who they are and who rivalled for it is solved once more, with what is known by then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reid_tracker.association import CrossCameraAssociator
+from reid_tracker.association.remembering import RememberedPassage, restore
+from reid_tracker.results.replay import IdentityReplay
+from reid_tracker.types import CameraTracks, EventType, IdentityEvent, TrackedFrame, TrackletState
+from tests.association.scenes import SIZE, Visit, Wardrobe, play, tracklet
+
+CAMERAS = ("door", "hall", "yard")
+AMY, BEN, SEEN = 1, 2, 500
+
+
+def _memory(wardrobe: Wardrobe, stays: int) -> list[RememberedPassage]:
+    """Amy and Ben, seen in turn and taken for one person; eight others; stays of Amy are odd, of Ben even."""
+    mixed = [
+        RememberedPassage(
+            stay, 1, CAMERAS[stay % 3], 40.0 * stay, 40.0 * stay + 8, wardrobe.looks(BEN if stay % 2 == 0 else AMY, 4)
+        )
+        for stay in range(1, 1 + stays)
+    ]
+    others = [
+        RememberedPassage(100 + stay, number, CAMERAS[stay % 3], 40.0 * stay + 10, 40.0 * stay + 18, looks)
+        for number in range(3, 11)
+        for stay, looks in ((stay, wardrobe.looks(number, 4)) for stay in (number, number + 8))
+    ]
+    return [*mixed, *others]
+
+
+def _passes(associator: CrossCameraAssociator, wardrobe: Wardrobe, person: int) -> list[TrackedFrame]:
+    """Somebody comes to the door and leaves it."""
+    seen = tracklet(SEEN, "door", 900, 905, wardrobe.looks(person, 5))
+    gone = replace(seen, state=TrackletState.ENDED)
+    frames = associator([CameraTracks("door", 0, 905.0, SIZE, (seen,))])
+    return frames + associator([CameraTracks("door", 1, 909.0, SIZE, (), (), (gone,))])
+
+
+def _people(associator: CrossCameraAssociator) -> dict[int, int]:
+    return {one.tracklet: number for number, who in associator.book.identities.items() for one in who.passages}
+
+
+def test_two_who_were_taken_for_one_are_parted_when_one_of_them_has_come_again() -> None:
+    wardrobe, associator = Wardrobe(noise=0.2), CrossCameraAssociator()
+    restore(associator, _memory(wardrobe, 6), last_identity=20, last_event=0)
+    frames = _passes(associator, wardrobe, AMY)
+    who = _people(associator)
+    assert who[1] == who[3] == who[5] == who[SEEN]
+    assert who[2] == who[4] == who[6] != who[1]
+    parted = [event for frame in frames for event in frame.events if event.type is EventType.SPLIT]
+    assert parted
+    assert {event.evidence["rule"] for event in parted} == {"people solved again"}
+
+
+def test_the_events_tell_what_was_put_right() -> None:
+    wardrobe, associator = Wardrobe(noise=0.2), CrossCameraAssociator()
+    memory = _memory(wardrobe, 6)
+    restore(associator, memory, last_identity=20, last_event=0)
+    replay = IdentityReplay()
+    replay.add(
+        [
+            IdentityEvent(-1 - place, EventType.STARTED, one.start, one.camera_id, one.identity, (one.tracklet,))
+            for place, one in enumerate(memory)
+        ]
+    )
+    for frame in _passes(associator, wardrobe, BEN):
+        replay.add(frame.events)
+    assert replay.identity_of == _people(associator)
+
+
+@pytest.mark.parametrize("stays", [5, 6])
+def test_what_somebody_who_knows_said_is_not_thought_over(stays: int) -> None:
+    wardrobe, associator = Wardrobe(noise=0.2), CrossCameraAssociator()
+    restore(associator, _memory(wardrobe, stays), last_identity=20, last_event=0)
+    for passage in associator.book.identities[1].passages:
+        passage.pinned = True
+    _passes(associator, wardrobe, AMY)
+    who = _people(associator)
+    assert len({who[stay] for stay in range(1, 1 + stays)}) == 1
+
+
+def test_one_person_of_many_stays_keeps_one_number() -> None:
+    """Worth has a term for each stay, and each is off by something: that must not be enough to part a long life."""
+    wardrobe, associator = Wardrobe(noise=0.5), CrossCameraAssociator()
+    visits = [Visit(1 + stay, 1 + stay % 4, CAMERAS[stay // 4 % 3], 20.0 * stay, 20.0 * stay + 6) for stay in range(40)]
+    story = play(associator, visits, wardrobe, step=1.0)
+    assert len(set(story.final.values())) == 4
+    assert not [event for event in story.events if event.evidence.get("rule") == "people solved again"]
