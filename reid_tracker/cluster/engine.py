@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Hashable, Iterator
@@ -142,6 +143,7 @@ def connected(address: str, config: ClusterConfig) -> Iterator[Any]:
         why = " ".join(str(error).split())[:200]
         raise ConfigError(
             f"--cluster {address}: no cluster answers there ({why}); expected local, auto, host:port or ray://host:port"
+            f"{_token_hint(address)}"
         ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, terminate)  # Ray puts one of its own there, which ends the program at once
@@ -149,3 +151,10 @@ def connected(address: str, config: ClusterConfig) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _token_hint(address: str) -> str:
+    """What may be missing as well: Ray's client sends its token only where that is said, and is told nothing else."""
+    if not address.startswith("ray://") or "RAY_AUTH_MODE" in os.environ:
+        return ""
+    return "; if the cluster asks for a token, set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the head's"
