@@ -44,12 +44,17 @@ class Unreachable:
 
 def test_a_cluster_that_does_not_answer_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", Unreachable)
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     with (
         pytest.raises(ConfigError, match="ray://nowhere:10001: no cluster answers there") as raised,
         connected("ray://nowhere:10001", ClusterConfig()),
     ):
         pass
     assert "\n" not in str(raised.value)
+    assert "if the cluster asks for a token, set RAY_AUTH_MODE=token" in str(raised.value)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    with pytest.raises(ConfigError, match=r"ray://host:port$"), connected("ray://nowhere:10001", ClusterConfig()):
+        pass
     assert load_ray() is Unreachable
 
 
