@@ -152,17 +152,22 @@ def command(*arguments: str, cwd: Path, **environment: str) -> Iterator[tuple[su
 
 @pytest.mark.slow
 def test_the_command_follows_real_people_and_hides_passwords(repository: Path, tmp_path: Path) -> None:
-    clip = repository / "demos" / "clip"
-    cameras = [f"door={clip / 'door.mp4'}", f"hall={clip / 'hall.mp4'}", "gate=rtsp://me:s3cret@127.0.0.1:1/x"]
-    arguments = [part for camera in cameras for part in ("--camera", camera)]
-    arguments += ["--set", f"store.path={tmp_path / 'people.db'}"]
+    """Cameras of a file with a password from the environment, and one on the command line beside them."""
+    site = tmp_path / "site.toml"
+    sources = {name: repository / "demos" / "clip" / f"{name}.mp4" for name in ("door", "hall")}
+    sources["gate"] = "rtsp://me:${GATE_PASSWORD}@127.0.0.1:1/x"
+    tables = [f'[[cameras]]\nid = "{name}"\nsource = "{source}"\n' for name, source in sources.items()]
+    site.write_text("".join([*tables, f'[store]\npath = "{tmp_path / "people.db"}"\n']), encoding="utf-8")
+    arguments = ["--config", str(site), "--camera", "yard=rtsp://me:s3cret@127.0.0.1:1/x"]
     if find_spec("nats"):
         arguments += ["--set", "nats.url=nats://me:s3cret@127.0.0.1:1"]
-    with command(*arguments, cwd=repository) as (program, address):
+    with command(*arguments, cwd=repository, GATE_PASSWORD="s3cret") as (program, address):
         wait_for(lambda: len(httpx.get(f"{address}/api/identities", timeout=60).json()) >= 2, 120)
         shown = Path(f"/proc/{program.pid}/cmdline")
         if shown.exists():
             assert b"s3cret" not in shown.read_bytes()
+        listed = httpx.get(f"{address}/api/cameras", timeout=60).json()
+        assert [camera["id"] for camera in listed] == ["door", "hall", "gate", "yard"]
         for path in ("cameras", "health"):
             assert "s3cret" not in httpx.get(f"{address}/api/{path}", timeout=60).text
         answer = httpx.post(f"{address}/api/search", content=jpeg(picture(("red", 9))), headers=JPEG, timeout=60)
