@@ -126,7 +126,7 @@ def _metric(name: str, kind: str, text: str, samples: Iterable[_Sample]) -> list
     lines = [f"# HELP {full} {text}", f"# TYPE {full} {kind}"]
     for labels, value in samples:
         inside = ",".join(f'{key}="{_escaped(label)}"' for key, label in labels.items())
-        lines.append(f"{full}{{{inside}}} {value:g}" if inside else f"{full} {value:g}")
+        lines.append(f"{full}{{{inside}}} {value:.15g}" if inside else f"{full} {value:.15g}")  # counts stay exact
     return lines
 
 

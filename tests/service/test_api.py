@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from importlib.resources import files
 from urllib.parse import quote
 
@@ -103,6 +104,16 @@ def test_metrics_are_prometheus_text(client: httpx.Client) -> None:
     assert [bad for bad in text.splitlines() if not line.match(bad)] == []
     assert 'reid_tracker_camera_up{camera="door"} 1' in text
     assert 'reid_tracker_camera_decoder{camera="door",codec="file",decoder="cpu"} 1' in text
+
+
+def test_counters_stay_exact_past_a_million(
+    client: httpx.Client, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A camera of 15 pictures a second has a million within a day; rounded to six digits, its rate would be a saw."""
+    report = replace(service.cameras.report()["door"], received=12_345_678)
+    monkeypatch.setattr(service.cameras, "report", lambda: {'Tor "Süd"': report})
+    text = client.get("/metrics").text
+    assert 'reid_tracker_frames_received_total{camera="Tor \\"Süd\\""} 12345678\n' in text
 
 
 def test_corrections_hold(client: httpx.Client) -> None:
