@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,10 +13,12 @@ import cv2
 import httpx
 import pytest
 
+from reid_tracker.association.remembering import RememberedPassage
 from reid_tracker.cluster.condition import AssociatorState, SiteState
 from reid_tracker.config import CameraConfig
 from reid_tracker.service.access import Access, Person, Role
 from reid_tracker.service.runtime import Service
+from reid_tracker.store.records import Batch
 from tests.service.conftest import listening, site_config, wait_for
 from tests.service.site import colour_pipeline, picture
 
@@ -227,6 +230,24 @@ def test_corrections_that_lack_something_say_what(browser: Any, find: Callable[[
     for name, said in (("#merge", "Say which other person"), ("#split", "Tick the sightings")):
         browser.execute_script("arguments[0].click()", find(name)[0])
         assert find("#person-problem")[0].text.startswith(said)
+
+
+def test_of_somebody_who_comes_often_the_latest_is_shown(
+    browser: Any, find: Callable[[str], list[Any]], address: str, service: Service
+) -> None:
+    began = time.time() - 60_400
+    passages = {
+        number: RememberedPassage(number, 5000, ("door", "hall")[number % 2], began + number, began + number + 0.5)
+        for number in range(60_001, 60_301)
+    }
+    service.store.save(Batch(passages, [], [], service.store.numbers()))
+    browser.get(address)
+    wait_for(lambda: bool(find("#recent button")), 30)
+    browser.execute_script("openPerson(5000)")
+    wait_for(lambda: len(find("#sightings li")) == 60, 30)
+    assert find("#sightings-title")[0].text == "Seen (the latest 60 of 300)"
+    assert find("#sightings input")[-1].get_attribute("value") == "60300"
+    assert find("#reasons-title")[0].text == "Why"
 
 
 def test_a_cluster_is_linked_to_where_there_is_one(

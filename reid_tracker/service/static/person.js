@@ -1,7 +1,8 @@
 "use strict";
 // One person's history with its corrections, and the search by picture. Uses what app.js defines.
 
-const SIGHTINGS_SHOWN = 60; // of one person: the latest
+// Of one person, the latest: somebody who comes every day has thousands.
+const SIGHTINGS_SHOWN = 60, REASONS_SHOWN = 100;
 let shownPerson = null;
 
 // What went wrong, or (well) what was done.
@@ -22,17 +23,21 @@ async function openPerson(identity) {
   byId("person-title").focus();
 }
 
+const latestOf = (list, most) => (list.length > most ? ` (the latest ${most} of ${list.length})` : "");
+
 async function showPerson() {
   byId("person-title").textContent = `Person ${shownPerson}`;
+  const asked = shownPerson;
   let history;
-  try { history = await ask(`api/identities/${shownPerson}`); }
+  try { history = await ask(`api/identities/${asked}`); }
   catch (error) { tell("person-problem", error.message); return; }
+  if (asked !== shownPerson) return; // somebody else was opened meanwhile
   byId("person-title").replaceChildren(swatchOf(history.identity), ` Person ${history.identity}${history.present ? ", in view now" : ""}`);
   const image = byId("person-picture");
   image.hidden = !history.present;
   if (history.present) { image.alt = `Person ${history.identity} as seen now`; image.src = `api/identities/${history.identity}/picture?${Date.now()}`; }
-  const earlier = history.sightings.length - SIGHTINGS_SHOWN;
-  byId("sightings-title").textContent = earlier > 0 ? `Seen (the latest ${SIGHTINGS_SHOWN} of ${history.sightings.length})` : "Seen";
+  byId("sightings-title").textContent = `Seen${latestOf(history.sightings, SIGHTINGS_SHOWN)}`;
+  byId("reasons-title").textContent = `Why${latestOf(history.events, REASONS_SHOWN)}`;
   byId("sightings").replaceChildren(...history.sightings.slice(-SIGHTINGS_SHOWN).map((sighting) => {
     const box = make("input", { type: "checkbox", value: String(sighting.tracklet) });
     return make("li", {}, make("label", {}, box, make("span", {}, `${sighting.camera}, `, timeOf(sighting.started), `, ${lasting(sighting.ended - sighting.started)}`)),
@@ -40,7 +45,7 @@ async function showPerson() {
   }));
   drawTimeline(history);
   drawPath(history);
-  byId("reasons").replaceChildren(...history.events.map((event) => eventLine(event)));
+  byId("reasons").replaceChildren(...history.events.slice(-REASONS_SHOWN).map((event) => eventLine(event)));
 }
 
 function drawTimeline(history) {
