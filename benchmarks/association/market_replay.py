@@ -34,6 +34,7 @@ from benchmarks.association.replay import (
 )
 from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.config import AssociationConfig
+from reid_tracker.embedding.embedder import NetworkEmbedder
 from reid_tracker.training.reid_evaluation import open_judged
 from reid_tracker.types import Appearance, EventType, IdentityEvent
 
@@ -48,12 +49,15 @@ Method = Callable[[NDArray[np.float32], float], Guess]
 def embed(passages: Sequence[Passage], root: Path, embedder: str, threads: int, cache: Path | None) -> list[Appearance]:
     """The looks of every passage, from the cache where they are there."""
     files = sorted({name for passage in passages for name in passage.files})
-    kept = cache / f"{Path(embedder).stem}.npz" if cache else None
+    shipped = ENGINES / embedder
+    judged = open_judged(str(shipped if shipped.is_dir() else embedder), threads)
+    # By the network's checksum: another one may ship under the same name.
+    kept = cache / f"replay-{judged.key}.npz" if cache else None
     if kept is not None and kept.exists():
         found = np.load(kept)
         vectors, stripes = found["global"], found["stripes"]
     else:
-        vectors, stripes = _ask(files, root, embedder, threads)
+        vectors, stripes = _ask(files, root, judged.embedder)
         if kept is not None:
             kept.parent.mkdir(parents=True, exist_ok=True)
             np.savez(kept, **{"global": vectors, "stripes": stripes})
@@ -190,11 +194,7 @@ def _mean(looks: Appearance) -> NDArray[np.float32]:
     return unit
 
 
-def _ask(
-    files: Sequence[str], root: Path, embedder: str, threads: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    shipped = ENGINES / embedder
-    opened = open_judged(str(shipped if shipped.is_dir() else embedder), threads).embedder
+def _ask(files: Sequence[str], root: Path, opened: NetworkEmbedder) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     height, width = opened.size_hw
     global_, stripes = [], []
     for start in range(0, len(files), BATCH):

@@ -5,7 +5,6 @@ What is judged is what ships: the network file through the package's own crops a
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from reid_tracker.errors import InputError
 from reid_tracker.evaluation.ranking import WAYS, Looks, distances_by_rows, ways_of
 from reid_tracker.evaluation.reid import ReidScores, mean_of, score_ways
 from reid_tracker.runtime.manifest import read_manifest
+from reid_tracker.runtime.registry import checksum, find_model
 from reid_tracker.training.data import PeopleSet, decode_people, fingerprint
 from reid_tracker.training.partial import PartialBody
 from reid_tracker.training.protocols import Protocol
@@ -56,11 +56,12 @@ def open_judged(model: str, threads: int = 0, precision: Literal["fp32", "bf16"]
         manifest = read_manifest(path / MANIFEST)
         file, name = path / manifest.file, manifest.name
     else:
-        file, name = path, path.stem if path.suffix else model
+        file = find_model(model, "embedder").path
+        name = file.stem if path.suffix else model
     chosen = str(file) if path.exists() else model
     runtime = RuntimeConfig(threads=threads, precision=precision)
     embedder = open_embedder(EmbeddingConfig(model=chosen, batch=BATCH), runtime)
-    key = hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.is_file() else model
+    key = checksum(file)[:16]
     return Judged(name, embedder, key if precision == "fp32" else f"{key}-{precision}")
 
 
