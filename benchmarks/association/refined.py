@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.association.cases import Case, owners
 from benchmarks.association.scoring import Ids
 from reid_tracker.association.refinement import People
-from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.evaluation.linking import NOBODY
 from reid_tracker.review.refining import solve_again
 from reid_tracker.types import IdentityEvent, TrackedFrame

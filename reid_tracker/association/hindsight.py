@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from reid_tracker.association.calibration import Calibration, PassageLooks
 from reid_tracker.association.ground import GroundPlane
 from reid_tracker.association.identities import Passage
-from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.association.topology import ReturnTimes
 from reid_tracker.config import CameraConfig
 from reid_tracker.types import TrackedFrame

@@ -3,35 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from reid_tracker.association.associator import CrossCameraAssociator
 from reid_tracker.association.evidence import summarise
 from reid_tracker.association.identities import Identity, Passage
+from reid_tracker.association.remembered import RememberedPassage, as_remembered
 from reid_tracker.types import Appearance
-
-if TYPE_CHECKING:  # the associator itself judges people by what is defined here
-    from reid_tracker.association.associator import CrossCameraAssociator
-
-
-@dataclass(frozen=True, slots=True)
-class RememberedPassage:
-    """A passage as it outlives a run.
-
-    Attributes:
-        identity: whose it is.
-        start, end: UTC seconds.
-        looks: a few of its looks, None where it never had one.
-        apart: tracklets that an operator said are other people.
-    """
-
-    tracklet: int
-    identity: int
-    camera_id: str
-    start: float
-    end: float
-    looks: Appearance | None = field(default=None, repr=False)
-    apart: frozenset[int] = frozenset()
 
 
 def open_passages(associator: CrossCameraAssociator) -> list[RememberedPassage]:
@@ -93,16 +70,3 @@ def describe(associator: CrossCameraAssociator, passage: Passage, looks: Appeara
     offset = calibration.camera_offset(passage.camera_id, looks.global_.shape[1])
     passage.looks = summarise(passage.camera_id, looks.global_, calibration.weights(looks.quality), offset)
     passage.kept = looks
-
-
-def as_remembered(passage: Passage) -> RememberedPassage:
-    """A passage as others may keep it."""
-    return RememberedPassage(
-        passage.tracklet,
-        passage.identity,
-        passage.camera_id,
-        passage.start,
-        passage.end,
-        passage.kept,
-        passage.apart,
-    )

@@ -17,7 +17,7 @@ from reid_tracker.association.explain import Explainer
 from reid_tracker.association.identities import Identity, Passage
 from reid_tracker.association.judge import Judge, Parts
 from reid_tracker.association.refinement import People, Refinement, refine
-from reid_tracker.association.remembering import as_remembered
+from reid_tracker.association.remembered import as_remembered
 from reid_tracker.association.worth import Assignment
 
 _RIVALS = 3  # other people whose passages are solved again with those of a passage that ended

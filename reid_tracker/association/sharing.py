@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from reid_tracker.association.associator import CrossCameraAssociator
 from reid_tracker.association.identities import Passage
-from reid_tracker.association.remembering import RememberedPassage, describe, passage_of
+from reid_tracker.association.remembered import RememberedPassage
+from reid_tracker.association.remembering import describe, passage_of
 
 _ALIASES = 20_000  # merged numbers that are remembered, for news that was on its way
 

@@ -20,7 +20,7 @@ from reid_tracker.association.evidence import appearance_evidence
 from reid_tracker.association.ground import GroundPlane
 from reid_tracker.association.lives import Lives
 from reid_tracker.association.memory import varied
-from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.association.topology import ReturnTimes
 from reid_tracker.distance import aligned_distance
 from reid_tracker.types import FloatArray

@@ -17,7 +17,8 @@ from typing import NamedTuple
 from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.association.corrections import erase_identity, hold_apart, pin, take_back
 from reid_tracker.association.identities import Identity, Passage
-from reid_tracker.association.remembering import RememberedPassage, as_remembered, remember
+from reid_tracker.association.remembered import RememberedPassage, as_remembered
+from reid_tracker.association.remembering import remember
 from reid_tracker.association.sharing import Neighbourhood
 from reid_tracker.cluster.orders import Answer, Apart, Erase, Order, Part, Renumber, Surroundings
 from reid_tracker.types import CameraTracks, EventType, IdentityEvent, TrackedFrame, Tracklet

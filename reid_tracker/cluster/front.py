@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.association.topology import CameraLink
 from reid_tracker.cluster.condition import SiteState
 from reid_tracker.cluster.orders import (

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.association.topology import CameraLink
 from reid_tracker.cluster.charge import Charge, Losses
 from reid_tracker.cluster.condition import GroupState

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.association.topology import CameraLink
 from reid_tracker.cluster.allotment import Allotment
 from reid_tracker.cluster.charge import Charge, Losses

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.cluster.orders import Answer, DistrictNews, Order, Renumber
 from reid_tracker.ids import IdAllocator
 from reid_tracker.types import EventType, IdentityEvent, TrackedFrame, TrackedPerson

@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from reid_tracker.association import CrossCameraAssociator
-from reid_tracker.association.remembering import RememberedPassage, open_passages
+from reid_tracker.association.remembered import RememberedPassage
+from reid_tracker.association.remembering import open_passages
 from reid_tracker.association.topology import CameraLink
 from reid_tracker.cluster.arrivals import ClusterCameras
 from reid_tracker.cluster.district import District

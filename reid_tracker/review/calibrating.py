@@ -13,7 +13,7 @@ import numpy as np
 
 from reid_tracker import __version__
 from reid_tracker.association.calibration import Start
-from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.association.site_calibration import FORMAT, VERSION, start_to_json
 from reid_tracker.errors import InputError
 from reid_tracker.evaluation.calibration_plots import errors_svg, reliability_svg

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reid_tracker.association.calibration import Calibration, PassageLooks, Spread
 from reid_tracker.association.evidence import appearance_evidence, combine, summarise
-from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.distance import aligned_distance, global_distance
 from reid_tracker.types import Appearance, EventType, IdentityEvent
 

@@ -15,7 +15,7 @@ from reid_tracker.association.explain import Explainer
 from reid_tracker.association.hindsight import learn_ground, learn_topology
 from reid_tracker.association.identities import Identity, IdentityBook, Passage
 from reid_tracker.association.refinement import Refinement, refine
-from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.association.topology import ReturnTimes
 from reid_tracker.association.worth import Assignment
 from reid_tracker.config import CameraConfig

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.results.facts import RUN_FILE
 from reid_tracker.results.files import make_folder, write_atomically
 from reid_tracker.results.finished import FinishedRun, decide_since, read_finished

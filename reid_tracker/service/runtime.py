@@ -19,7 +19,8 @@ from reid_tracker.association.corrections import (
     merge_identities,
     split_identity,
 )
-from reid_tracker.association.remembering import RememberedPassage, restore
+from reid_tracker.association.remembered import RememberedPassage
+from reid_tracker.association.remembering import restore
 from reid_tracker.association.topology import CameraLink
 from reid_tracker.build import build_pipeline
 from reid_tracker.cluster.condition import SiteState

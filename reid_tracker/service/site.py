@@ -18,7 +18,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from reid_tracker.association import CrossCameraAssociator
-from reid_tracker.association.remembering import RememberedPassage, open_passages
+from reid_tracker.association.remembered import RememberedPassage
+from reid_tracker.association.remembering import open_passages
 from reid_tracker.config import CameraConfig
 from reid_tracker.errors import ReidTrackerError, SourceError
 from reid_tracker.live import HealthReport

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from reid_tracker.association.memory import varied
-from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.errors import StoreError
 from reid_tracker.store.index import LookIndex
 from reid_tracker.store.records import Batch, Numbers, Store, StoredCrop

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from reid_tracker.association.corrections import Correction
-from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.types import FloatArray, IdentityEvent
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from reid_tracker.association.corrections import Correction
-from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.errors import StoreError
 from reid_tracker.results.jsonl import event_to_json
 from reid_tracker.store import told

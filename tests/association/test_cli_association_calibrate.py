@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.association.calibration import Calibration
-from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.association.site_calibration import read_start, start_to_json
 from reid_tracker.build import build_pipeline
 from reid_tracker.config import AssociationConfig, Config, load_config

@@ -6,7 +6,8 @@ import pytest
 
 from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.association.corrections import erase_identity, keep_apart, merge_identities, split_identity
-from reid_tracker.association.remembering import RememberedPassage, open_passages, restore
+from reid_tracker.association.remembered import RememberedPassage
+from reid_tracker.association.remembering import open_passages, restore
 from reid_tracker.errors import InputError
 from reid_tracker.results import final_identities
 from reid_tracker.types import CameraTracks, EventType, TrackletState

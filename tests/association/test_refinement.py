@@ -14,7 +14,7 @@ from reid_tracker.association.evidence import appearance_evidence
 from reid_tracker.association.hindsight import learn_topology
 from reid_tracker.association.lives import Lives
 from reid_tracker.association.refinement import Refinement, refine
-from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.association.topology import ReturnTimes
 from reid_tracker.association.worth import Assignment
 from reid_tracker.config import CameraConfig

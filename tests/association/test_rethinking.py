@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from reid_tracker.association import CrossCameraAssociator
-from reid_tracker.association.remembering import RememberedPassage, restore
+from reid_tracker.association.remembered import RememberedPassage
+from reid_tracker.association.remembering import restore
 from reid_tracker.results.replay import IdentityReplay
 from reid_tracker.types import CameraTracks, EventType, IdentityEvent, TrackedFrame, TrackletState
 from tests.association.scenes import SIZE, Visit, Wardrobe, play, tracklet

@@ -7,7 +7,8 @@ import pytest
 from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.association.explain import Explainer
 from reid_tracker.association.judge import Parts
-from reid_tracker.association.remembering import RememberedPassage, restore
+from reid_tracker.association.remembered import RememberedPassage
+from reid_tracker.association.remembering import restore
 from reid_tracker.association.revision import Reviser
 from reid_tracker.types import CameraTracks, EventType, Tracklet
 from tests.association.scenes import SIZE, Wardrobe, tracklet

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reid_tracker.association import CrossCameraAssociator
-from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.cluster.districts import DistrictAssociator, in_districts, plan, surroundings
 from reid_tracker.cluster.orders import Answer, Apart, DistrictNews, Erase, Order, Part, Renumber
 from reid_tracker.cluster.partition import borders, districts, traffic

@@ -13,7 +13,7 @@ import cv2
 import httpx
 import pytest
 
-from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.cluster.condition import AssociatorState, SiteState
 from reid_tracker.config import CameraConfig
 from reid_tracker.service.access import Access, Person, Role

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from reid_tracker.association.corrections import Correction
-from reid_tracker.association.remembering import RememberedPassage
+from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.errors import StoreError
 from reid_tracker.store import (
     Batch,
