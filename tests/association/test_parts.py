@@ -61,6 +61,7 @@ def test_the_usual_travel_time_becomes_the_most_likely_one() -> None:
     assert rates.argmax() == 1
     assert rates[1] - rates[0] > 2
     assert rates[1] - rates[2] > 2
+    assert [times.log_rate_of(0, times.index("hall"), gap) for gap in gaps] == pytest.approx(rates.tolist())
 
 
 def test_what_one_pair_of_cameras_learned_helps_a_new_pair_less_than_itself() -> None:
@@ -238,7 +239,9 @@ def test_the_aligned_distance_says_only_what_the_global_one_does_not(own_share: 
     distances = 0.5 - 0.02 * looks - own_share * 0.1 * right + 0.03 * generator.standard_normal(400)
     scale = AlignedScale()
     scale.observe(distances, looks, right.astype(float))
-    near, far, none = scale.evidence(np.array([0.25, 0.55, np.nan]), np.array([2.0, 2.0, 2.0]))
+    asked = np.array([0.25, 0.55, np.nan])
+    near, far, none = scale.evidence(asked, np.array([2.0, 2.0, 2.0]))
+    assert [scale.evidence_of(one, 2.0) for one in asked] == pytest.approx([near, far, none])
     assert none == 0
     assert (near > 1 and far < -1) if says else (abs(near) < 0.75 and abs(far) < 0.75)
 
