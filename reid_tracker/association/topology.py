@@ -174,17 +174,11 @@ class ReturnTimes:
             cameras: (K,) camera numbers, in order of ``starts``.
             starts, ends: (K,) seconds.
         """
-        return float(self.returns(cameras, starts, ends).sum())
-
-    def returns(
-        self, cameras: NDArray[np.intp], starts: NDArray[np.float64], ends: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """(K - 1,) log rate of each return that ``chain`` sums."""
         if len(cameras) < 2:
-            return np.zeros(0)
+            return 0.0
         latest = np.maximum.accumulate(ends)
         last = np.maximum.accumulate(np.where(ends >= latest, np.arange(len(ends)), 0))[:-1]
-        return self.log_rate(cameras[last], cameras[1:], starts[1:] - ends[last])
+        return float(self.log_rate(cameras[last], cameras[1:], starts[1:] - ends[last]).sum())
 
     def log_new_rate(self, people: int) -> float:
         """Log of new people a second in one camera, ``people`` having come so far."""
