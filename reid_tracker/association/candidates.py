@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_tracker.association.calibration import Spread
-from reid_tracker.association.evidence import combine, evidence_of_products, rough_order
+from reid_tracker.association.evidence import Compared, combine, evidence_of_products, rough_order
 from reid_tracker.association.identities import Passage
 from reid_tracker.association.judge import Judge, Parts
 from reid_tracker.association.pairs import Pairs
@@ -228,13 +228,12 @@ class Weigher(Judge):
         means = np.stack([looks.mean for _, looks in described])
         variances = np.array([spread.of_passage(looks.weight) for _, looks in described])
         products, beside = self._products(described), self._products.beside(spread.centre)
-        precisions, squares = gallery.precisions, gallery.squares
+        compared = Compared(products, beside, means, variances, gallery.precisions, gallery.squares)
         rows = np.arange(len(gallery))
         if len(gallery) > WIDE:
-            order = rough_order(products, beside, means, variances, precisions, squares, spread)
-            rows = likest_and_latest(order, gallery.seen)
-            products, beside, precisions, squares = products[:, rows], beside[rows], precisions[rows], squares[rows]
-        return evidence_of_products(products, beside, means, variances, precisions, squares, spread), rows
+            rows = likest_and_latest(rough_order(compared, spread), gallery.seen)
+            compared = compared.only(rows)
+        return evidence_of_products(compared, spread), rows
 
     def _take_out_own_share(self, passages: Sequence[Passage], pairs: Pairs) -> None:
         """A passage does not speak for itself: it is compared with what its present identity is without it."""
@@ -246,16 +245,15 @@ class Weigher(Judge):
         spread = self._calibration.spread_of(len(described[0].mean))
         without = [self._without(passages[pairs.places[pair]], spread) for pair in asked]
         own, others = np.stack([looks.mean for looks in described]), np.stack([mean for mean, _ in without])
-        evidence = evidence_of_products(
+        compared = Compared(
             np.einsum("pd,pd->p", own, others)[:, None],
             (others @ spread.centre)[:, None],
             own,
             np.array([spread.of_passage(looks.weight) for looks in described]),
             np.array([precision for _, precision in without])[:, None],
             np.einsum("pd,pd->p", others, others)[:, None],
-            spread,
         )
-        pairs.looks[asked] = evidence[:, 0]
+        pairs.looks[asked] = evidence_of_products(compared, spread)[:, 0]
 
     def _without(self, passage: Passage, spread: Spread) -> tuple[FloatArray, float]:
         """Mean look and precision of a passage's identity without the passage."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,40 @@ _SEPARATE = 80.0  # directions from which strangers are told apart well enough f
 _ENOUGH = np.float32(3.0)  # nats of mutual information from which looks are worth the whole credit
 _MOST_SAID = 12.0  # nats
 _WEIGHTS = 0.1, 2.0  # least and most that one look counts
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Passages beside identities, in the numbers that evidence is made of.
+
+    What has an entry per identity may have one per passage and identity, (T, K), where each passage is asked about
+    other identities.
+
+    Attributes:
+        products: (T, K) of the mean looks of passages and identities.
+        beside: (K,) of the identities' mean looks with the centre.
+        means: (T, D) mean looks of the passages.
+        variances: (T,) of these around the person.
+        precisions: (K,) of the identities' mean looks.
+        squares: (K,) squared lengths of these.
+    """
+
+    products: FloatArray
+    beside: FloatArray
+    means: FloatArray
+    variances: NDArray[np.floating]
+    precisions: NDArray[np.floating]
+    squares: NDArray[np.floating]
+
+    def only(self, identities: NDArray[np.intp]) -> Compared:
+        """Beside some of the identities."""
+        return replace(
+            self,
+            products=self.products[:, identities],
+            beside=self.beside[identities],
+            precisions=self.precisions[identities],
+            squares=self.squares[identities],
+        )
 
 
 def summarise(camera_id: str, vectors: FloatArray, weights: FloatArray, offset: FloatArray) -> PassageLooks:
@@ -101,37 +136,23 @@ def appearance_evidence(
     if squares is None:
         squares = np.einsum("kd,kd->k", identities, identities)
     products = np.concatenate([means, spread.centre[None]]) @ identities.T
-    return evidence_of_products(products[:-1], products[-1], means, variances, precisions, squares, spread)
+    return evidence_of_products(Compared(products[:-1], products[-1], means, variances, precisions, squares), spread)
 
 
-def evidence_of_products(
-    products: FloatArray,
-    beside: FloatArray,
-    means: FloatArray,
-    variances: NDArray[np.floating],
-    precisions: NDArray[np.floating],
-    squares: NDArray[np.floating],
-    spread: Spread,
-) -> FloatArray:
-    """``appearance_evidence`` where the products with the identities' mean looks are known.
-
-    Args:
-        products: (T, K) of the passages' mean looks.
-        beside: (K,) of the centre.
-        means, variances, precisions, squares, spread: see there. What has an entry per identity may be (T, K) as well,
-            where each passage is asked about other identities.
-    """
+def evidence_of_products(compared: Compared, spread: Spread) -> FloatArray:
+    """``appearance_evidence``, (T, K) nats, where the products with the identities' mean looks are known."""
+    products, beside, precisions = compared.products, compared.beside, compared.precisions
     centre, squared_scale = spread.centre, np.float32(spread.scale**2)
     stranger, person = np.float32(spread.stranger), np.float32(spread.person)
     half = np.float32(0.5 * spread.dimensions)
     # (z - centre)(x - centre) and |z - centre|^2 multiplied out: no centred copy of everybody remembered.
-    own = means - centre
-    lengths = squared_scale * (squares - 2 * beside + centre @ centre).astype(np.float32) - stranger
+    own = compared.means - centre
+    lengths = squared_scale * (compared.squares - 2 * beside + centre @ centre).astype(np.float32) - stranger
     agreement = squared_scale * (products - beside - (own @ centre)[:, None]) - stranger
     own_length = (squared_scale * np.einsum("td,td->t", own, own) - stranger)[:, None]
     certainty = precisions.astype(np.float32) + 1 / person
     shrink = precisions.astype(np.float32) / certainty
-    variance = variances.astype(np.float32)[:, None]
+    variance = compared.variances.astype(np.float32)[:, None]
     same, different = 1 / certainty + variance, person + variance
     agreement *= -2 * shrink
     agreement += shrink**2 * lengths + own_length  # the squared distance
@@ -146,27 +167,20 @@ def evidence_of_products(
     return evidence
 
 
-def rough_order(
-    products: FloatArray,
-    beside: FloatArray,
-    means: FloatArray,
-    variances: NDArray[np.floating],
-    precisions: NDArray[np.floating],
-    squares: NDArray[np.floating],
-    spread: Spread,
-) -> FloatArray:
+def rough_order(compared: Compared, spread: Spread) -> FloatArray:
     """(T, K) numbers that order each passage's identities nearly as the evidence does, for two array operations.
 
     All passages are taken to be as sure and as far from the centre as they are on average; then the ratio is the
-    product times a number of the identity, plus another. Arguments as in ``evidence_of_products``.
+    product times a number of the identity, plus another.
     """
+    products, beside, precisions = compared.products, compared.beside, compared.precisions
     centre, squared_scale = spread.centre, spread.scale**2
-    own = means - centre
+    own = compared.means - centre
     own_length = float(squared_scale * np.einsum("td,td->t", own, own).mean() - spread.stranger)
     certainty = precisions + 1 / spread.person
     shrink = precisions / certainty
-    same = 1 / certainty + float(variances.mean())
-    lengths = squared_scale * (squares - 2 * beside + centre @ centre) - spread.stranger
+    same = 1 / certainty + float(compared.variances.mean())
+    lengths = squared_scale * (compared.squares - 2 * beside + centre @ centre) - spread.stranger
     slope = 2 * shrink / same
     constant = -np.log(same) - (shrink**2 * lengths + own_length) / same
     constant -= slope * (squared_scale * (beside + float((own @ centre).mean())) + spread.stranger)

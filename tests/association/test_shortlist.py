@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from reid_tracker.association.calibration import Calibration, PassageLooks, Spread
-from reid_tracker.association.evidence import evidence_of_products, rough_order
+from reid_tracker.association.evidence import Compared, evidence_of_products, rough_order
 from reid_tracker.association.identities import Identity, Passage
 from reid_tracker.association.memory import Gallery
 from reid_tracker.association.shortlist import Products, likest_and_latest
@@ -74,8 +74,8 @@ def test_the_rough_order_puts_first_whom_the_evidence_does() -> None:
     variances = generator.uniform(0.2, 0.5, 20)
     spread = Spread(np.full(64, 0.01, np.float32), 1.0, 0.56, 0.24, 0.2, 0.0, 60.0)
     products, beside, squares = passages @ people.T, people @ spread.centre, (people**2).sum(axis=1)
-    columns = (products, beside, passages, variances, precisions, squares, spread)
-    exact, rough = evidence_of_products(*columns), rough_order(*columns)
+    compared = Compared(products, beside, passages, variances, precisions, squares)
+    exact, rough = evidence_of_products(compared, spread), rough_order(compared, spread)
     for row in range(20):
         first = np.argsort(-rough[row])[:200]
         assert row in first[:5]
