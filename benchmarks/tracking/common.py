@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -99,6 +100,13 @@ def track(
     return _labelled(rows), asked / max(confident, 1)
 
 
+def milliseconds(scene: Scene, config: TrackingConfig, score_levels: tuple[float, float]) -> float:
+    """What a frame takes ours, detections and looks given, as a peer's ``PeerRun.milliseconds``."""
+    began = time.perf_counter()
+    track(scene, config, score_levels)
+    return 1000 * (time.perf_counter() - began) / len(scene.detections)
+
+
 def identify(scene: Scene, config: Config, score_levels: tuple[float, float]) -> tuple[LabelledBoxes, LabelledBoxes]:
     """Tracker and associator on a scene: boxes with identities as emitted at the time and as known at the end."""
     tracker = PersonTracker(scene.name, config.tracking, score_levels, IdAllocator())
@@ -143,8 +151,8 @@ def masked(looks: Appearance, wanted: np.ndarray) -> Appearance:
 
 def run_peer(
     python: str, scene: Scene, peer: str, options: Sequence[Mapping[str, Any]]
-) -> tuple[list[LabelledBoxes], str]:
-    """A peer on the scene's very detections, once per set of options, in the peers' own Python; also its version."""
+) -> tuple[list[tuple[LabelledBoxes, float]], str]:
+    """A peer on the scene's very detections in its own Python: tracks and seconds per set of options; its version."""
     with tempfile.TemporaryDirectory() as folder:
         given, taken = Path(folder) / "detections.npz", Path(folder) / "tracks.npz"
         counts = [len(found) for found in scene.detections]
@@ -163,7 +171,10 @@ def run_peer(
         )
         with np.load(taken) as tracks:
             results = [
-                LabelledBoxes.of(tracks[f"frames{n}"], tracks[f"ids{n}"], tracks[f"boxes{n}"])
+                (
+                    LabelledBoxes.of(*(tracks[f"{name}{n}"] for name in ("frames", "ids", "boxes"))),
+                    float(tracks[f"seconds{n}"]),
+                )
                 for n in range(len(options))
             ]
             return results, str(tracks["version"])
@@ -171,12 +182,13 @@ def run_peer(
 
 @dataclass(frozen=True)
 class PeerRun:
-    """A peer's tracks with one set of options."""
+    """A peer's tracks with one set of options, and what a frame took, in milliseconds."""
 
     peer: str
     version: str
     options: Mapping[str, Any]
     tracks: LabelledBoxes = field(repr=False)
+    milliseconds: float
 
 
 def run_peers(scene: Scene, configurations: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[PeerRun]:
@@ -187,8 +199,9 @@ def run_peers(scene: Scene, configurations: Mapping[str, Sequence[Mapping[str, A
         return []
     runs = []
     for peer, options in configurations.items():
-        tracks, version = run_peer(python, scene, peer, options)
-        runs += [PeerRun(peer, version, chosen, one) for chosen, one in zip(options, tracks, strict=True)]
+        results, version = run_peer(python, scene, peer, options)
+        for chosen, (tracks, seconds) in zip(options, results, strict=True):
+            runs.append(PeerRun(peer, version, chosen, tracks, 1000 * seconds / len(scene.detections)))
     return runs
 
 

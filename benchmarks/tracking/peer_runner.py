@@ -3,11 +3,13 @@
     python peer_runner.py DETECTIONS.npz TRACKS.npz FRAME_RATE PEER < options.json
 
 DETECTIONS.npz: frames (K,) from 0, boxes (K, 4) corners, scores (K,), count (number of frames). TRACKS.npz: frames,
-ids, boxes. PEER is one of the functions in ``PEERS``; options are its keyword arguments.
+ids, boxes, and the seconds that tracking took. PEER is one of the functions in ``PEERS``; options are its keyword
+arguments.
 """
 
 import json
 import sys
+import time
 from importlib.metadata import version
 
 import numpy as np
@@ -80,7 +82,9 @@ def main(detections_file, tracks_file, frame_rate, peer):
     # several sets of options in one process: starting Python and its imports takes longer than tracking
     arrays = {}
     for number, options in enumerate(json.load(sys.stdin)):
+        began = time.perf_counter()
         rows = list(PEERS[peer](detections, float(frame_rate), **options))
+        arrays[f"seconds{number}"] = time.perf_counter() - began
         arrays[f"frames{number}"] = np.array([row[0] for row in rows], int)
         arrays[f"ids{number}"] = np.array([row[1] for row in rows], int)
         arrays[f"boxes{number}"] = np.array([row[2] for row in rows], float).reshape(-1, 4)

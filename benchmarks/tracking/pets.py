@@ -25,6 +25,7 @@ from benchmarks.tracking.common import (
     Scene,
     best_and_default,
     identify,
+    milliseconds,
     read_truth,
     run_peers,
     score,
@@ -147,6 +148,12 @@ def main() -> None:
         rows += best_and_default(pets.truth, peers, frames)
         print(f"frames {name}\n{table(rows)}\n")
         results[name] = dict(rows)
+    cost = {
+        "ours": milliseconds(pets, config.tracking, levels),
+        "ours, motion alone": milliseconds(replace(pets, looks=None), config.tracking, levels),
+        **{f"{run.peer} {run.version}": run.milliseconds for run in peers if run.options == PETS[run.peer][0]},
+    }
+    print("tracking alone, ms a frame:", ", ".join(f"{name} {taken:.2f}" for name, taken in cost.items()))
     print(f"looks taken of {100 * asked:.0f} % of the confident detections; score levels {levels}")
     write_json(
         arguments.results,
@@ -157,6 +164,7 @@ def main() -> None:
             "score_levels": levels,
             "share_of_looks_taken": asked,
             "frames": results,
+            "milliseconds_a_frame": cost,
         },
     )
 
