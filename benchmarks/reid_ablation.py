@@ -5,7 +5,8 @@
 Each variant trains EfficientNet-lite0 from ImageNet weights at 128 x 64 on the first half of Market-1501's training
 people and is scored on the other half (every picture asks, all but those of its person in its camera answer), with the
 same batches for the same seed. Market-1501's test people are left out on purpose: nothing may be chosen by them. The
-scale is small, so differences between variants count, not the figures themselves.
+scale is small, so differences between variants count, not the figures themselves. What the JSON file has of the same
+scale stays, so the command goes on after an interruption, and ``--seeds`` can be divided between processes.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ from reid_tracker.training.train import Places, starter_of
 from reid_tracker.training.trainer import Trainer
 from reid_tracker.types import BoolArray, Image
 
+Found = dict[str, dict[str, dict[str, float]]]  # mAP by variant, seed (JSON knows only texts) and way of ranking
+
 SIZE = (128, 64)
+WAYS = tuple(f"{way}{kind}" for kind in ("", ", partial") for way in ("global", "aligned", "fused"))
 TEACHER_SIZE = (256, 128)
 BASE: dict[str, Any] = {
     "name": "ablation",
@@ -119,7 +123,7 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, required=True)
     parser.add_argument("--pictures", type=int, default=4800, help="seen by each run")
     parser.add_argument("--precision", default="fp32", help="of the network in training")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--cache", type=Path, default=Path("out/reid-cache"))
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/reid_ablation.json"))
@@ -131,38 +135,44 @@ def main() -> None:
     decoded = decode_people(learned, SIZE, options.cache)
     vectors = teacher_vectors(options.teacher, learned, TEACHER_SIZE, options.cache)
     plain, taught = join_people([learned], [decoded]), join_people([learned], [decoded], [vectors])
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in VARIANTS}
-    for seed in range(options.seeds):  # all variants of one seed first: what is there when time is short compares
+    scale = {
+        "people": {"learned": len(np.unique(learned.persons)) - 1, "judged": len(np.unique(judged.persons))},
+        "pictures_seen": options.pictures,
+        "precision": options.precision,
+        "size_hw": list(SIZE),
+    }
+    found = _kept(options.json, scale)
+    for seed in options.seeds:  # all variants of one seed first: what is there when time is short compares
         for name, variant in VARIANTS.items():
+            if str(seed) in found.setdefault(name, {}):
+                continue
             begun = time.monotonic()
             recipe = with_compute(recipe_of(variant, seed, options.pictures), None, options.precision)
             trainer = train(recipe, taught if recipe.uses_teacher else plain, options.start)
-            found[name].append(score(trainer, judged, options.cache))
-            print(f"seed {seed} {name:50} {_row([found[name][-1]])}  {time.monotonic() - begun:.0f} s", flush=True)
-            _write(options, learned, judged, found)
-    print(f"\n{'mAP, mean and spread over seeds':58}" + "  ".join(f"{way:>17}" for way in found[next(iter(found))][0]))
+            found[name][str(seed)] = score(trainer, judged, options.cache)
+            print(
+                f"seed {seed} {name:50} {_row([found[name][str(seed)]])}  {time.monotonic() - begun:.0f} s", flush=True
+            )
+            options.json.parent.mkdir(parents=True, exist_ok=True)
+            options.json.write_text(json.dumps({**scale, "mAP": found}, indent=2) + "\n", encoding="utf-8")
+    print(f"\n{'mAP, mean and spread over seeds':58}" + "  ".join(f"{way:>17}" for way in WAYS))
     for name, rows in found.items():
-        print(f"{name:58}{_row(rows)}")
+        print(f"{name:58}{_row(list(rows.values()))}")
+
+
+def _kept(path: Path, scale: dict[str, Any]) -> Found:
+    """What an earlier call of the same scale found."""
+    if not path.is_file():
+        return {}
+    document = json.loads(path.read_text(encoding="utf-8"))
+    kept: Found = document.pop("mAP")
+    return kept if document == scale else {}
 
 
 def _row(rows: list[dict[str, float]]) -> str:
     return "  ".join(
-        f"{np.mean([row[way] for row in rows]):9.2f} +-{np.std([row[way] for row in rows]):5.2f}" for way in rows[0]
+        f"{np.mean([row[way] for row in rows]):9.2f} +-{np.std([row[way] for row in rows]):5.2f}" for way in WAYS
     )
-
-
-def _write(
-    options: argparse.Namespace, learned: PeopleSet, judged: PeopleSet, found: dict[str, list[dict[str, float]]]
-) -> None:
-    document = {
-        "people": {"learned": len(np.unique(learned.persons)) - 1, "judged": len(np.unique(judged.persons))},
-        "pictures_seen": options.pictures,
-        "precision": options.precision,
-        "size_hw": SIZE,
-        "mAP": found,
-    }
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
