@@ -117,13 +117,17 @@ def cut_by_looks(pictures: Sequence[_Picture], album: Album, alike: float) -> li
 
 
 def _pictures(album: Album) -> dict[tuple[int, int], list[_Picture]]:
-    """Of each (camera, sequence)."""
+    """Of each (camera, sequence); of several boxes of a person in one frame the first, as NMS leaves one."""
     found: defaultdict[tuple[int, int], list[_Picture]] = defaultdict(list)
+    boxed: set[tuple[int, int, int, int]] = set()
     for name in album.row_of:
         match = _NAME.match(name.rpartition("/")[2])
         assert match, f"{name}: no name of Market-1501"
         person, camera, sequence, frame = (int(group) for group in match.groups())
         shown = NOBODY if person == DISTRACTOR_PERSON else person
+        if shown != NOBODY and (shown, camera, sequence, frame) in boxed:
+            continue
+        boxed.add((shown, camera, sequence, frame))
         found[camera, sequence].append(_Picture(shown, camera, sequence, frame, name))
     return found
 
@@ -140,15 +144,15 @@ def _clock(album: Album) -> dict[int, float]:
 
 
 def _as_alike_as_strangers(album: Album) -> float:
-    """The likeness that few pictures of one frame of one camera, two people for certain, reach."""
+    """The likeness that few people of one camera and sequence reach, one picture of each: the one number made with ids.
+
+    Pictures of one frame do not serve: most frames with several hold several boxes of one person.
+    """
     cosines: list[NDArray[np.float32]] = []
     for pictures in _pictures(album).values():
-        rows: defaultdict[int, list[int]] = defaultdict(list)
-        for picture in pictures:
-            rows[picture.frame].append(album.row_of[picture.name])
-        for together in rows.values():
-            looks = album.looks.global_[together]
-            cosines.append((looks @ looks.T)[np.triu_indices(len(together), 1)])
+        first = {one.person: album.row_of[one.name] for one in reversed(pictures) if one.person != NOBODY}
+        looks = album.looks.global_[list(first.values())]
+        cosines.append((looks @ looks.T)[np.triu_indices(len(first), 1)])
     return float(np.quantile(np.concatenate(cosines), 1 - _STRANGERS_AS_ALIKE))
 
 

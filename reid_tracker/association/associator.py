@@ -235,9 +235,11 @@ class CrossCameraAssociator:
             places = [column[int(number)] for number in candidates.identities]
             log_odds[row, places] = candidates.log_odds + self._reluctance(passages[row], candidates)
         log_odds[:, [number not in self.book.identities for number in numbers]] = -np.inf  # merged away since
-        for passage, candidates, choice in zip(passages, weighed, assign(log_odds), strict=True):
-            number = numbers[choice] if choice >= 0 else None
-            self._answer(passage, candidates, number, time)
+        chosen = [numbers[choice] if choice >= 0 else None for choice in assign(log_odds)]
+        # an answer may merge whom another one has chosen: their last passage then says who they are
+        lasts = {number: self.book.identities[number].last for number in chosen if number is not None}
+        for passage, candidates, number in zip(passages, weighed, chosen, strict=True):
+            self._answer(passage, candidates, None if number is None else lasts[number].identity, time)
 
     def _weighed(self, passages: list[Passage], changed: list[Passage]) -> list[Candidates]:
         """Passages against everybody; as it was last time where nothing about one has changed."""
@@ -266,8 +268,6 @@ class CrossCameraAssociator:
         if passage.pinned and passage.identity:
             passage.settled = True
             return
-        if number is not None and number not in self.book.identities:
-            return  # merged away by another answer of this moment; asked again with the next look
         target = self.book.identities[number] if number is not None else None
         if target is not None and target.number != passage.identity and target.meets([passage]):
             target = None  # given to somebody else of this camera a moment ago

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from reid_tracker.association import CrossCameraAssociator
+from reid_tracker.association import associator as associator_module
 from reid_tracker.association.explain import Explainer
 from reid_tracker.association.judge import Parts
 from reid_tracker.association.remembered import RememberedPassage
@@ -60,3 +62,22 @@ def test_somebody_who_took_a_lost_ones_place_gives_it_back_when_the_lost_one_ret
     back = associator([CameraTracks("door", 2, 9.0, SIZE, (lost_one(9), twin))])[0]
     assert {person.tracklet: person.identity for person in back.people} == {1: 1, 2: 2}
     assert [event.tracklets for event in back.events if event.type is EventType.SPLIT] == [(2,)]
+
+
+def test_whoever_is_taken_for_somebody_merged_away_a_moment_ago_has_an_identity(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def answers(log_odds: np.ndarray) -> np.ndarray:  # all are new; then 2 is taken for 1, and 3 for whom 2 was
+        return np.array([0, 1]) if log_odds.shape == (2, 2) else np.full(len(log_odds), -1)
+
+    monkeypatch.setattr(associator_module, "assign", answers)
+    wardrobe, associator = Wardrobe(noise=0.1), CrossCameraAssociator()
+    first = tracklet(1, "door", 0, 4, wardrobe.looks(1, 4))
+    associator([CameraTracks("door", 0, 4.0, SIZE, (first,))])
+    associator([CameraTracks("door", 1, 5.0, SIZE, (), (), (first,))])
+    associator([CameraTracks("hall", 0, 8.0, SIZE, (tracklet(2, "hall", 6, 8, wardrobe.looks(1, 2)),))])
+    lost = tracklet(2, "hall", 6, 8, wardrobe.looks(1, 3))
+    third = tracklet(3, "hall", 9, 10, wardrobe.looks(1, 2))
+    told = associator([CameraTracks("hall", 1, 10.0, SIZE, (third,), (lost,))])[0]
+    assert [(event.type, event.tracklets) for event in told.events[:1]] == [(EventType.MERGED, (2,))]
+    assert {person.tracklet: person.identity for person in told.people} == {3: 1}
