@@ -12,6 +12,7 @@ wanted=(
     mosquitto
     python3-gi python3-gst-1.0 gir1.2-gst-rtsp-server-1.0 gstreamer1.0-tools gstreamer1.0-python3-plugin-loader
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly gstreamer1.0-plugins-bad
+    gstreamer1.0-libav
     ffmpeg chromium chromium-driver
 )
 seconds=300  # for all of them together

@@ -36,6 +36,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
     if subprocess.run(["gst-inspect-1.0", "python"], env=known, capture_output=True, check=False).returncode:
         pytest.skip("needs GStreamer's Python loader (gstreamer1.0-python3-plugin-loader)")
+    if subprocess.run(["gst-inspect-1.0", "avdec_mpeg4"], env=known, capture_output=True, check=False).returncode:
+        pytest.skip("needs GStreamer's decoders of FFmpeg (gstreamer1.0-libav)")
     return known
 
 
