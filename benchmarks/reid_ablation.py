@@ -170,9 +170,10 @@ def _kept(path: Path, scale: dict[str, Any]) -> Found:
 
 
 def _row(rows: list[dict[str, float]]) -> str:
-    return "  ".join(
-        f"{np.mean([row[way] for row in rows]):9.2f} +-{np.std([row[way] for row in rows]):5.2f}" for way in WAYS
-    )
+    """Mean and standard deviation (of a sample) over seeds, each way of ranking."""
+    table = np.array([[row[way] for way in WAYS] for row in rows])
+    spread = table.std(axis=0, ddof=1) if len(rows) > 1 else np.zeros(len(WAYS))
+    return "  ".join(f"{mean:9.2f} +-{off:5.2f}" for mean, off in zip(table.mean(axis=0), spread, strict=True))
 
 
 if __name__ == "__main__":
