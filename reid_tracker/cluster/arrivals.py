@@ -52,6 +52,10 @@ class _Group:
     processed: int = 0
     rate: float = 0.0  # pictures a second that it processes
 
+    def is_spoken_for_by(self, epoch: str, now: float, silent_seconds: float) -> bool:
+        """Whether a life of the group has its place: the newest one, an older one only where that is silent."""
+        return self.report is None or epoch >= self.report.epoch or now - self.heard > silent_seconds
+
     def hear(self, report: GroupReport, now: float) -> None:
         """Take a report."""
         processed = sum(each.processed for each in report.cameras.values())
@@ -100,13 +104,22 @@ class ClusterCameras(Moments[Arrived]):
             return sorted(self._unclear & {each.camera_id for each in news})
 
     def sync(self, report: GroupReport) -> Duty:
-        """Hear how a group is; what it has to do. A group that is not known here waits, or is sent to who has it."""
+        """Hear how a group is; what it has to do.
+
+        A group that is not known here waits, or is sent to who has it. A life of it that another one has followed
+        (it was taken for dead, and was not) has nothing to do for as long as that one is heard.
+        """
         with self._lock:
+            if self._closed:
+                return Duty(waits=True)
             group = self._groups.get(report.group)
             if group is None:
                 given = self._given.get(report.group)
                 return Duty(waits=True) if given is None else Duty(elsewhere=given.associator)
-            group.hear(report, time.monotonic())
+            now = time.monotonic()
+            if not group.is_spoken_for_by(report.epoch, now, self._silent_seconds):
+                return Duty()
+            group.hear(report, now)
             self._relieve()
             names = {camera.id for camera in group.cameras}
             return Duty(tuple(group.cameras), frozenset(self._paused & names))
@@ -273,6 +286,9 @@ class ClusterCameras(Moments[Arrived]):
             return False
         if owner.report is not None:
             return owner.report.epoch == epoch
+        before = self._progress.get(news.camera_id)
+        if before is not None and epoch < before.epoch:
+            return False  # perhaps of a life that another one has followed; its report will tell
         lives = (group.report.epoch for group in self._groups.values() if group.report is not None)
         return epoch not in lives
 

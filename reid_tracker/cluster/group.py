@@ -12,13 +12,13 @@ import platform
 import queue
 import threading
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from reid_tracker.build import build_pipeline
+from reid_tracker.cluster.lives import new_life
 from reid_tracker.cluster.news import FrameNews, NewsWriter
 from reid_tracker.config import CameraConfig, Config
 from reid_tracker.errors import ReidTrackerError
@@ -119,7 +119,7 @@ class CameraGroup:
         self, name: str, config: Config, site: SiteLink, pipeline_of: GroupPipelineOf = group_pipeline
     ) -> None:
         self.name = name
-        self.epoch = uuid.uuid4().hex
+        self.epoch = new_life()
         self._config = config
         self._site = site
         self._pipeline = pipeline_of(config)

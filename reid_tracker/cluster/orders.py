@@ -161,6 +161,7 @@ class Reply:
         cameras: what is to be done with cameras.
         surroundings: where they are others than before.
         charges: groups that change hands: to be given to ``associator``, or taken on where that is the district.
+        replaced: the district was begun again since; nothing was taken, and this life of it has nothing more to do.
     """
 
     epoch: str
@@ -168,6 +169,7 @@ class Reply:
     cameras: tuple[CameraOrder, ...] = ()
     surroundings: Surroundings | None = None
     charges: tuple[Charge, ...] = ()
+    replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

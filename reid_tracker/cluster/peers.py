@@ -27,6 +27,7 @@ from reid_tracker.types import IdentityEvent, TrackedFrame
 _MOST_WAITING = 2000  # pushes; more than a front that keeps up ever has
 _SILENT_SECONDS = 5.0
 _RELIEF_SECONDS = 60.0  # between two looks for a district that cannot keep up
+_MOST_LIVES = 100  # of a district, that are remembered not to be heard again
 _BEHIND = 20  # moments that wait for an associator; fewer come and go
 
 _log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class _Peer:
     """What the front knows of a district."""
 
     epoch: str = ""
+    replaced: tuple[str, ...] = ()  # lives that were followed by another one
     number: int = -1
     reply: Reply | None = None
     report: DistrictReport = field(default_factory=DistrictReport)
@@ -46,6 +48,15 @@ class _Peer:
     steps: int = 0  # when it was last looked at how busy it is
     cameras: list[CameraOrder] = field(default_factory=list)
     sent: tuple[CameraOrder, ...] = ()  # with the newest reply
+
+    def begins(self) -> None:
+        """Hear no more of the life so far: another one begins."""
+        if self.epoch:
+            self.replaced = (*self.replaced, self.epoch)[-_MOST_LIVES:]
+
+    def is_replaced(self, epoch: str) -> bool:
+        """Whether another life has the place of this one."""
+        return epoch in self.replaced or (epoch < self.epoch and self.epoch not in self.replaced)
 
 
 class Districts(Moments[TrackedFrame]):
@@ -75,6 +86,7 @@ class Districts(Moments[TrackedFrame]):
     def begin(self, district: str) -> tuple[tuple[Charge, ...], dict[str, Surroundings]]:
         """The groups of the site, and how all districts lie, for one that begins."""
         with self._lock:
+            self._peers[district].begins()
             charges = self._allotment.begins(district)
             self._recount()
             return charges, dict(self._lie())
@@ -85,7 +97,10 @@ class Districts(Moments[TrackedFrame]):
             peer = self._peers[push.district]
             if peer.epoch == push.epoch and push.number == peer.number and peer.reply is not None:
                 return peer.reply
+            if peer.is_replaced(push.epoch):
+                return Reply(self._epoch, replaced=True)
             if peer.epoch != push.epoch:
+                peer.begins()
                 peer.restarts += bool(peer.epoch)
                 peer.epoch, peer.lies, peer.steps = push.epoch, None, 0
                 self._registry.remind(push.district)  # it may have missed some, or this front has

@@ -18,7 +18,7 @@ from reid_tracker.types import EventType, IdentityEvent, TrackedFrame, TrackedPe
 
 _MOST_WAITING = 20_000  # passages for a district that does not fetch them
 _MOST_KNOWN = 200_000  # merged and ended numbers that are remembered
-_KEY = 12  # characters of a life that stand in a key
+_KEY = 12  # last characters of a life that stand in a key
 
 
 class Registry:
@@ -128,7 +128,7 @@ class Registry:
             _bound(self._aliases)
 
     def _frame(self, frame: TrackedFrame, life: str) -> TrackedFrame:
-        keyed = (replace(event, key=f"{life[:_KEY]}-{event.event_id}" if life else "") for event in frame.events)
+        keyed = (replace(event, key=f"{life[-_KEY:]}-{event.event_id}" if life else "") for event in frame.events)
         events = tuple(told for event in keyed if (told := self.say(event)) is not None)
         return replace(frame, people=tuple(map(self._person, frame.people)), events=events)
 

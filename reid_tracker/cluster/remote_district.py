@@ -10,7 +10,6 @@ import logging
 import platform
 import threading
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -22,6 +21,7 @@ from reid_tracker.cluster.arrivals import ClusterCameras
 from reid_tracker.cluster.district import District
 from reid_tracker.cluster.districts import associator_of
 from reid_tracker.cluster.group import SiteAway
+from reid_tracker.cluster.lives import new_life
 from reid_tracker.cluster.orders import Beginning, CameraOrder, DistrictNews, DistrictReport, Push, Reply
 from reid_tracker.cluster.site import ClusterLoop, SitePipeline
 from reid_tracker.config import Config
@@ -144,7 +144,7 @@ class RemoteDistrict:
     ) -> None:
         self.name = name
         self._front = front
-        self._epoch, self._number, self._front_epoch = uuid.uuid4().hex, 0, ""
+        self._epoch, self._number, self._front_epoch = new_life(), 0, ""
         self._pending: Push | None = None
         self._ways: tuple[CameraLink, ...] = ()
         self._next_ways = 0.0
@@ -222,6 +222,9 @@ class RemoteDistrict:
                 self._ways = tuple(way for way in ways if way.destination in own)
             self._pending = self._new_push(self.loop.call(self.loop.news))
         reply = self._front.push(self._pending)
+        if reply.replaced:
+            self._give_up()
+            return
         self._pending = None
         if reply.epoch != self._front_epoch:
             if self._front_epoch:
@@ -233,6 +236,13 @@ class RemoteDistrict:
                 self.arrivals.take_on(charge)
         for order in reply.cameras:
             self._obey(order)
+
+    def _give_up(self) -> None:
+        """Decide and tell nothing any more: another life of this district has its place."""
+        _log.warning("%s was begun again elsewhere; this life of it ends", self.name)
+        self._stopping.set()
+        self._pending = None
+        self.arrivals.close()
 
     def _follow(self, reply: Reply) -> None:
         """Do what concerns the associator. On the loop's thread."""
