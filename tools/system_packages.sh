@@ -3,9 +3,10 @@
 #
 #     tools/system_packages.sh
 #
-# An MQTT broker, GStreamer's RTSP server and its Python loader, ffmpeg, a browser with its driver. For a machine of
-# continuous integration: only as root on Debian or Ubuntu; elsewhere, or where a package cannot be had, the tests that
-# need it are skipped and say which package that is. SYSTEM_PACKAGES=no leaves the system as it is.
+# An MQTT broker, GStreamer's RTSP server and its Python loader, ffmpeg, a browser with its driver, Prometheus with its
+# promtool. For a machine of continuous integration: only as root on Debian or Ubuntu; elsewhere, or where a package
+# cannot be had, the tests that need it are skipped and say which package that is. SYSTEM_PACKAGES=no leaves the system
+# as it is.
 set -euo pipefail
 
 wanted=(
@@ -13,7 +14,7 @@ wanted=(
     python3-gi python3-gst-1.0 gir1.2-gst-rtsp-server-1.0 gstreamer1.0-tools gstreamer1.0-python3-plugin-loader
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly gstreamer1.0-plugins-bad
     gstreamer1.0-libav
-    ffmpeg chromium chromium-driver
+    ffmpeg chromium chromium-driver prometheus
 )
 seconds=300  # for all of them together
 
