@@ -20,7 +20,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -78,10 +78,13 @@ class Watch:
         self.tracked_ages = Ages()
         self.disturbed: set[str] = set()
         self.steady_ids: defaultdict[int, int] = defaultdict(int)
+        self.changes: deque[dict[str, object]] = deque(maxlen=50)
 
     def __call__(
-        self, _frames: Sequence[Frame], tracked: Sequence[TrackedFrame], _events: Sequence[IdentityEvent]
+        self, _frames: Sequence[Frame], tracked: Sequence[TrackedFrame], events: Sequence[IdentityEvent]
     ) -> None:
+        for event in (*events, *(each for moment in tracked for each in moment.events)):
+            self._note(event)
         now, utc = time.monotonic(), time.time()
         for moment in tracked:
             self.arrived[moment.camera_id] = now
@@ -90,6 +93,20 @@ class Watch:
             if moment.camera_id == STEADY:
                 for person in moment.people:
                     self.steady_ids[person.identity] += 1
+
+    def _note(self, event: IdentityEvent) -> None:
+        """Remember what concerns the camera left alone, so that a change of its ids explains itself."""
+        if event.camera_id == STEADY or self.steady_ids.keys() & {event.identity, *event.supersedes}:
+            self.changes.append(
+                {
+                    "time": event.time,
+                    "type": event.type.value,
+                    "camera": event.camera_id,
+                    "identity": event.identity,
+                    "supersedes": list(event.supersedes),
+                    "evidence": {name: str(value) for name, value in event.evidence.items()},
+                }
+            )
 
     def begun(self, frames: Sequence[Frame]) -> None:
         """Take note of the pictures that a step begins with."""
@@ -154,6 +171,7 @@ class Soak:
         threading.Thread(target=self.sample, daemon=True).start()
         time.sleep(SETTLING_SECONDS)
         self.watch.steady_ids.clear()
+        self.watch.changes.clear()
         self.watch.ages.clear()
         self.watch.tracked_ages.clear()
         number = 0
@@ -229,6 +247,7 @@ def report(soak: Soak, minutes: float, attempts: int, result: Path) -> None:
         "memory_megabytes": [round(float(megabytes[0]), 1), round(float(megabytes[-1]), 1)],
         "memory_slope_error": round(error, 2),
         "memory_by_half_minute": [round(float(np.median(part)), 1) for part in _parts(soak.memory, 30)],
+        "events of the camera left alone": list(soak.watch.changes),
         "recoveries": soak.recoveries,
         "cameras": {name: {"faults": dict(each.faults), "lost": dict(each.lost)} for name, each in cameras.items()},
     }

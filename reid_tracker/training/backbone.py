@@ -49,6 +49,7 @@ class Backbone(nn.Module, ABC):
         """Change the stride of the last strided stage; weights do not depend on it. 1 gives a map of twice the size."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """The map (B, C, h, w) of (B, 3, H, W) pictures; nothing is learned in blocks that are frozen."""
         blocks = self.block_list()
         if self.frozen_blocks:
             with torch.no_grad():

@@ -210,6 +210,7 @@ class TrainingSet:
 
     @property
     def classes(self) -> int:
+        """How many people there are."""
         return int(self.labels.max()) + 1
 
     @cached_property

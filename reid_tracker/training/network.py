@@ -53,6 +53,7 @@ class AlignedReIDNet(nn.Module):
         self.local_head = nn.Conv2d(channels, STRIPE_SIZE, 1)
 
     def forward(self, x: Tensor) -> Features:
+        """Global vectors and stripes of (B, 3, H, W) pictures; for training, evaluation and export alike."""
         fmap = self.backbone(x)
         # float(): where the network computes in half the bits, vectors are still made of unit length in all of them.
         raw = self.global_head(fmap.mean(dim=(2, 3))).float()
