@@ -18,7 +18,13 @@ _EARLY = 0.8  # of the time between two pictures of a camera goes by before the 
 
 
 def add_site(app: FastAPI, service: Service) -> None:
-    """Add the map and the cameras' newest pictures."""
+    """Add the map, the parts of a cluster, and the cameras' newest pictures."""
+    _add_map(app, service)
+    _add_cluster(app, service)
+    _add_pictures(app, service)
+
+
+def _add_map(app: FastAPI, service: Service) -> None:
     layout = Layout()
 
     @app.get("/api/site", responses=problems(), tags=["state"])
@@ -43,6 +49,15 @@ def add_site(app: FastAPI, service: Service) -> None:
             aspect=service.map.aspect if service.map else schematic_aspect(len(cameras)),
         )
 
+    @app.get("/api/site/map", responses=pictures(404, kind="image/*"), response_class=Response, tags=["state"])
+    def site_map(_person: Viewer) -> Response:
+        """The picture of the site, where the configuration names one."""
+        if service.map is None:
+            raise HTTPException(404, "the configuration names no map (site.map)")
+        return Response(service.map.data, media_type=service.map.media_type)
+
+
+def _add_cluster(app: FastAPI, service: Service) -> None:
     @app.get("/api/cluster", responses=problems(), tags=["state"])
     def cluster(_person: Viewer) -> models.Cluster:
         """How the parts of a cluster are: which group of cameras is behind, and why; those that are come first."""
@@ -53,13 +68,8 @@ def add_site(app: FastAPI, service: Service) -> None:
             associators=[models.AssociatorStatus(**_values(each)) for each in state.associators],
         )
 
-    @app.get("/api/site/map", responses=pictures(404, kind="image/*"), response_class=Response, tags=["state"])
-    def site_map(_person: Viewer) -> Response:
-        """The picture of the site, where the configuration names one."""
-        if service.map is None:
-            raise HTTPException(404, "the configuration names no map (site.map)")
-        return Response(service.map.data, media_type=service.map.media_type)
 
+def _add_pictures(app: FastAPI, service: Service) -> None:
     @app.get(
         "/api/cameras/{camera_id}/picture",
         responses={204: {"description": "no newer picture"}, **pictures(404)},
