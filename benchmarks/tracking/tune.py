@@ -1,6 +1,6 @@
 """The tracker's settings chosen on frames 1-400 of PETS09-S2L1 alone, against the shipped ones on what was not seen.
 
-    python -m benchmarks.tracking.tune [--cache FOLDER] [--seeds 0 1 2] [--draws 120] [--passes 2]
+    python -m benchmarks.tracking.tune [--cache FOLDER] [--seeds 0 1 2 3] [--draws 120] [--passes 3] [--workers 2]
 
 Detections and looks are computed once and kept; then only the tracker runs again. A search begins with settings drawn
 at random from wide ranges, takes the best of them and moves one setting at a time for as long as that helps. What it
@@ -13,11 +13,12 @@ chosen. Needs the video (see common.shared_data). Writes benchmarks/results/trac
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -29,46 +30,43 @@ from reid_tracker.detection.mot_file import levels_of
 from reid_tracker.evaluation import LabelledBoxes, Scores
 
 SEEN = 400  # frames that a search may look at
-LOOKS_FROM = 0.5  # least score of a detection whose look is kept; confident levels below it track with fewer
-WEAK, GAP = "weak score", "confident score above it"
-# Each setting with the range that it is drawn from: what is conceivable, not what is known to be good.
-RANGES: dict[str, tuple[float, float]] = {
-    WEAK: (0.35, 0.6),
-    GAP: (0.0, 0.3),
-    "confirm_hits": (1, 5),
-    "tentative_seconds": (0.1, 1.0),
-    "max_lost_seconds": (1.0, 15.0),
-    "exit_seconds": (0.1, 3.0),
-    "exit_inside": (0.2, 0.9),
-    "overlap_growth": (0.0, 0.4),
-    "growth_per_second": (0.0, 0.4),
-    "least_overlap": (0.0, 0.3),
-    "least_weak_overlap": (0.1, 0.6),
-    "weak_seconds": (0.0, 2.0),
-    "least_height_ratio": (0.3, 0.8),
-    "lost_cost": (0.0, 0.4),
-    "cost_limit": (0.6, 1.3),
-    "appearance_weight": (0.0, 1.5),
-    "recover_gate": (4.0, 25.0),
-    "recover_reach": (0.5, 6.0),
-    "blind_reach": (0.0, 2.0),
-    "blind_seconds": (0.0, 5.0),
-    "recover_height_ratio": (0.5, 0.9),
-    "recover_evidence": (-0.5, 0.8),
-    "recover_weight": (0.0, 1.5),
-    "start_coverage": (0.4, 1.0),
-    "position_noise": (0.02, 0.15),
-    "size_noise": (0.02, 0.2),
-    "score_weight": (0.0, 3.0),
-    "rival_weight": (0.0, 3.0),
-    "position_change": (0.1, 1.5),
-    "start_speed": (0.2, 2.0),
-    "velocity_memory_seconds": (0.5, 10.0),
-    "box_smoothing": (0.0, 1.0),
+# Each setting with the range that it is drawn from (what is conceivable, not what is known to be good) and the steps in
+# which it is written: a finer value would be an accident of these frames.
+RANGES: dict[str, tuple[float, float, float]] = {
+    "confirm_hits": (1, 5, 1),
+    "tentative_seconds": (0.1, 1.0, 0.05),
+    "max_lost_seconds": (1.0, 15.0, 1.0),
+    "exit_seconds": (0.1, 3.0, 0.1),
+    "exit_inside": (0.2, 0.9, 0.1),
+    "overlap_growth": (0.0, 0.4, 0.05),
+    "growth_per_second": (0.0, 0.4, 0.05),
+    "least_overlap": (0.0, 0.3, 0.05),
+    "least_weak_overlap": (0.1, 0.6, 0.1),
+    "weak_seconds": (0.0, 2.0, 0.1),
+    "least_height_ratio": (0.3, 0.8, 0.1),
+    "lost_cost": (0.0, 0.4, 0.05),
+    "cost_limit": (0.6, 1.3, 0.1),
+    "appearance_weight": (0.0, 1.5, 0.1),
+    "recover_gate": (4.0, 25.0, 1.0),
+    "recover_reach": (0.5, 6.0, 0.5),
+    "blind_reach": (0.0, 2.0, 0.1),
+    "blind_seconds": (0.0, 5.0, 0.5),
+    "recover_height_ratio": (0.5, 0.9, 0.1),
+    "recover_evidence": (-0.5, 0.8, 0.1),
+    "recover_weight": (0.0, 1.5, 0.1),
+    "start_coverage": (0.4, 1.0, 0.1),
+    "position_noise": (0.02, 0.15, 0.01),
+    "size_noise": (0.02, 0.2, 0.02),
+    "score_weight": (0.0, 3.0, 0.5),
+    "rival_weight": (0.0, 3.0, 0.5),
+    "position_change": (0.1, 1.5, 0.1),
+    "start_speed": (0.2, 2.0, 0.2),
+    "velocity_memory_seconds": (0.5, 10.0, 0.5),
+    "box_smoothing": (0.0, 1.0, 0.1),
 }
 WHOLE = ("confirm_hits",)
-STEPS = (0.25, 0.125)  # of a range, in the first pass and the next ones
-LEAST_GAIN = 2e-4  # of the objective; less does not move a setting
+SHARES = (0.25, 0.1, 0.0)  # of a range, by which a setting moves in the first pass and the next ones; a step at least
+LEAST_GAIN = 5e-4  # of the objective; less does not move a setting
 
 Settings = dict[str, float]
 
@@ -79,21 +77,24 @@ class Material:
 
     Attributes:
         whole: the frames seen, with looks.
+        levels: of the detector.
         halves: every second of them, twice.
         texts: scenes with published detections and their score levels.
     """
 
     whole: Scene
+    levels: tuple[float, float]
     halves: tuple[Scene, Scene]
     texts: tuple[tuple[Scene, tuple[float, float]], ...]
 
 
-def material(pets: Scene, shared: Path) -> Material:
+def material(pets: Scene, levels: tuple[float, float], shared: Path) -> Material:
     """Frames 1-400 of PETS alone, and the TUD sequences."""
     seen = every(pets, 0, 1, SEEN)
     texts = [every(one, 0, 1, SEEN) if one.name == pets.name else one for one in text_scenes(shared)]
-    levels = [levels_of([np.concatenate([found.scores for found in one.detections])]) for one in texts]
-    return Material(seen, (every(pets, 0, 2, SEEN), every(pets, 1, 2, SEEN)), tuple(zip(texts, levels, strict=True)))
+    of_texts = [levels_of([np.concatenate([found.scores for found in one.detections])]) for one in texts]
+    halves = (every(pets, 0, 2, SEEN), every(pets, 1, 2, SEEN))
+    return Material(seen, levels, halves, tuple(zip(texts, of_texts, strict=True)))
 
 
 def every(whole: Scene, first: int, step: int, end: int) -> Scene:
@@ -110,11 +111,9 @@ def every(whole: Scene, first: int, step: int, end: int) -> Scene:
     )
 
 
-def configured(settings: Settings) -> tuple[TrackingConfig, tuple[float, float]]:
-    """The tracker's table and the detector's score levels, of which the confident one lies above the weak one."""
-    own = {name: value for name, value in settings.items() if name not in (WEAK, GAP)}
-    own |= {name: round(own[name]) for name in WHOLE}
-    return TrackingConfig.model_validate(own), (settings[WEAK], settings[WEAK] + settings[GAP])
+def configured(settings: Settings) -> TrackingConfig:
+    """The tracker's table."""
+    return TrackingConfig.model_validate(settings | {name: round(settings[name]) for name in WHOLE})
 
 
 def worth(one: Scene, config: TrackingConfig, levels: tuple[float, float]) -> float:
@@ -123,45 +122,51 @@ def worth(one: Scene, config: TrackingConfig, levels: tuple[float, float]) -> fl
     return got.idf1 + got.mota
 
 
-def on_everything(seen: Material, config: TrackingConfig, levels: tuple[float, float]) -> float:
+def on_everything(seen: Material, config: TrackingConfig) -> float:
     """The objective: half of it the default detections, a quarter these at half the rate, a quarter text."""
-    halves = np.mean([worth(one, config, levels) for one in seen.halves])
+    halves = np.mean([worth(one, config, seen.levels) for one in seen.halves])
     texts = np.mean([worth(one, config, own) for one, own in seen.texts])
-    return float(0.5 * worth(seen.whole, config, levels) + 0.25 * halves + 0.25 * texts)
+    return float(0.5 * worth(seen.whole, config, seen.levels) + 0.25 * halves + 0.25 * texts)
 
 
 def drawn(random: np.random.Generator) -> Settings:
     """Settings anywhere in their ranges."""
-    return {name: float(random.uniform(low, high)) for name, (low, high) in RANGES.items()}
+    return {name: in_steps(name, float(random.uniform(low, high))) for name, (low, high, _) in RANGES.items()}
 
 
-def neighbours(settings: Settings, name: str, step: float) -> Iterator[Settings]:
-    """One setting a step lower and a step higher, inside its range."""
-    low, high = RANGES[name]
-    width = max(step * (high - low), 1.0 if name in WHOLE else 0.0)
+def in_steps(name: str, value: float) -> float:
+    """The value as it would be written, inside its range."""
+    low, high, step = RANGES[name]
+    return round(min(max(round(value / step) * step, low), high), 2)
+
+
+def neighbours(settings: Settings, name: str, share: float) -> Iterator[Settings]:
+    """One setting lower and higher by a share of its range, a step at least."""
+    low, high, step = RANGES[name]
+    width = max(share * (high - low), step)
     for value in (settings[name] - width, settings[name] + width):
-        if low <= value <= high:
-            yield settings | {name: value}
+        if (near := in_steps(name, value)) != settings[name]:
+            yield settings | {name: near}
 
 
 def search(seen: Material, seed: int, draws: int, passes: int) -> tuple[Settings, float]:
     """Random draws, then one setting at a time. Returns the settings and what the objective says of them."""
     random = np.random.default_rng(seed)
-    best = max((drawn(random) for _ in range(draws)), key=lambda one: worth(seen.whole, *configured(one)))
-    value = on_everything(seen, *configured(best))
+    best = max((drawn(random) for _ in range(draws)), key=lambda one: worth(seen.whole, configured(one), seen.levels))
+    value = on_everything(seen, configured(best))
     print(f"seed {seed}: best of {draws} draws {value:.4f}", flush=True)
     for number in range(passes):
-        step = STEPS[min(number, len(STEPS) - 1)]
+        share = SHARES[min(number, len(SHARES) - 1)]
         for name in random.permutation(list(RANGES)).tolist():
-            best, value = climbed(best, value, name, step, seen)
+            best, value = climbed(best, value, name, share, seen)
         print(f"seed {seed}: after pass {number + 1} {value:.4f}", flush=True)
     return best, value
 
 
-def climbed(best: Settings, value: float, name: str, step: float, seen: Material) -> tuple[Settings, float]:
+def climbed(best: Settings, value: float, name: str, share: float, seen: Material) -> tuple[Settings, float]:
     """The better neighbour in one setting, if one is better by enough."""
-    for tried in neighbours(best, name, step):
-        got = on_everything(seen, *configured(tried))
+    for tried in neighbours(best, name, share):
+        got = on_everything(seen, configured(tried))
         if got > value + LEAST_GAIN:
             best, value = tried, got
     return best, value
@@ -200,9 +205,10 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--cache", type=Path, default=Path(tempfile.gettempdir()) / "reid_tracker_benchmarks", help="keeps looks"
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])
     parser.add_argument("--draws", type=int, default=120, help="settings drawn at random to begin with")
-    parser.add_argument("--passes", type=int, default=2, help="times that each setting is moved")
+    parser.add_argument("--passes", type=int, default=3, help="times that each setting is moved")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="searches at a time")
     return parser.parse_args()
 
 
@@ -213,22 +219,24 @@ def main() -> None:
     if shared is None:
         print("skipped: no measuring material (REID_TRACKER_SHARED)")
         return
-    pets, shipped_levels = scene(shared / "PETS09-S2L1", arguments.cache, Config(), LOOKS_FROM)
-    seen = material(pets, shared)
-    found = {seed: search(seen, seed, arguments.draws, arguments.passes) for seed in arguments.seeds}
+    pets, levels = scene(shared / "PETS09-S2L1", arguments.cache, Config())
+    seen = material(pets, levels, shared)
+    with ProcessPoolExecutor(arguments.workers) as workers:
+        jobs = {seed: workers.submit(search, seen, seed, arguments.draws, arguments.passes) for seed in arguments.seeds}
+        found = {seed: job.result() for seed, job in jobs.items()}
     chosen = max(found, key=lambda seed: found[seed][1])
-    runs = {"shipped": (TrackingConfig(), shipped_levels)}
+    runs = {"shipped": TrackingConfig()}
     runs |= {f"chosen on 1-400, seed {seed}": configured(settings) for seed, (settings, _) in found.items()}
 
     truths = {"published truth": pets.truth, "returning people are one": with_returns(pets.truth)}
-    rows = {name: judged(pets, truths, *run) for name, run in runs.items()}
-    texts = {name: on_texts(shared, config) for name, (config, _) in runs.items()}
+    rows = {name: judged(pets, truths, config, levels) for name, config in runs.items()}
+    texts = {name: on_texts(shared, config) for name, config in runs.items()}
     printed(rows)
     for sequence in next(iter(texts.values())):
         print(f"{sequence}, text detections\n{table([(name, got[sequence]) for name, got in texts.items()])}\n")
     print(f"best by its own objective: seed {chosen}")
     objective = {f"seed {seed}": value for seed, (_, value) in found.items()}
-    objective["shipped"] = on_everything(seen, TrackingConfig(), shipped_levels)
+    objective["shipped"] = on_everything(seen, TrackingConfig())
     write_json(
         "tracking_tune",
         {
@@ -236,16 +244,11 @@ def main() -> None:
             "passes": arguments.passes,
             "objective": objective,
             "best by its own objective": chosen,
-            "settings": {f"seed {seed}": rounded(settings) for seed, (settings, _) in found.items()},
+            "settings": {f"seed {seed}": settings for seed, (settings, _) in found.items()},
             "frames": rows,
             "text detections": texts,
         },
     )
-
-
-def rounded(settings: Settings) -> dict[str, Any]:
-    """The settings as one would write them."""
-    return {name: round(value) if name in WHOLE else round(value, 3) for name, value in settings.items()}
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ is two: it agrees with one half. So it does not matter how sure the answer was.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from reid_tracker.association.candidates import Candidates
 from reid_tracker.association.explain import Explainer
@@ -91,12 +92,18 @@ class Rethinker(Judge):
     def _apply(
         self, people: Sequence[frozenset[int]], passages: Mapping[int, Passage], gain: float, time: float
     ) -> None:
-        """Give each person's passages the number under which most of them are known and that is not taken."""
+        """Give each person's passages a number that is not taken: what is shown of whoever is in view stays if it can.
+
+        That is the number of the passage that is in view for longest, else the one under which most are known.
+        """
         held = {tracklet: one.identity for tracklet, one in passages.items()}
+        in_view = {person: _longest_in_view(passages[tracklet] for tracklet in person) for person in people}
         taken: set[int] = set()
-        for person in sorted(people, key=lambda one: (-len(one), min(one))):
+        for person in sorted(people, key=lambda one: (_since(in_view[one]), -len(one), min(one))):
             votes = Counter(held[tracklet] for tracklet in person if held[tracklet] not in taken)
             number = min(votes, key=lambda each: (-votes[each], each), default=None)
+            if (longest := in_view[person]) is not None and longest.identity not in taken:
+                number = longest.identity
             if number is not None:
                 taken.add(number)
             for tracklet in sorted(person):
@@ -110,6 +117,14 @@ class Rethinker(Judge):
     def _remembered(self, passage: Passage) -> bool:
         """Joining others may have made its person let go of it."""
         return passage in self._book.identities[passage.identity].passages
+
+
+def _longest_in_view(passages: Iterable[Passage]) -> Passage | None:
+    return min((one for one in passages if one.open), key=_since, default=None)
+
+
+def _since(passage: Passage | None) -> float:
+    return math.inf if passage is None else passage.start
 
 
 def _pinned(people: Sequence[Identity]) -> People:

@@ -91,3 +91,18 @@ def test_one_person_of_many_stays_keeps_one_number() -> None:
     story = play(associator, visits, wardrobe, step=1.0)
     assert len(set(story.final.values())) == 4
     assert not [event for event in story.events if event.evidence.get("rule") == "people solved again"]
+
+
+def test_whoever_stays_in_view_keeps_the_number_that_is_shown() -> None:
+    """Amy was here more often, but Ben is in the yard all the time while she comes and goes."""
+    wardrobe, associator = Wardrobe(noise=0.2), CrossCameraAssociator()
+    restore(associator, _memory(wardrobe, 7), last_identity=20, last_event=0)
+    associator([CameraTracks("yard", 0, 891.0, SIZE, (tracklet(600, "yard", 890, 891, wardrobe.looks(BEN, 5)),))])
+    book = associator.book
+    (seen,) = (one for who in book.identities.values() for one in who.passages if one.tracklet == 600)
+    book.move(seen, book.identities[1], 891.0, {})
+    seen.settled = True
+    _passes(associator, wardrobe, AMY)
+    who = _people(associator)
+    assert {who[stay] for stay in (2, 4, 6, 600)} == {1}
+    assert len({who[stay] for stay in (1, 3, 5, 7, SEEN)} - {1}) == 1
