@@ -94,29 +94,35 @@ class Rethinker(Judge):
     ) -> None:
         """Give each person's passages a number that is not taken: what is shown of whoever is in view stays if it can.
 
-        That is the number of the passage that is in view for longest, else the one under which most are known.
+        That is the number that somebody who knows has given, else that of the passage that is in view for longest, else the
+        one under which most are known.
         """
-        held = {tracklet: one.identity for tracklet, one in passages.items()}
         in_view = {person: _longest_in_view(passages[tracklet] for tracklet in person) for person in people}
         taken: set[int] = set()
         for person in sorted(people, key=lambda one: (_since(in_view[one]), -len(one), min(one))):
-            votes = Counter(held[tracklet] for tracklet in person if held[tracklet] not in taken)
-            number = min(votes, key=lambda each: (-votes[each], each), default=None)
-            if (longest := in_view[person]) is not None and longest.identity not in taken:
-                number = longest.identity
-            if number is not None:
-                taken.add(number)
-            for tracklet in sorted(person):
-                passage = passages[tracklet]
+            own = sorted((passages[tracklet] for tracklet in person), key=lambda one: (not one.pinned, one.tracklet))
+            number = self._number_for(own, in_view[person], taken)
+            for passage in own:
                 if passage.identity != number and not passage.pinned and self._remembered(passage):
                     target = self._book.identities[number] if number is not None else None
                     evidence = self._explainer.solved_again(passage, target, gain)
                     number = self._book.move(passage, target, time, evidence).number
                     passage.settled = False
+            if number is not None:
+                taken.add(number)
+
+    def _number_for(self, own: Sequence[Passage], longest: Passage | None, taken: Set[int]) -> int | None:
+        free = [one for one in own if one.identity not in taken and self._remembered(one)]
+        firm = [one.identity for one in free if one.pinned or one is longest]  # those who may not move come first
+        if firm:
+            return firm[0]
+        votes = Counter(one.identity for one in free)
+        return min(votes, key=lambda each: (-votes[each], each), default=None)
 
     def _remembered(self, passage: Passage) -> bool:
         """Joining others may have made its person let go of it."""
-        return passage in self._book.identities[passage.identity].passages
+        person = self._book.identities.get(passage.identity)
+        return person is not None and passage in person.passages
 
 
 def _longest_in_view(passages: Iterable[Passage]) -> Passage | None:
