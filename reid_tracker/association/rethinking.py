@@ -94,8 +94,8 @@ class Rethinker(Judge):
     ) -> None:
         """Give each person's passages a number that is not taken: what is shown of whoever is in view stays if it can.
 
-        That is the number that somebody who knows has given, else that of the passage that is in view for longest, else the
-        one under which most are known.
+        That is the number that somebody who knows has given, else that of the passage that is in view for longest, else
+        the one under which most are known.
         """
         in_view = {person: _longest_in_view(passages[tracklet] for tracklet in person) for person in people}
         taken: set[int] = set()

@@ -9,6 +9,7 @@ import pytest
 from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.association.remembering import restore
+from reid_tracker.config import AssociationConfig
 from reid_tracker.results.replay import IdentityReplay
 from reid_tracker.types import CameraTracks, EventType, IdentityEvent, TrackedFrame, TrackletState
 from tests.association.scenes import SIZE, Visit, Wardrobe, play, tracklet
@@ -106,3 +107,28 @@ def test_whoever_stays_in_view_keeps_the_number_that_is_shown() -> None:
     who = _people(associator)
     assert {who[stay] for stay in (2, 4, 6, 600)} == {1}
     assert len({who[stay] for stay in (1, 3, 5, 7, SEEN)} - {1}) == 1
+
+
+def test_a_passage_that_is_let_go_of_meanwhile_belongs_to_nobody_any_more() -> None:
+    """With one passage a camera and person, Ben's stay at the door is let go of when Amy's comes under his number."""
+    wardrobe, associator = Wardrobe(noise=0.2), CrossCameraAssociator(AssociationConfig(passages_per_camera=1))
+    mixed = [
+        RememberedPassage(10 * number + place, number, camera, at, at + 8, wardrobe.looks(person, 4))
+        for number, person, begin in ((1, AMY, 400.0), (2, BEN, 100.0))
+        for place, camera in enumerate(("door", "hall", "yard"))
+        for at in (begin + 20 * place,)
+    ]
+    others = [one for one in _memory(wardrobe, 0) if one.identity > 2]
+    restore(associator, [*mixed, *others], last_identity=20, last_event=0)
+    stays = tracklet(600, "lobby", 890, 891, wardrobe.looks(AMY, 5))
+    associator([CameraTracks("lobby", 0, 891.0, SIZE, (stays,))])
+    book = associator.book
+    (seen,) = (one for who in book.identities.values() for one in who.passages if one.tracklet == 600)
+    book.move(seen, book.identities[2], 891.0, {})
+    passages = {one.tracklet: one for number in (1, 2) for one in book.identities[number].passages}
+    solved = [frozenset({600, 10, 11, 12}), frozenset({20, 21, 22})]
+    associator._rethinker._apply(solved, passages, 4.0, 891.0)
+    who = _people(associator)
+    assert {who[stay] for stay in (600, 11, 12)} == {1}
+    assert 2 not in book.identities
+    assert 1 not in {who.get(stay) for stay in (20, 21, 22)}
