@@ -51,7 +51,7 @@ class _Peer:
 
     def begins(self) -> None:
         """Hear no more of the life so far: another one begins."""
-        if self.epoch:
+        if self.epoch and self.epoch not in self.replaced:
             self.replaced = (*self.replaced, self.epoch)[-_MOST_LIVES:]
 
     def is_replaced(self, epoch: str) -> bool:

@@ -42,6 +42,14 @@ def _passes(associator: CrossCameraAssociator, wardrobe: Wardrobe, person: int) 
     return frames + associator([CameraTracks("door", 1, 909.0, SIZE, (), (), (gone,))])
 
 
+def _take_for(associator: CrossCameraAssociator, tracklet: int, number: int) -> None:
+    """Have a tracklet be somebody, and be sure of it."""
+    book = associator.book
+    (passage,) = (one for who in book.identities.values() for one in who.passages if one.tracklet == tracklet)
+    book.move(passage, book.identities[number], passage.end, {})
+    passage.settled = True
+
+
 def _people(associator: CrossCameraAssociator) -> dict[int, int]:
     return {one.tracklet: number for number, who in associator.book.identities.items() for one in who.passages}
 
@@ -99,10 +107,7 @@ def test_whoever_stays_in_view_keeps_the_number_that_is_shown() -> None:
     wardrobe, associator = Wardrobe(noise=0.2), CrossCameraAssociator()
     restore(associator, _memory(wardrobe, 7), last_identity=20, last_event=0)
     associator([CameraTracks("yard", 0, 891.0, SIZE, (tracklet(600, "yard", 890, 891, wardrobe.looks(BEN, 5)),))])
-    book = associator.book
-    (seen,) = (one for who in book.identities.values() for one in who.passages if one.tracklet == 600)
-    book.move(seen, book.identities[1], 891.0, {})
-    seen.settled = True
+    _take_for(associator, 600, 1)
     _passes(associator, wardrobe, AMY)
     who = _people(associator)
     assert {who[stay] for stay in (2, 4, 6, 600)} == {1}
@@ -123,8 +128,7 @@ def test_a_passage_that_is_let_go_of_meanwhile_belongs_to_nobody_any_more() -> N
     stays = tracklet(600, "lobby", 890, 891, wardrobe.looks(AMY, 5))
     associator([CameraTracks("lobby", 0, 891.0, SIZE, (stays,))])
     book = associator.book
-    (seen,) = (one for who in book.identities.values() for one in who.passages if one.tracklet == 600)
-    book.move(seen, book.identities[2], 891.0, {})
+    _take_for(associator, 600, 2)
     passages = {one.tracklet: one for number in (1, 2) for one in book.identities[number].passages}
     solved = [frozenset({600, 10, 11, 12}), frozenset({20, 21, 22})]
     associator._rethinker._apply(solved, passages, 4.0, 891.0)
