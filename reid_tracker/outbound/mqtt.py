@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from reid_tracker.config import MqttConfig
@@ -90,7 +91,8 @@ class MqttBroker:
         if client is None:
             return
         if not self._lost.is_set():
-            client.publish(self._available, OFFLINE, _AT_LEAST_ONCE, retain=True).wait_for_publish(1.0)
+            with suppress(RuntimeError, ValueError):  # lost a moment ago: the will says it
+                client.publish(self._available, OFFLINE, _AT_LEAST_ONCE, retain=True).wait_for_publish(1.0)
         self._drop()
 
     @property
@@ -133,8 +135,7 @@ class MqttBroker:
         answered.wait(self._timeout)
         if welcome and not welcome[0].is_failure and not lost.is_set():
             return client
-        client.disconnect()
-        client.loop_stop()
+        _end(client)
         if welcome and welcome[0].is_failure:
             text = f"{self._shown}: refused ({welcome[0]}); look at mqtt.user and mqtt.password_variable"
             raise DeliveryError(text, "refused", after=_REFUSED_SECONDS)
@@ -189,5 +190,12 @@ class MqttBroker:
     def _drop(self) -> None:
         client, self._client = self._client, None
         if client is not None:
-            client.disconnect()
-            client.loop_stop()
+            _end(client)
+
+
+def _end(client: Client) -> None:
+    client.disconnect()
+    client.loop_stop()
+    line = client.socket()
+    if line is not None:  # its thread may end without having closed it
+        line.close()

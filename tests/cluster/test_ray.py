@@ -34,14 +34,18 @@ PATIENCE = 240.0  # a worker takes seconds to start, and a minute on a machine t
 
 
 class Nodes:
-    """A cluster whose nodes are processes here; the head has no room for work and keeps the site."""
+    """A cluster whose nodes are processes here; the head has no room for work and keeps the site.
+
+    Each node says that it has a GPU, which is all that Ray knows of one: who asks for a share is placed by it.
+    """
 
     def __init__(self, cluster: Any) -> None:
         self._cluster = cluster
         self.nodes: list[Any] = []
 
     def add(self) -> None:
-        self.nodes.append(self._cluster.add_node(num_cpus=1, object_store_memory=80_000_000, include_dashboard=False))
+        room = {"num_cpus": 1, "num_gpus": 1, "object_store_memory": 80_000_000}
+        self.nodes.append(self._cluster.add_node(include_dashboard=False, **room))
 
     def lose(self, node_id: str) -> None:
         node = next(each for each in self.nodes if each.node_id == node_id)
@@ -107,6 +111,7 @@ def config(tmp_path: Path) -> Config:
             "cameras": cameras,
             "live.repeat": True,
             "cluster.group_cameras": 1,
+            "cluster.gpus": 0.4,
             "cluster.heartbeat_seconds": 0.5,
             "cluster.site_resource": "site",
             "tracking.max_lost_seconds": 2.0,
@@ -119,6 +124,13 @@ def process_of(actor: Any) -> tuple[int, str]:
     """Process and node of an actor."""
     call = actor.__ray_call__.remote(lambda _self: (os.getpid(), ray.get_runtime_context().get_node_id()))
     found: tuple[int, str] = ray.get(call, timeout=PATIENCE)
+    return found
+
+
+def gpus_of(actor: Any) -> list[str]:
+    """The GPUs that an actor was given a share of."""
+    call = actor.__ray_call__.remote(lambda _self: ray.get_runtime_context().get_accelerator_ids()["GPU"])
+    found: list[str] = ray.get(call, timeout=PATIENCE)
     return found
 
 
@@ -140,6 +152,9 @@ def test_people_keep_their_ids_when_a_worker_a_node_and_the_site_are_lost(nodes:
         wait_for(all_three, PATIENCE)
         before = ask("present")
         assert len({number for people in before.values() for number in people}) == 3
+
+        assert [gpus_of(group) for group in site.groups.values()] == [["0"], ["0"]]
+        assert gpus_of(site.site) == []
 
         door = site.groups["group 1"]
         os.kill(process_of(door)[0], signal.SIGKILL)  # a worker

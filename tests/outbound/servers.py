@@ -158,6 +158,9 @@ class Subscriber:
     def __exit__(self, *_: object) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        line = self._client.socket()
+        if line is not None:
+            line.close()
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 15) -> None:

@@ -26,6 +26,12 @@ from tests.processes import ServerProcess, free_port
 
 
 @pytest.fixture
+def patient(quick: OutboundConfig) -> OutboundConfig:
+    """Waits for acknowledgements on a busy machine too: nothing is sent twice."""
+    return quick.model_copy(update={"timeout_seconds": 10.0})
+
+
+@pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
     started = broker(tmp_path)
     yield started
@@ -50,8 +56,8 @@ def moment(camera: str, *identities: int, events: Sequence[IdentityEvent] = ()) 
     return TrackedFrame(camera, 0, 1000.0, people, tuple(events), (320, 240))
 
 
-def test_events_and_counts_arrive_once_per_change(server: ServerProcess, quick: OutboundConfig) -> None:
-    with Subscriber(server.port) as heard, announcer(server.port, quick) as told:
+def test_events_and_counts_arrive_once_per_change(server: ServerProcess, patient: OutboundConfig) -> None:
+    with Subscriber(server.port) as heard, announcer(server.port, patient) as told:
         for _ in range(30):  # frames in which nothing changes say nothing
             told((), [moment("door", 1, 2)], ())
         told((), [moment("hall/east", 1, events=[event(1), event(2, EventType.LINKED, 1, "hall/east")])], ())
@@ -66,11 +72,11 @@ def test_events_and_counts_arrive_once_per_change(server: ServerProcess, quick: 
         assert later.of("reid_tracker/events") == []
 
 
-def test_home_assistant_finds_everything_and_its_templates_fit(server: ServerProcess, quick: OutboundConfig) -> None:
+def test_home_assistant_finds_everything_and_its_templates_fit(server: ServerProcess, patient: OutboundConfig) -> None:
     """The templates are rendered by Jinja, as Home Assistant does."""
     jinja2 = pytest.importorskip("jinja2")
 
-    with Subscriber(server.port) as heard, announcer(server.port, quick) as told:
+    with Subscriber(server.port) as heard, announcer(server.port, patient) as told:
         told((), [moment("door", 1, 2), moment("yard", 3, events=[event(1)])], ())
         wait_for(lambda: heard.of("reid_tracker/cameras/yard") != [])
         wait_for(lambda: heard.of("reid_tracker/people") != [])
@@ -101,8 +107,8 @@ def test_names_stay_different_in_discovery() -> None:
     assert len(discovery("ha", "site", [("a b", "x"), ("a_b", "y")])) == 6
 
 
-def test_frigate_subscribers_hear_each_person_begin_and_end(server: ServerProcess, quick: OutboundConfig) -> None:
-    with Subscriber(server.port) as heard, announcer(server.port, quick, frigate="frigate") as told:
+def test_frigate_subscribers_hear_each_person_begin_and_end(server: ServerProcess, patient: OutboundConfig) -> None:
+    with Subscriber(server.port) as heard, announcer(server.port, patient, frigate="frigate") as told:
         for _ in range(10):
             told((), [moment("door", 1)], ())
         wait_for(lambda: len(heard.of("frigate/events")) == 1)
@@ -136,16 +142,16 @@ def test_a_killed_program_is_shown_as_offline(server: ServerProcess) -> None:
         wait_for(lambda: [payload for _, payload, _ in heard.messages] == [b"online", b"offline"])
 
 
-def test_a_program_that_ends_says_so(server: ServerProcess, quick: OutboundConfig) -> None:
+def test_a_program_that_ends_says_so(server: ServerProcess, patient: OutboundConfig) -> None:
     with Subscriber(server.port, "reid_tracker/available") as heard:
-        with announcer(server.port, quick):
+        with announcer(server.port, patient):
             wait_for(lambda: len(heard.messages) == 1)
         wait_for(lambda: [payload for _, payload, _ in heard.messages] == [b"online", b"offline"])
 
 
-def test_a_broker_that_comes_back_is_told_everything_again(server: ServerProcess, quick: OutboundConfig) -> None:
+def test_a_broker_that_comes_back_is_told_everything_again(server: ServerProcess, patient: OutboundConfig) -> None:
     """It keeps nothing on disk here: discovery, availability and states must come from us."""
-    with announcer(server.port, quick) as told:
+    with announcer(server.port, patient) as told:
         told((), [moment("door", 1, events=[event(1)])], ())
         wait_for(lambda: told.report()["mqtt"].sent == 3)  # the event and two counts
         server.kill()
