@@ -266,7 +266,7 @@ class LiveConfig(Table):
     )
     repeat: bool = Field(False, description="begin recordings given as cameras again when they end")
     decode: Literal["auto", "cpu", "hardware"] = Field(
-        "cpu",
+        "auto",
         description="where network streams are decoded; auto takes hardware that passes a trial, hardware also says "
         "why where none does (and decodes on the CPU)",
     )

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from reid_tracker.errors import ConfigError
@@ -19,6 +20,8 @@ from reid_tracker.errors import ConfigError
 PREFERRED = ("cuda", "videotoolbox", "vaapi", "qsv", "d3d11va")
 """FFmpeg's names of devices that decode, in the order in which they are tried."""
 
+# Where Linux has none of these, there is no such device, and no library need be loaded to find out.
+_NODES = {"cuda": ("/dev/nvidiactl", "/dev/dxg"), "vaapi": ("/dev/dri",), "qsv": ("/dev/dri", "/dev/dxg")}
 _MOST_FRUITLESS = 2  # openings; one may have ended before a key frame came
 _TRIAL_SECONDS = 20.0  # to load the libraries and wake the device; a driver that hangs is given up
 _TRIAL = """
@@ -147,7 +150,10 @@ class Decoding:
 
 
 def try_device(device: str) -> str:
-    """Why a device cannot decode, empty where its pictures are those of the CPU. Takes a second or more."""
+    """Why a device cannot decode, empty where its pictures are those of the CPU. Takes seconds where there is one."""
+    nodes = _NODES.get(device, ()) if sys.platform == "linux" else ()
+    if nodes and not any(Path(node).exists() for node in nodes):
+        return f"there is no {' or '.join(nodes)}"
     try:
         ran = subprocess.run(
             [sys.executable, "-c", _TRIAL, device], capture_output=True, text=True, timeout=_TRIAL_SECONDS, check=False

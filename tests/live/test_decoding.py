@@ -80,8 +80,11 @@ def absent() -> str:
     pytest.skip("needs a PyAV that knows a device which this machine has not")
 
 
-def test_a_device_that_is_offered_and_not_there_is_refused_with_a_reason(absent: str) -> None:
+def test_a_device_that_is_offered_and_not_there_is_refused_with_a_reason(
+    absent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The real probe, in its own process: the CPU is taken, and it is said why."""
+    monkeypatch.setattr("reid_tracker.live.decoding._NODES", {})
     decoding = Decoding("auto", [absent])
     assert decoding.report().device == ""
     assert re.fullmatch(rf"decoding on the CPU \({absent}: [^\n]+\)", decoding.describe())
@@ -105,6 +108,13 @@ def test_every_device_that_is_offered_passes_or_says_why() -> None:
     assert offered, "this PyAV offers no device at all"
     for device in offered:
         assert "\n" not in try_device(device)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="devices are nodes on Linux")
+def test_a_device_without_a_node_is_not_even_tried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("reid_tracker.live.decoding._NODES", {"cuda": (str(tmp_path / "nvidiactl"),)})
+    monkeypatch.setattr("subprocess.run", lambda *_args, **_kwargs: pytest.fail("nothing is to be tried"))
+    assert try_device("cuda") == f"there is no {tmp_path / 'nvidiactl'}"
 
 
 class Device:
