@@ -32,6 +32,7 @@ from reid_tracker.detection.mot_file import TOP_SHARE, levels_of
 from reid_tracker.evaluation import Scores
 
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.4)  # of the scale of the scores: confident from there on
+FIRST = 400  # frames that settings may be chosen by (tune.py)
 QUANTILES = (0.02, 0.05, 0.1, 0.15, 0.25)  # of the boxes, the other way to choose the level
 # name, folder under the measuring material, frames, frames a second, (width, height)
 SEQUENCES = (
@@ -68,11 +69,14 @@ def main() -> None:
         levels = levels_of([scores])
         tracks, _ = track(scene, TrackingConfig(), levels)
         rows = [("ours", score(scene.truth, tracks, frames))]
-        rows += best_and_default(scene.truth, run_peers(scene, PUBLIC), frames)
+        runs = run_peers(scene, PUBLIC)
+        rows += best_and_default(scene.truth, runs, frames)
         print(f"{scene.name}\n{table(rows)}\n")
         others = by_level(scene, scores)
         print(f"ours by level\n{table(list(others.items()))}\n")
+        first = [score(scene.truth, run.tracks, frames[:FIRST]).idf1 for run in runs]
         results[scene.name] = {"score_levels": levels, "rows": dict(rows), "ours by level": others}
+        results[scene.name] |= {"best peer's IDF1, frames 1-400": max(first)} if first else {}
     write_json("tracking_public_detections", {"sequences": results})
 
 
