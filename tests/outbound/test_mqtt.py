@@ -172,6 +172,13 @@ def test_a_broker_that_comes_back_is_told_everything_again(server: ServerProcess
         assert told.report()["mqtt"].dropped == {}
 
 
+def test_good_bye_to_a_broker_that_has_just_died_raises_nothing(server: ServerProcess) -> None:
+    site = MqttBroker(MqttConfig(host="127.0.0.1", port=server.port), [], 2)
+    assert site.open()
+    server.kill()
+    site.close()
+
+
 def test_a_frozen_broker_is_noticed_and_gets_the_event_later(server: ServerProcess, quick: OutboundConfig) -> None:
     with announcer(server.port, quick) as told:
         told((), [moment("door", 1, events=[event(1)])], ())
