@@ -32,7 +32,7 @@ from reid_tracker.detection.mot_file import TOP_SHARE, levels_of
 from reid_tracker.evaluation import Scores
 
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.4)  # of the scale of the scores: confident from there on
-FIRST = 400  # frames that settings may be chosen by (tune.py)
+FIRST = 400  # frames of PETS that a search for settings may look at (tune.py)
 QUANTILES = (0.02, 0.05, 0.1, 0.15, 0.25)  # of the boxes, the other way to choose the level
 # name, folder under the measuring material, frames, frames a second, (width, height)
 SEQUENCES = (

@@ -28,13 +28,13 @@ import numpy as np
 
 from benchmarks.tracking.common import RESULTS, Scene, score, shared_data, table, track, write_json
 from benchmarks.tracking.pets import PARTS, scene, with_returns
+from benchmarks.tracking.public_detections import FIRST as SEEN
 from benchmarks.tracking.public_detections import scenes as text_scenes
 from reid_tracker.config import Config, TrackingConfig
 from reid_tracker.detection.mot_file import levels_of
 from reid_tracker.evaluation import LabelledBoxes, Scores
 from reid_tracker.types import Detections
 
-SEEN = 400  # frames that a search may look at
 # Each setting with the range that it is drawn from (what is conceivable, not what is known to be good) and the steps in
 # which it is written: a finer value would be an accident of these frames.
 RANGES: dict[str, tuple[float, float, float]] = {
