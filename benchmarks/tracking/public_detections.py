@@ -62,7 +62,7 @@ def main() -> None:
     if shared is None:
         print("skipped: no measuring material (REID_TRACKER_SHARED)")
         return
-    results = {}
+    results: dict[str, dict[str, object]] = {}
     for scene in scenes(shared):
         frames = range(len(scene.detections))
         scores = np.concatenate([found.scores for found in scene.detections])
