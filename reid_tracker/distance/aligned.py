@@ -76,21 +76,9 @@ def aligned_distance(queries: FloatArray, gallery: FloatArray, threads: int | No
     """
     queries, gallery = as_stripes(queries, "query stripes"), as_stripes(gallery, "gallery stripes")
     same_space(queries, gallery, "query and gallery stripes")
-    stripes = queries.shape[1]
-    distances: FloatArray = np.empty((len(queries), len(gallery)), np.float32)
-    if distances.size * stripes * stripes <= _SMALL_CELLS:
-        distances[:] = _all_pairs_small(queries, gallery)
-        return distances
-
-    def work_on(start: int) -> None:
-        rows = slice(start, start + _QUERY_BLOCK)
-        _all_pairs_blocked(queries[rows], gallery, distances[rows])
-
-    # Each worker multiplies its own blocks: BLAS threads below the workers would fight over the cores.
-    workers = max(1, threads if threads is not None else os.cpu_count() or 1)
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-        list(pool.map(work_on, range(0, len(queries), _QUERY_BLOCK)))
-    return distances
+    if len(queries) * len(gallery) * queries.shape[1] ** 2 <= _SMALL_CELLS:
+        return _all_pairs_small(queries, gallery)
+    return _all_pairs_large(queries, gallery, max(1, threads if threads is not None else os.cpu_count() or 1))
 
 
 def aligned_distance_shortlist(queries: FloatArray, gallery: FloatArray, candidates: NDArray[np.integer]) -> FloatArray:
@@ -120,7 +108,8 @@ def aligned_distance_shortlist(queries: FloatArray, gallery: FloatArray, candida
     wanted = np.flatnonzero(present)
     # Queries of one moment share most of their candidates: then all pairs cost less than gathering each list.
     if len(wanted) <= 2 * candidates.shape[1]:
-        everything = aligned_distance(queries, gallery[wanted], threads=1)
+        gallery = gallery if len(wanted) == len(gallery) else gallery[wanted]
+        everything = aligned_distance(queries, gallery, threads=1)
         column = np.cumsum(present) - 1
         shared: FloatArray = np.take_along_axis(everything, column[candidates], axis=1)
         return shared
@@ -177,6 +166,20 @@ def aligned_path(first: FloatArray, second: FloatArray) -> AlignedPath:
     return AlignedPath(float(sums[-1, -1] / len(cells)), tuple(cells), along)
 
 
+def _all_pairs_large(queries: FloatArray, gallery: FloatArray, workers: int) -> FloatArray:
+    """Blocks of queries over several threads."""
+    distances: FloatArray = np.empty((len(queries), len(gallery)), np.float32)
+
+    def work_on(start: int) -> None:
+        rows = slice(start, start + _QUERY_BLOCK)
+        _all_pairs_blocked(queries[rows], gallery, distances[rows])
+
+    # Each worker multiplies its own blocks: BLAS threads below the workers would fight over the cores.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+        list(pool.map(work_on, range(0, len(queries), _QUERY_BLOCK)))
+    return distances
+
+
 def _all_pairs_blocked(queries: FloatArray, gallery: FloatArray, distances: FloatArray) -> None:
     """Cell by cell: each plane is one matrix product over a block of pairs."""
     stripes = queries.shape[1]
@@ -198,29 +201,22 @@ def _all_pairs_blocked(queries: FloatArray, gallery: FloatArray, distances: Floa
 
 
 def _all_pairs_small(queries: FloatArray, gallery: FloatArray) -> FloatArray:
-    """Row by row of the stripe matrix: fewer and longer calls, for problems that fit the cache as a whole."""
-    stripes, depth = queries.shape[1], queries.shape[2] + 2
-    left = np.ascontiguousarray(left_factor(queries))
-    right = right_factor(gallery).reshape(-1, depth)
-    half_squared, costs, scratch, row = np.empty((4, len(right), len(queries)), np.float32)
-    planes = costs.reshape(stripes, len(gallery), len(queries))
-    sums = list(row.reshape(planes.shape))
-    for i in range(stripes):
-        np.matmul(right, left[i].T, out=half_squared)
-        refine_nearly_equal(half_squared, partial(_gallery_stripes_at, gallery, queries[:, i]))
-        cell_costs(half_squared, costs, scratch)
-        for j in range(stripes):
-            advance(sums, i, j, planes[j])
-    mean: FloatArray = sums[-1].T * np.float32(1 / (2 * stripes - 1))
-    return mean
+    """All cells at once and no copy of the gallery: fewer and longer calls, for what fits the cache as a whole."""
+    (count, stripes, depth), others = queries.shape, len(gallery)
+    left = np.negative(queries.transpose(1, 0, 2), order="C").reshape(-1, depth)
+    half_squared, costs, scratch = np.empty((3, stripes, len(left), others), np.float32)
+    np.matmul(left, gallery.transpose(1, 2, 0), out=half_squared)
+    half_squared += half_squares(gallery).T[:, None]
+    half_squared += half_squares(queries).T.reshape(-1, 1)
+    planes = (stripes, stripes, count, others)
 
+    def meeting(flat: NDArray[np.intp]) -> tuple[FloatArray, FloatArray]:
+        j, i, m, n = np.unravel_index(flat, planes)
+        return queries[m, i], gallery[n, j]
 
-def _gallery_stripes_at(
-    gallery: FloatArray, queries: FloatArray, flat: NDArray[np.intp]
-) -> tuple[FloatArray, FloatArray]:
-    """Stripes of (N, S, d) and rows of (M, d) that meet at flat indices of an (S, N, M) array."""
-    j, n, m = np.unravel_index(flat, (gallery.shape[1], len(gallery), len(queries)))
-    return gallery[n, j], queries[m]
+    refine_nearly_equal(half_squared, meeting)
+    cell_costs(half_squared, costs, scratch)
+    return _cheapest(costs.reshape(planes))  # right and down change places: the cheapest path costs the same
 
 
 def _shortlists(queries: FloatArray, gallery: FloatArray, candidates: NDArray[np.integer]) -> FloatArray:
