@@ -115,41 +115,41 @@ class EmbeddingConfig(Table):
 class TrackingConfig(Table):
     """Following people inside one camera: ``[tracking]``. Times in seconds, lengths in heights of the person."""
 
-    confirm_hits: int = Field(2, ge=1, description="detections until a new person is believed")
+    confirm_hits: int = Field(3, ge=1, description="detections until a new person is believed")
     confirm_seconds: float = Field(0.0, ge=0, description="seconds that these must span at least")
-    tentative_seconds: Positive = Field(0.25, description="seconds that somebody not yet believed may be missed")
+    tentative_seconds: Positive = Field(0.35, description="seconds that somebody not yet believed may be missed")
     max_lost_seconds: Positive = Field(
-        10.0, description="seconds that somebody out of sight is looked for; after that the associator takes over"
+        12.0, description="seconds that somebody out of sight is looked for; after that the associator takes over"
     )
     exit_seconds: float = Field(0.5, ge=0, description="the same for somebody who walked out of the picture")
     exit_inside: Fraction = Field(
-        0.5, description="share of the predicted box inside the picture below which somebody has walked out"
+        0.3, description="share of the predicted box inside the picture below which somebody has walked out"
     )
 
     overlap_growth: float = Field(
-        0.1, ge=0, le=2, description="boxes are enlarged by this share of their sides before overlap is taken"
+        0.05, ge=0, le=2, description="boxes are enlarged by this share of their sides before overlap is taken"
     )
-    growth_per_second: float = Field(0.1, ge=0, le=2, description="further share per second out of sight")
+    growth_per_second: float = Field(0.15, ge=0, le=2, description="further share per second out of sight")
     max_growth_seconds: float = Field(3.0, ge=0, description="seconds after which boxes grow no more")
-    least_overlap: Fraction = Field(0.1, description="overlap below which a box cannot continue a track")
-    least_weak_overlap: Fraction = Field(0.3, description="the same for boxes of low score")
-    weak_seconds: float = Field(0.5, ge=0, description="seconds out of sight after which low scores no longer help")
-    least_height_ratio: Fraction = Field(0.5, description="smaller over larger height below which boxes cannot match")
-    lost_cost: float = Field(0.1, ge=0, description="handicap of a lost track against one that was just seen")
+    least_overlap: Fraction = Field(0.2, description="overlap below which a box cannot continue a track")
+    least_weak_overlap: Fraction = Field(0.6, description="the same for boxes of low score")
+    weak_seconds: float = Field(1.0, ge=0, description="seconds out of sight after which low scores no longer help")
+    least_height_ratio: Fraction = Field(0.6, description="smaller over larger height below which boxes cannot match")
+    lost_cost: float = Field(0.05, ge=0, description="handicap of a lost track against one that was just seen")
     cost_limit: Positive = Field(
-        0.9, description="1 - overlap - weight x likeness above which a box does not continue a track"
+        0.7, description="1 - overlap - weight x likeness above which a box does not continue a track"
     )
-    appearance_weight: float = Field(0.8, ge=0, description="weight of looks beside overlap")
+    appearance_weight: float = Field(1.4, ge=0, description="weight of looks beside overlap")
 
-    recover_gate: Positive = Field(13.0, description="squared deviations from the prediction within which to look")
+    recover_gate: Positive = Field(24.0, description="squared deviations from the prediction within which to look")
     recover_reach: Positive = Field(3.0, description="heights from the prediction within which to look")
-    blind_reach: float = Field(1.0, ge=0, description="the same where nothing is known of the looks, heights")
+    blind_reach: float = Field(2.0, ge=0, description="the same where nothing is known of the looks, heights")
     blind_seconds: float = Field(
-        1.0, ge=0, description="seconds out of sight after which nobody is found again without looks"
+        5.0, ge=0, description="seconds out of sight after which nobody is found again without looks"
     )
-    recover_height_ratio: Fraction = Field(0.7, description="smaller over larger height for somebody found again")
-    recover_evidence: float = Field(0.2, ge=-1, le=1, description="least likeness (-1..1) to be found again")
-    recover_weight: float = Field(0.5, ge=0, description="weight of looks beside place when found again")
+    recover_height_ratio: Fraction = Field(0.8, description="smaller over larger height for somebody found again")
+    recover_evidence: float = Field(0.5, ge=-1, le=1, description="least likeness (-1..1) to be found again")
+    recover_weight: float = Field(0.8, ge=0, description="weight of looks beside place when found again")
 
     start_coverage: Fraction = Field(
         0.7, description="share inside a tracked person's box from which a detection starts nobody new"
@@ -179,18 +179,18 @@ class TrackingConfig(Table):
     )
     history_length: int = Field(64, ge=2, description="newest boxes kept per tracklet")
 
-    position_noise: Positive = Field(0.05, description="error of a detected centre, heights")
-    size_noise: Positive = Field(0.08, description="error of a detected width or height, heights")
-    score_weight: float = Field(1.0, ge=0, description="how much larger the error is at score 0: 1 + this, times")
+    position_noise: Positive = Field(0.09, description="error of a detected centre, heights")
+    size_noise: Positive = Field(0.2, description="error of a detected width or height, heights")
+    score_weight: float = Field(0.0, ge=0, description="how much larger the error is at score 0: 1 + this, times")
     rival_weight: float = Field(
-        1.0, ge=0, description="the same for a box where somebody else is expected, too: 1 + this x overlap, times"
+        2.5, ge=0, description="the same for a box where somebody else is expected, too: 1 + this x overlap, times"
     )
-    position_change: Positive = Field(0.5, description="change of walking speed in a second, heights per second")
+    position_change: Positive = Field(0.8, description="change of walking speed in a second, heights per second")
     size_change: Positive = Field(0.15, description="change of the size's speed in a second, heights per second")
-    start_speed: Positive = Field(0.8, description="walking speed to expect of a new track, heights per second")
-    velocity_memory_seconds: Positive = Field(6.0, description="seconds in which an unseen person's speed fades")
+    start_speed: Positive = Field(1.6, description="walking speed to expect of a new track, heights per second")
+    velocity_memory_seconds: Positive = Field(4.0, description="seconds in which an unseen person's speed fades")
     size_memory_seconds: Positive = Field(0.5, description="the same for changes of size")
-    box_smoothing: Fraction = Field(0.5, description="share of the filter's box in what is reported; 0 = detector's")
+    box_smoothing: Fraction = Field(0.7, description="share of the filter's box in what is reported; 0 = detector's")
 
 
 class AssociationConfig(Table):

@@ -1,15 +1,18 @@
 """The tracker's settings chosen without frames 401-795 of PETS09-S2L1, beside the shipped ones on what was not seen.
 
-    python -m benchmarks.tracking.tune [--cache FOLDER] [--seeds 0 1] [--draws 80] [--passes 3] [--workers 2] [--resume]
+    python -m benchmarks.tracking.tune [--cache FOLDER] [--searches 6] [--crossings 2] [--draws 80] [--passes 3]
 
 Detections and looks are computed once and kept; then only the tracker runs again. A search begins with settings drawn
-at random from wide ranges, takes the best of them and moves one setting at a time for as long as that helps. What it
-maximises is IDF1 + MOTA by the published truth on frames 1-400: at full rate and at half the rate, with the default
-detections, and by motion alone with the published text detections, for which two other sequences (TUD) count as well.
-These two are short, and one person who takes another's number there is seven points: they are tracked whole and with
-a tenth of the boxes left out, and it costs to fall behind the best motion-only peer (from the committed result of
-benchmarks.tracking.public_detections). Frames 401-795 are looked at only when a search has ended; the best search by
-its own objective is the one reported as chosen. Needs the video (see common.shared_data). Writes
+at random from wide ranges, takes the best of them and moves one setting at a time for as long as that helps. When the
+searches have ended, crossings do the same, but draw each setting from what one of the searches has found. Settings
+that fall behind on part of the material are not tracked on the rest.
+
+What is maximised is IDF1 + MOTA by the published truth on frames 1-400: at full rate and at half the rate, with the
+default detections, and by motion alone with the published text detections, for which two other sequences (TUD) count
+as well. These two are short, and one person who takes another's number there is seven points: they are tracked whole
+and with a tenth of the boxes left out, and it costs to fall behind the best motion-only peer (from the committed
+result of benchmarks.tracking.public_detections). Frames 401-795 are looked at only when all has ended; what is best by
+its own objective is reported as chosen. Needs the video (see common.shared_data). Writes
 benchmarks/results/tracking_tune.json.
 """
 
@@ -70,12 +73,14 @@ RANGES: dict[str, tuple[float, float, float]] = {
     "box_smoothing": (0.0, 1.0, 0.1),
 }
 WHOLE = ("confirm_hits",)
+TEXT = 0.25 / 3  # of the objective for each published sequence
 SHARES = (0.25, 0.1, 0.0)  # of a range, by which a setting moves in the first pass and the next ones; a step at least
 LEAST_GAIN = 5e-4  # of the objective; less does not move a setting
 THINNED = (1, 2)  # seeds with which a tenth of the boxes of a short sequence is left out
 LEFT_OUT = 0.1
 LEAD = 0.005  # of IDF1 before the best motion-only peer on each published sequence
 BEHIND = 5.0  # what is taken from the objective for each IDF1 that lacks of it
+HOPE = 0.02  # of the objective: settings that are further behind the best are given up
 
 Settings = dict[str, float]
 
@@ -152,10 +157,11 @@ def worth(one: Scene, config: TrackingConfig, levels: tuple[float, float]) -> fl
     return got.idf1 + got.mota
 
 
-def on_text(ways: Sequence[Scene], config: TrackingConfig, peer: float) -> tuple[float, float]:
-    """IDF1 + MOTA over the ways in which a sequence is tracked, and the IDF1 that lacks for leading the best peer."""
+def on_text(ways: Sequence[Scene], config: TrackingConfig, peer: float) -> float:
+    """IDF1 + MOTA over the ways in which a sequence is tracked, less what lacks for leading the best peer."""
     got = [scored(one, config, levels_of_file(one)) for one in ways]
-    return float(np.mean([one.idf1 + one.mota for one in got])), max(0.0, peer + LEAD - got[0].idf1)
+    lack = max(0.0, peer + LEAD - got[0].idf1)
+    return float(np.mean([one.idf1 + one.mota for one in got])) - BEHIND / TEXT * lack
 
 
 def levels_of_file(one: Scene) -> tuple[float, float]:
@@ -163,15 +169,43 @@ def levels_of_file(one: Scene) -> tuple[float, float]:
     return levels_of([np.concatenate([found.scores for found in one.detections])])
 
 
-def on_everything(seen: Material, config: TrackingConfig) -> float:
-    """The objective: half the default detections, a quarter these at half the rate, a quarter text; less the lack."""
-    texts, lacks = zip(*(on_text(ways, config, seen.peers[ways[0].name]) for ways in seen.texts), strict=True)
-    detected = 0.5 * worth(seen.whole, config, seen.levels) + 0.25 * worth(seen.half, config, seen.levels)
-    return float(detected + 0.25 * np.mean(texts) - BEHIND * sum(lacks))
+def parts(seen: Material, config: TrackingConfig) -> Iterator[float]:
+    """What each part of the material brings to the objective: half the default detections, a quarter these at half the
+    rate, a quarter text."""
+    yield 0.5 * worth(seen.whole, config, seen.levels)
+    for ways in seen.texts:
+        yield TEXT * on_text(ways, config, seen.peers[ways[0].name])
+    yield 0.25 * worth(seen.half, config, seen.levels)
 
 
-def drawn(random: np.random.Generator) -> Settings:
-    """Settings anywhere in their ranges."""
+@dataclass(frozen=True)
+class Found:
+    """Settings and what each part of the material says of them."""
+
+    settings: Settings
+    parts: list[float]
+
+    @property
+    def value(self) -> float:
+        """The objective."""
+        return sum(self.parts)
+
+
+def tried(seen: Material, settings: Settings, best: Found | None = None) -> Found | None:
+    """What is to be said of settings; None where they cannot, in all likelihood, be better than the best."""
+    values: list[float] = []
+    for value in parts(seen, configured(settings)):
+        values.append(value)
+        if best is not None and sum(values) + HOPE < sum(best.parts[: len(values)]):
+            return None
+    found = Found(settings, values)
+    return found if best is None or found.value > best.value + LEAST_GAIN else None
+
+
+def drawn(random: np.random.Generator, parents: Sequence[Settings]) -> Settings:
+    """Settings anywhere in their ranges; where there are parents, each from one of them."""
+    if parents:
+        return {name: parents[random.integers(len(parents))][name] for name in RANGES}
     return {name: in_steps(name, float(random.uniform(low, high))) for name, (low, high, _) in RANGES.items()}
 
 
@@ -190,33 +224,21 @@ def neighbours(settings: Settings, name: str, share: float) -> Iterator[Settings
             yield settings | {name: near}
 
 
-def search(seen: Material, seed: int, draws: int, passes: int, begin: Settings | None = None) -> tuple[Settings, float]:
-    """One setting at a time, from given settings or the best of random ones.
-
-    Returns:
-        The settings, and what the objective says of them.
-    """
-    random = np.random.default_rng(seed)
-    if begin is None:
-        tried = [drawn(random) for _ in range(draws)]
-        begin = max(tried, key=lambda one: worth(seen.whole, configured(one), seen.levels))
-    best, value = begin, on_everything(seen, configured(begin))
-    print(f"seed {seed}: begins with {value:.4f}", flush=True)
+def search(seen: Material, name: str, draws: int, passes: int, parents: Sequence[Settings] = ()) -> Found:
+    """One setting at a time from the best of settings drawn at random, or of those and the parents."""
+    random = np.random.default_rng(list(name.encode()))
+    best: Found | None = None
+    for settings in (*parents, *(drawn(random, parents) for _ in range(draws))):
+        best = tried(seen, settings, best) or best
+    assert best is not None  # the first has nothing to be behind
+    print(f"{name}: begins with {best.value:.4f}", flush=True)
     for number in range(passes):
         share = SHARES[min(number, len(SHARES) - 1)]
-        for name in random.permutation(list(RANGES)).tolist():
-            best, value = climbed(best, value, name, share, seen)
-        print(f"seed {seed}: after pass {number + 1} {value:.4f} {best}", flush=True)
-    return best, value
-
-
-def climbed(best: Settings, value: float, name: str, share: float, seen: Material) -> tuple[Settings, float]:
-    """The better neighbour in one setting, if one is better by enough."""
-    for tried in neighbours(best, name, share):
-        got = on_everything(seen, configured(tried))
-        if got > value + LEAST_GAIN:
-            best, value = tried, got
-    return best, value
+        for setting in random.permutation(list(RANGES)).tolist():
+            for near in neighbours(best.settings, setting, share):
+                best = tried(seen, near, best) or best
+        print(f"{name}: after pass {number + 1} {best.value:.4f} {best.settings}", flush=True)
+    return best
 
 
 def judged(
@@ -248,11 +270,11 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--cache", type=Path, default=Path(tempfile.gettempdir()) / "reid_tracker_benchmarks", help="keeps looks"
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--searches", type=int, default=6, help="that begin anywhere")
+    parser.add_argument("--crossings", type=int, default=2, help="that begin with mixtures of what these found")
     parser.add_argument("--draws", type=int, default=80, help="settings drawn at random to begin with")
     parser.add_argument("--passes", type=int, default=3, help="times that each setting is moved")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="searches at a time")
-    parser.add_argument("--resume", action="store_true", help="begin with what the JSON file has for a seed")
     return parser.parse_args()
 
 
@@ -265,18 +287,19 @@ def main() -> None:
         return
     pets, levels = scene(shared / "PETS09-S2L1", arguments.cache, Config())
     seen = material(pets, levels, shared)
-    begins: dict[str, Settings] = {}
-    if arguments.resume:
-        begins = json.loads((RESULTS / "tracking_tune.json").read_text(encoding="utf-8"))["settings"]
     with ProcessPoolExecutor(arguments.workers) as workers:
-        jobs = {
-            seed: workers.submit(search, seen, seed, arguments.draws, arguments.passes, begins.get(f"seed {seed}"))
-            for seed in arguments.seeds
-        }
-        found = {seed: job.result() for seed, job in jobs.items()}
-    chosen = max(found, key=lambda seed: found[seed][1])
-    runs = {"shipped": TrackingConfig()}
-    runs |= {f"chosen, seed {seed}": configured(settings) for seed, (settings, _) in found.items()}
+
+        def all_of(kind: str, count: int, parents: list[Settings]) -> dict[str, Found]:
+            jobs = {
+                name: workers.submit(search, seen, name, arguments.draws, arguments.passes, parents)
+                for name in (f"{kind} {number}" for number in range(1, count + 1))
+            }
+            return {name: job.result() for name, job in jobs.items()}
+
+        found = all_of("search", arguments.searches, [])
+        found |= all_of("crossing", arguments.crossings, [one.settings for one in found.values()])
+    chosen = max(found, key=lambda name: found[name].value)
+    runs = {"shipped": TrackingConfig()} | {name: configured(one.settings) for name, one in found.items()}
 
     truths = {"published truth": pets.truth, "returning people are one": with_returns(pets.truth)}
     rows = {name: judged(pets, truths, config, levels) for name, config in runs.items()}
@@ -284,9 +307,9 @@ def main() -> None:
     printed(rows)
     for sequence in next(iter(texts.values())):
         print(f"{sequence}, text detections\n{table([(name, got[sequence]) for name, got in texts.items()])}\n")
-    print(f"best by its own objective: seed {chosen}")
-    objective = {f"seed {seed}": value for seed, (_, value) in found.items()}
-    objective["shipped"] = on_everything(seen, TrackingConfig())
+    print(f"best by its own objective: {chosen}")
+    objective = {name: one.value for name, one in found.items()}
+    objective["shipped"] = sum(parts(seen, TrackingConfig()))
     write_json(
         "tracking_tune",
         {
@@ -294,7 +317,7 @@ def main() -> None:
             "passes": arguments.passes,
             "objective": objective,
             "best by its own objective": chosen,
-            "settings": {f"seed {seed}": settings for seed, (settings, _) in found.items()},
+            "settings": {name: one.settings for name, one in found.items()},
             "frames": rows,
             "text detections": texts,
         },

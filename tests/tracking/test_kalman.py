@@ -114,7 +114,7 @@ def test_walker_is_expected_where_the_walk_leads() -> None:
 
 
 def test_weak_box_moves_the_track_less_than_a_certain_one() -> None:
-    batched = KalmanFilter(CONFIG)
+    batched = KalmanFilter(TrackingConfig(score_weight=1.0))
     motion = batched.predict(batched.start(np.array([[0, 0, 40, 100]], np.float32)), 0.1)
     aside = np.array([[10, 0, 50, 100]], np.float32)
     certain = batched.update(motion, aside, np.array([1.0], np.float32)).boxes[0, 0]
@@ -146,7 +146,7 @@ def test_squared_distance_agrees_with_its_definition() -> None:
 
 
 def test_a_box_that_shows_others_too_moves_the_track_less_than_its_own() -> None:
-    batched = KalmanFilter(CONFIG)
+    batched = KalmanFilter(TrackingConfig(score_weight=1.0))
     motion = batched.predict(batched.start(np.array([[0, 0, 40, 100]], np.float32)), 0.1)
     aside, score = np.array([[10, 0, 50, 100]], np.float32), np.array([1.0], np.float32)
     own, half, whole = (
