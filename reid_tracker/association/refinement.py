@@ -7,8 +7,9 @@ and Lin's moves), until nothing gains. Climbing from the online result alone kee
 part, so for each set of people that the two results mix up differently the one from nothing is taken where it is worth
 clearly more. How much is clear goes with the passages: worth has a term for each of them, every term is off by some of
 what people do and the model leaves out, and of two explanations within that the one that grew with the run has seen
-more, frame by frame, than the passages in short show. The online result stands where nothing beats it. Being in one
-camera at once, impossible travel and what people said are never broken.
+more, frame by frame, than the passages in short show. To join two people is no new explanation of their passages, and
+the run can only have missed it: that needs to gain a little. The online result stands where nothing beats it. Being in
+one camera at once, impossible travel and what people said are never broken.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from reid_tracker.association.worth import Assignment
 
 _MOST_ROUNDS = 20
 _GAIN = 1e-6
-_CLEARLY = 0.5  # nats a passage by which other people must explain it better than those whom the run has
+_CLEARLY = 2.0  # nats a passage by which other people must explain it better than those whom the run has
+_WORTH_JOINING = 0.5  # nats that two people must be worth more as one
 
 People = list[frozenset[int]]
 
@@ -125,8 +127,7 @@ def _better_of(assignment: Assignment, one: People, other: People) -> People:
     best: People = []
     for mine, theirs in _mixed_up(one, other):
         gained = assignment.total(theirs) - assignment.total(mine)
-        clear = _CLEARLY * sum(map(len, mine))
-        best += theirs if gained > max(clear, _GAIN) else mine
+        best += theirs if gained > _hurdle(sum(map(len, mine))) else mine
     return best
 
 
@@ -160,7 +161,7 @@ def _merge(
     def consider(person: frozenset[int], others: Iterable[frozenset[int]]) -> None:
         for other in others:
             gain = assignment.worth(person | other) - assignment.worth(person) - assignment.worth(other)
-            if other != person and gain > _GAIN:
+            if other != person and gain > _WORTH_JOINING:
                 heapq.heappush(queue, (-gain, sorted(person), sorted(other), person, other))
 
     def beside(person: frozenset[int]) -> set[frozenset[int]]:
