@@ -1,10 +1,9 @@
 """The tracker's settings chosen without frames 401-795 of PETS09-S2L1, beside the shipped ones on what was not seen.
 
-    python -m benchmarks.tracking.tune [--cache FOLDER] [--searches 6] [--crossings 2] [--draws 80] [--passes 3]
+    python -m benchmarks.tracking.tune [--cache FOLDER] [--searches 4] [--draws 80] [--passes 3] [--workers 2]
 
 Detections and looks are computed once and kept; then only the tracker runs again. A search begins with settings drawn
-at random from wide ranges, takes the best of them and moves one setting at a time for as long as that helps. When the
-searches have ended, crossings do the same, but draw each setting from what one of the searches has found. Settings
+at random from wide ranges, takes the best of them and moves one setting at a time for as long as that helps. Settings
 that fall behind on part of the material are not tracked on the rest.
 
 What is maximised is IDF1 + MOTA by the published truth on frames 1-400: at full rate and at half the rate, with the
@@ -202,10 +201,8 @@ def tried(seen: Material, settings: Settings, best: Found | None = None) -> Foun
     return found if best is None or found.value > best.value + LEAST_GAIN else None
 
 
-def drawn(random: np.random.Generator, parents: Sequence[Settings]) -> Settings:
-    """Settings anywhere in their ranges; where there are parents, each from one of them."""
-    if parents:
-        return {name: parents[random.integers(len(parents))][name] for name in RANGES}
+def drawn(random: np.random.Generator) -> Settings:
+    """Settings anywhere in their ranges."""
     return {name: in_steps(name, float(random.uniform(low, high))) for name, (low, high, _) in RANGES.items()}
 
 
@@ -224,12 +221,12 @@ def neighbours(settings: Settings, name: str, share: float) -> Iterator[Settings
             yield settings | {name: near}
 
 
-def search(seen: Material, name: str, draws: int, passes: int, parents: Sequence[Settings] = ()) -> Found:
-    """One setting at a time from the best of settings drawn at random, or of those and the parents."""
+def search(seen: Material, name: str, draws: int, passes: int) -> Found:
+    """One setting at a time from the best of settings drawn at random."""
     random = np.random.default_rng(list(name.encode()))
     best: Found | None = None
-    for settings in (*parents, *(drawn(random, parents) for _ in range(draws))):
-        best = tried(seen, settings, best) or best
+    for _ in range(draws):
+        best = tried(seen, drawn(random), best) or best
     assert best is not None  # the first has nothing to be behind
     print(f"{name}: begins with {best.value:.4f}", flush=True)
     for number in range(passes):
@@ -270,8 +267,7 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--cache", type=Path, default=Path(tempfile.gettempdir()) / "reid_tracker_benchmarks", help="keeps looks"
     )
-    parser.add_argument("--searches", type=int, default=6, help="that begin anywhere")
-    parser.add_argument("--crossings", type=int, default=2, help="that begin with mixtures of what these found")
+    parser.add_argument("--searches", type=int, default=4, help="each from a place of its own")
     parser.add_argument("--draws", type=int, default=80, help="settings drawn at random to begin with")
     parser.add_argument("--passes", type=int, default=3, help="times that each setting is moved")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="searches at a time")
@@ -279,7 +275,7 @@ def options() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Search with each seed, print what each reaches beside the shipped settings, write the JSON."""
+    """Search several times, print what each reaches beside the shipped settings, write the JSON."""
     arguments = options()
     shared = shared_data()
     if shared is None:
@@ -288,16 +284,9 @@ def main() -> None:
     pets, levels = scene(shared / "PETS09-S2L1", arguments.cache, Config())
     seen = material(pets, levels, shared)
     with ProcessPoolExecutor(arguments.workers) as workers:
-
-        def all_of(kind: str, count: int, parents: list[Settings]) -> dict[str, Found]:
-            jobs = {
-                name: workers.submit(search, seen, name, arguments.draws, arguments.passes, parents)
-                for name in (f"{kind} {number}" for number in range(1, count + 1))
-            }
-            return {name: job.result() for name, job in jobs.items()}
-
-        found = all_of("search", arguments.searches, [])
-        found |= all_of("crossing", arguments.crossings, [one.settings for one in found.values()])
+        names = [f"search {number}" for number in range(1, arguments.searches + 1)]
+        jobs = {name: workers.submit(search, seen, name, arguments.draws, arguments.passes) for name in names}
+        found = {name: job.result() for name, job in jobs.items()}
     chosen = max(found, key=lambda name: found[name].value)
     runs = {"shipped": TrackingConfig()} | {name: configured(one.settings) for name, one in found.items()}
 
