@@ -24,10 +24,30 @@ from reid_tracker.association.worth import Assignment
 
 _MOST_ROUNDS = 20
 _GAIN = 1e-6
-_CLEARLY = 2.0  # nats a passage by which other people must explain it better than those whom the run has
-_WORTH_JOINING = 0.5  # nats that two people must be worth more as one
 
 People = list[frozenset[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """How clear it must be that people are others than they are taken for.
+
+    Attributes:
+        parting: nats a passage by which other people must explain it better than those whom the run has.
+        joining: nats that two people must be worth more as one.
+    """
+
+    parting: float
+    joining: float
+
+    def hurdle(self, passages: int) -> float:
+        """Nats from which it is clear that so many passages are other people than they are taken for."""
+        return self.parting * passages
+
+
+# While a run goes on, what was decided on the first looks has to be put right, and can be once more. A finished run has
+# been put right all along: what still looks wrong is mostly the model's error.
+WHILE_RUNNING, FINISHED = Caution(0.5, 0.0), Caution(2.0, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +64,23 @@ class Refinement:
     after: float
 
 
-def refine(assignment: Assignment, online: Iterable[frozenset[int]], together: Iterable[frozenset[int]]) -> Refinement:
+def refine(
+    assignment: Assignment, online: Iterable[frozenset[int]], together: Iterable[frozenset[int]], caution: Caution
+) -> Refinement:
     """The best partition found, never worth less than the online one.
 
     Args:
         online: tracklets of each person as the run left them; a partition of all passages.
         together: groups that are one person for certain, no tracklet in two of them.
+        caution: WHILE_RUNNING or FINISHED.
     """
     groups = _groups(assignment, together)
     group_of = {tracklet: group for group in groups for tracklet in group}
     before = _obeying(assignment, online, group_of)
     neighbours = _group_neighbours(assignment, group_of)
     best, first = before, assignment.total(before)
-    found = _searched(assignment, before, groups, neighbours)
-    found = _better_of(assignment, found, _searched(assignment, groups, groups, neighbours))
+    found = _searched(assignment, before, groups, neighbours, caution)
+    found = _better_of(assignment, found, _searched(assignment, groups, groups, neighbours, caution), caution)
     worth = assignment.total(found)
     if worth > first + _GAIN:
         best = found
@@ -109,25 +132,26 @@ def _searched(
     start: People,
     groups: People,
     neighbours: Mapping[frozenset[int], set[frozenset[int]]],
+    caution: Caution,
 ) -> People:
     """Merges and moves from a start until nothing gains."""
     owner = {tracklet: person for person in start for tracklet in person}
     person_of = {group: owner[next(iter(group))] for group in groups}
     for _ in range(_MOST_ROUNDS):
-        parted = _part(assignment, person_of)
-        merged = _merge(assignment, person_of, neighbours)
-        moved = _move(assignment, person_of, neighbours)
+        parted = _part(assignment, person_of, caution)
+        merged = _merge(assignment, person_of, neighbours, caution)
+        moved = _move(assignment, person_of, neighbours, caution)
         if not parted and not merged and not moved:
             break
     return list(dict.fromkeys(person_of.values()))
 
 
-def _better_of(assignment: Assignment, one: People, other: People) -> People:
+def _better_of(assignment: Assignment, one: People, other: People, caution: Caution) -> People:
     """For each set of people who are mixed up between two partitions the first, or the second where clearly better."""
     best: People = []
     for mine, theirs in _mixed_up(one, other):
         gained = assignment.total(theirs) - assignment.total(mine)
-        best += theirs if gained > _hurdle(sum(map(len, mine))) else mine
+        best += theirs if gained > caution.hurdle(sum(map(len, mine))) else mine
     return best
 
 
@@ -153,6 +177,7 @@ def _merge(
     assignment: Assignment,
     person_of: dict[frozenset[int], frozenset[int]],
     neighbours: Mapping[frozenset[int], set[frozenset[int]]],
+    caution: Caution,
 ) -> bool:
     """Join pairs of people, best first, while that gains; whether any was joined."""
     parts = _index(person_of)
@@ -161,7 +186,7 @@ def _merge(
     def consider(person: frozenset[int], others: Iterable[frozenset[int]]) -> None:
         for other in others:
             gain = assignment.worth(person | other) - assignment.worth(person) - assignment.worth(other)
-            if other != person and gain > _WORTH_JOINING:
+            if other != person and gain > max(caution.joining, _GAIN):
                 heapq.heappush(queue, (-gain, sorted(person), sorted(other), person, other))
 
     def beside(person: frozenset[int]) -> set[frozenset[int]]:
@@ -183,16 +208,16 @@ def _merge(
     return joined
 
 
-def _part(assignment: Assignment, person_of: dict[frozenset[int], frozenset[int]]) -> bool:
+def _part(assignment: Assignment, person_of: dict[frozenset[int], frozenset[int]], caution: Caution) -> bool:
     """Take apart whoever is worth more as several people; whether anybody was."""
     parted = False
     for person, groups in _index(person_of).items():
         if len(groups) < 2:
             continue
         anew = {group: group for group in groups}
-        _merge(assignment, anew, {group: set(groups) - {group} for group in groups})
+        _merge(assignment, anew, {group: set(groups) - {group} for group in groups}, caution)
         found = set(anew.values())
-        if len(found) > 1 and assignment.total(found) > assignment.worth(person) + _hurdle(len(person)):
+        if len(found) > 1 and assignment.total(found) > assignment.worth(person) + caution.hurdle(len(person)):
             person_of.update(anew)
             parted = True
     return parted
@@ -202,6 +227,7 @@ def _move(
     assignment: Assignment,
     person_of: dict[frozenset[int], frozenset[int]],
     neighbours: Mapping[frozenset[int], set[frozenset[int]]],
+    caution: Caution,
 ) -> bool:
     """Let each group go to where it is worth most, alone included; whether any went."""
     moved = False
@@ -211,10 +237,10 @@ def _move(
         rest = person - group
         loss = assignment.worth(person) - assignment.worth(rest)  # what its leaving costs
         gain = assignment.worth(group) - loss if rest else 0.0
-        best: frozenset[int] | None = frozenset() if gain > _hurdle(len(person)) else None  # alone
+        best: frozenset[int] | None = frozenset() if gain > caution.hurdle(len(person)) else None  # alone
         for other in sorted({person_of[one] for one in neighbours[group]} - {person}, key=min):
             gained = assignment.worth(other | group) - assignment.worth(other) - loss
-            if gained > max(gain, _hurdle(len(person) + len(other))):
+            if gained > max(gain, caution.hurdle(len(person) + len(other))):
                 gain, best = gained, other
         if best is None:
             continue
@@ -239,11 +265,6 @@ def _take(
             parts[whole] = members
         for one in members:
             person_of[one] = whole
-
-
-def _hurdle(passages: int) -> float:
-    """Nats from which it is clear that so many passages are other people than they are taken for."""
-    return _CLEARLY * passages
 
 
 def _index(person_of: Mapping[frozenset[int], frozenset[int]]) -> dict[frozenset[int], list[frozenset[int]]]:

@@ -17,7 +17,7 @@ from reid_tracker.association.candidates import Candidates
 from reid_tracker.association.explain import Explainer
 from reid_tracker.association.identities import Identity, Passage
 from reid_tracker.association.judge import Judge, Parts
-from reid_tracker.association.refinement import People, Refinement, refine
+from reid_tracker.association.refinement import WHILE_RUNNING, People, Refinement, refine
 from reid_tracker.association.remembered import as_remembered
 from reid_tracker.association.worth import Assignment
 
@@ -79,7 +79,7 @@ class Rethinker(Judge):
             aligned=self._aligned,
         )
         online = [frozenset(one.tracklet for one in person.passages) for person in people]
-        found = refine(assignment, online, _pinned(people))
+        found = refine(assignment, online, _pinned(people), WHILE_RUNNING)
         self._keep(assignment.aligned_distances, {one.tracklet for one in passages.values() if one.open})
         return found
 

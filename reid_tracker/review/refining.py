@@ -14,7 +14,7 @@ from reid_tracker.association.corrections import Constraints, constraints_of
 from reid_tracker.association.explain import Explainer
 from reid_tracker.association.hindsight import learn_ground, learn_topology
 from reid_tracker.association.identities import Identity, IdentityBook, Passage
-from reid_tracker.association.refinement import Refinement, refine
+from reid_tracker.association.refinement import FINISHED, Refinement, refine
 from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.association.topology import ReturnTimes
 from reid_tracker.association.worth import Assignment
@@ -104,7 +104,7 @@ def solve_again(
     assignment = Assignment(
         passages, looks, calibration, topology, len(people), constraints.apart, ground, constraints.together
     )
-    return assignment, refine(assignment, map(frozenset, people.values()), together)
+    return assignment, refine(assignment, map(frozenset, people.values()), together, FINISHED)
 
 
 def _undescribed(passages: Sequence[RememberedPassage], together: Sequence[frozenset[int]]) -> Iterator[frozenset[int]]:

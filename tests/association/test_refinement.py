@@ -13,7 +13,7 @@ from reid_tracker.association.calibration import PassageLooks
 from reid_tracker.association.evidence import appearance_evidence
 from reid_tracker.association.hindsight import learn_topology
 from reid_tracker.association.lives import Lives
-from reid_tracker.association.refinement import Refinement, refine
+from reid_tracker.association.refinement import FINISHED, Refinement, refine
 from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.association.topology import ReturnTimes
 from reid_tracker.association.worth import Assignment
@@ -55,7 +55,7 @@ def solved(
     for one in passages:
         people[one.identity].add(one.tracklet)
     assignment = Assignment(passages, looks, calibration, topology, len(people), apart, together=together)
-    return refine(assignment, map(frozenset, people.values()), together)
+    return refine(assignment, map(frozenset, people.values()), together, FINISHED)
 
 
 def true_people(passages: list[RememberedPassage]) -> set[frozenset[int]]:
@@ -155,7 +155,7 @@ class Priced(Assignment):
 def test_what_comes_from_nothing_must_be_clearly_better(better: float, taken: bool) -> None:
     online = [frozenset({1, 2}), frozenset({3, 4})]
     other = [frozenset({1, 3}), frozenset({2, 4})]
-    found = refine(Priced(dict.fromkeys(online, 5.0) | dict.fromkeys(other, 5.0 + better)), online, ())
+    found = refine(Priced(dict.fromkeys(online, 5.0) | dict.fromkeys(other, 5.0 + better)), online, (), FINISHED)
     assert found.people == tuple(other if taken else online)
     assert found.after - found.before == pytest.approx(2 * better if taken else 0.0)
 
@@ -163,7 +163,7 @@ def test_what_comes_from_nothing_must_be_clearly_better(better: float, taken: bo
 @pytest.mark.parametrize(("worth", "joined"), [(0.4, False), (0.6, True)])
 def test_two_people_are_joined_where_that_is_worth_something(worth: float, joined: bool) -> None:
     online = [frozenset({1}), frozenset({2}), frozenset({3}), frozenset({4})]
-    found = refine(Priced({frozenset({1, 2}): worth}), online, ())
+    found = refine(Priced({frozenset({1, 2}): worth}), online, (), FINISHED)
     assert (frozenset({1, 2}) in found.people) is joined
 
 
@@ -243,5 +243,5 @@ def test_hardly_anybody(count: int) -> None:
     topology = learn_topology(ReturnTimes(), passages, {})
     calibration, _ = learned(Evidence(tuple(site(4))))
     looks: dict[int, PassageLooks] = {}
-    found = refine(Assignment(passages, looks, calibration, topology, count), [frozenset({1})] * count, ())
+    found = refine(Assignment(passages, looks, calibration, topology, count), [frozenset({1})] * count, (), FINISHED)
     assert found.people == (frozenset({1}),) * count
