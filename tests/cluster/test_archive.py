@@ -208,7 +208,7 @@ def test_finished_pieces_are_not_tracked_again(config: Config, tmp_path: Path) -
     assert run(cut_up, tmp_path / "out", again, overwrite=True) == lines
     assert len(again.tracked()) == 1
 
-    run(cut_up.with_values({"tracking.confirm_hits": 3}), tmp_path / "out", changed, overwrite=True)
+    run(cut_up.with_values({"tracking.confirm_hits": 4}), tmp_path / "out", changed, overwrite=True)
     assert len(changed.tracked()) == 4
 
 
