@@ -14,7 +14,8 @@ gi.require_version("GstBase", "1.0")
 gi.require_version("GstVideo", "1.0")
 from gi.repository import GObject, Gst, GstBase, GstVideo
 
-from reid_tracker import Frame, Pipeline
+from reid_tracker import Config, Frame
+from reid_tracker.build import build_pipeline  # now: imports that began with the first element failed at random
 from reid_tracker.results.drawing import Annotator
 from reid_tracker.results.jsonl import frame_to_json
 
@@ -34,7 +35,7 @@ class Site:
         with self._lock:
             self._open += 1
             if self._pipeline is None:
-                self._pipeline = Pipeline.from_config()
+                self._pipeline = build_pipeline(Config())
 
     def step(self, frame):
         """Who is in a picture. Elements run in threads of their own, a Pipeline belongs to one at a time."""
