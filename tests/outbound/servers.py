@@ -149,8 +149,12 @@ class Subscriber:
         assert ready.wait(10)
 
     def of(self, topic: str) -> list[Any]:
-        """The payloads of one topic, JSON where it is."""
-        return [json.loads(payload) for name, payload, _ in list(self.messages) if name == topic]
+        """The payloads of one topic, which are JSON."""
+        return [json.loads(payload) for payload in self.raw(topic)]
+
+    def raw(self, topic: str) -> list[bytes]:
+        """The payloads of one topic as they came."""
+        return [payload for name, payload, _ in list(self.messages) if name == topic]
 
     def __enter__(self) -> Subscriber:
         return self
