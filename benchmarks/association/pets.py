@@ -16,6 +16,7 @@ detector, embedder and tracker say does not depend on the associator and is kept
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import pickle
 import tempfile
@@ -28,7 +29,7 @@ import numpy as np
 from benchmarks.association.market_replay import replayed
 from benchmarks.pets_cuts import CUTS, cut_cameras
 from benchmarks.tracking.common import shared_data
-from benchmarks.tracking.pets import with_returns
+from benchmarks.tracking.pets import fingerprint, with_returns
 from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.config import AssociationConfig, Config
 from reid_tracker.evaluation import LabelledBoxes, read_truth, score_sequences
@@ -75,10 +76,11 @@ def tracked(name: str, folder: Path, data: Path) -> tuple[Moments, dict[str, Pat
     sequence = data / "PETS09-S2L1"
     cameras = cut_cameras(sequence / "vtest.avi", sequence / "gt" / "gt.txt", folder / name, CUTS[name])
     truth = {camera.camera_id: camera.truth for camera in cameras}
-    kept = folder / f"{name}.pickle"
+    config = Config()
+    kept = folder / f"{name}-{_before_association(config)}.pickle"
     if kept.exists():
         return pickle.loads(kept.read_bytes()), truth
-    pipeline = Pipeline.from_config(Config())
+    pipeline = Pipeline.from_config(config)
     recorder = pipeline.associator = Recorder()
     sources = [
         open_source(str(camera.video), camera_id=camera.camera_id, start_time=camera.start_time) for camera in cameras
@@ -88,6 +90,13 @@ def tracked(name: str, folder: Path, data: Path) -> tuple[Moments, dict[str, Pat
     pipeline.finish()
     kept.write_bytes(pickle.dumps((recorder.moments, recorder.ended)))
     return (recorder.moments, recorder.ended), truth
+
+
+def _before_association(config: Config) -> str:
+    """Names settings and models of all that comes before the associator."""
+    settings = config.model_dump_json(include={"runtime", "detection", "embedding", "tracking"})
+    models = fingerprint(config.detection.model, "detector") + fingerprint(config.embedding.model, "embedder")
+    return hashlib.sha256((settings + models).encode()).hexdigest()[:12]
 
 
 def associate(said: Moments, config: AssociationConfig) -> tuple[People, People, People, People]:

@@ -57,7 +57,7 @@ def scene(
     """
     cache.mkdir(parents=True, exist_ok=True)
     video = folder / "vtest.avi"
-    detector = _fingerprint(config.detection.model, "detector")
+    detector = fingerprint(config.detection.model, "detector")
     found_file = cache / f"pets_detections_{detector}.npz"
     if not found_file.is_file():
         np.savez(found_file, **_detect(video, config))
@@ -67,7 +67,7 @@ def scene(
         found = [Detections(boxes, scores) for boxes, scores in rows]
         levels = (float(data["levels"][0]), float(data["levels"][1]))
     suffix = "" if looks_from is None else f"_from_{looks_from:.2f}"
-    looks_file = cache / f"pets_appearance_{detector}_{_fingerprint(config.embedding.model, 'embedder')}{suffix}.npz"
+    looks_file = cache / f"pets_appearance_{detector}_{fingerprint(config.embedding.model, 'embedder')}{suffix}.npz"
     if not looks_file.is_file():
         np.savez(looks_file, **_embed(video, config, found, levels[1] if looks_from is None else looks_from))
     with np.load(looks_file) as data:
@@ -76,7 +76,8 @@ def scene(
     return Scene("PETS09-S2L1", RATE, (768, 576), found, read_truth(folder / "gt" / "gt.txt"), looks), levels
 
 
-def _fingerprint(model: str, part: str) -> str:
+def fingerprint(model: str, part: str) -> str:
+    """Of a model's file: what was kept of another one is of no use."""
     return hashlib.sha256(find_model(model, part).path.read_bytes()).hexdigest()[:12]
 
 
