@@ -190,6 +190,8 @@ class CrossCameraAssociator:
         for passage in self._passages.values():
             if passage.looks is not None:
                 present.setdefault(passage.camera, []).append(passage)
+        unasked = sum(passage.identity == 0 for passage in self._passages.values())
+        self.calibration.count_people(self.book.people + unasked)
         for passage in changed:
             self._compare_with_company(passage, present.get(passage.camera, ()))
         for number in sorted({passage.identity for passage in changed if passage.identity}):

@@ -43,6 +43,7 @@ _STRANGER_WORTH = 3.0  # around 0: taking the centre away should leave strangers
 _CENTRE_WORTH = 4.0  # passages; fewer people are no sample of mankind, their mean is themselves
 _CAMERA_WORTH = 40.0  # passages; a camera's mean is its people's for long
 _TAIL_FROM, _NORMAL_98 = 100, 2.054  # pairs from which their tail is measured; a normal distribution's 98 % point
+_TAIL_PEOPLE = 24  # people likewise: the same few, seen again and again, make many pairs, and two alike are a tail
 _BESIDE = 4  # remembered people beside each passage that ends
 
 _ANY = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
@@ -135,6 +136,7 @@ class Calibration:
         self._quality_count = self._count if self._start.quality else 0.0
         self._quality_sum = self._start.quality * self._quality_count
         self._strangers = KeptPairs()
+        self._people = 0
         self._crowds = 0  # so many crowds were observed
         self._links = KeptPairs()
         self._spread: Spread | None = None
@@ -179,6 +181,12 @@ class Calibration:
         usual = (self._quality_sum + float(quality.mean())) / (self._quality_count + 1)
         relative: FloatArray = (quality / max(usual, 1e-3)).astype(np.float32)
         return relative
+
+    def count_people(self, people: int) -> None:
+        """So many people were told apart so far: whether a few of them stand for strangers in general hangs on it."""
+        if people != self._people:
+            self._people = people
+            self._spread = None
 
     def observe_passage(self, looks: Appearance, camera_id: str, ended: bool) -> None:
         """Looks of a tracklet, as the embedder gave them: when it shows its first and when it ended."""
@@ -280,7 +288,7 @@ class Calibration:
             float(weights.sum()) + _DIMENSIONS_WORTH * start.worth
         )
         dimensions = 1 / scatter
-        if len(cosines) >= _TAIL_FROM:
+        if len(cosines) >= _TAIL_FROM and self._people >= _TAIL_PEOPLE:
             # Strangers dressed alike are commoner than a normal distribution has them, and they are who gets confused:
             # where the tail is heavier than the variance says, the tail counts.
             tail = weighted_quantile((cosines - stranger) / np.sqrt(lengths), weights, 0.98)

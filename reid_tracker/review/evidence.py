@@ -163,6 +163,7 @@ def _learn_crowd(evidence: Evidence, calibration: Calibration, short: dict[int, 
         of[passage.identity].append(short[passage.tracklet])
     if len(of) < 2:
         return
+    calibration.count_people(len(of))
     identities = np.array(sorted(of))
     spread = calibration.spread_of(len(short[evidence.passages[0].tracklet].mean))
     combined = [combine(of[number], spread) for number in identities.tolist()]

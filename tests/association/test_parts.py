@@ -142,6 +142,20 @@ def test_two_people_who_stay_in_view_are_one_pair_of_strangers() -> None:
     assert counts[0] == pytest.approx(counts[1], abs=1e-6)
 
 
+def test_couples_dressed_alike_among_a_few_people_are_no_tail() -> None:
+    """A dozen people who came three times made 198 pairs: two couples then stood for how alike strangers are."""
+    wardrobe, calibration = Wardrobe(), Calibration()
+    people = [PassageLooks("door", wardrobe.looks(person, 5).global_.mean(axis=0), 5.0) for person in range(10)]
+    people += people[:2]
+    for visit in range(3):
+        for first, second in itertools.combinations(range(12), 2):
+            calibration.observe_strangers(people[first], [people[second]], [(visit, first, second)])
+    calibration.count_people(12)
+    few = calibration.spread_of(DIMENSION).dimensions
+    calibration.count_people(40)  # as if these were the pairs of so many
+    assert calibration.spread_of(DIMENSION).dimensions < 0.5 * few
+
+
 def test_all_who_are_remembered_show_what_strangers_look_like() -> None:
     """Every passage was compared with the same four of them; here these wear what everybody who comes wears."""
     generator = np.random.default_rng(0)
