@@ -6,9 +6,9 @@ The tracker's settings were chosen by benchmarks.tracking.tune, which does not s
 the whole sequence in view. The published truth gives a person who leaves and comes back a new id; pets_returns.csv says
 who is who, and the scores are also given with it, for the tracker alone (which does not look for people who left) and
 with the associator's identities. It leaves out somebody who walks by in full view, far off: pets_left_out.csv has the
-boxes, drawn by hand, and the scores of everybody are also given with that person in the truth. Peers run
-in the environment whose Python $REID_TRACKER_PEERS names (norfair, trackers), with their defaults and with the best of
-several configurations chosen in hindsight on the frames scored. Needs the video (see common.shared_data).
+boxes, drawn by hand, and everybody is also scored with that person in the truth. Peers run in the environment whose
+Python $REID_TRACKER_PEERS names (norfair, trackers), with their defaults and with the best of several configurations
+chosen in hindsight on the frames scored. Needs the video (see common.shared_data).
 """
 
 from __future__ import annotations
