@@ -1,6 +1,6 @@
 """The whole pipeline on one machine: speed stage by stage, and memory over a long recording.
 
-    python -m benchmarks.pipeline speed  --video vtest.avi [--frames 400] [--detector nanodet_g_int8]
+    python -m benchmarks.pipeline speed  --video vtest.avi [--frames 400] [--detector nanodet_g]
     python -m benchmarks.pipeline cameras --video vtest.avi [--frames 100]
     python -m benchmarks.pipeline memory --video vtest.avi --detections det.txt [--minutes 60] [--step 1]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.association.site_calibration import read_start
 from reid_tracker.config import Config
-from reid_tracker.detection import open_detector
+from reid_tracker.detection import detector_name, open_detector
 from reid_tracker.detection.mot_file import MotFileDetector
 from reid_tracker.detection.network import NetworkDetector
 from reid_tracker.embedding import NetworkEmbedder, open_embedder
@@ -72,7 +72,7 @@ def model_facts(config: Config, pipeline: Pipeline) -> dict[str, ModelFacts]:
     """What run.json says of the networks in use."""
     facts = {}
     for part, name, network in (
-        ("detector", config.detection.model, pipeline.detector),
+        ("detector", detector_name(config.detection, config.runtime), pipeline.detector),
         ("embedder", config.embedding.model, pipeline.embedder),
     ):
         runtime = {"description": network.describe()} if hasattr(network, "describe") else {}

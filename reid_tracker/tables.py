@@ -88,9 +88,9 @@ class DetectionConfig(Table):
     """Finding people: ``[detection]``."""
 
     model: str = Field(
-        "nanodet_g",
-        description="name of a shipped model (nanodet_g_int8: eight bits, half the time, needs OpenVINO), .onnx or .pt "
-        "file, or registered detector",
+        "auto",
+        description="name of a shipped model, .onnx or .pt file, or registered detector; auto: nanodet_g_int8 (eight "
+        "bits, half the time) where OpenVINO runs it on an x86 processor, else nanodet_g",
     )
     trust_model: bool = Field(False, description="allow loading .pt files, which can run code")
     input_size: int | Literal["auto"] = Field(

@@ -32,6 +32,7 @@ from benchmarks.tracking.common import shared_data
 from benchmarks.tracking.pets import fingerprint, with_returns
 from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.config import AssociationConfig, Config
+from reid_tracker.detection import detector_name
 from reid_tracker.evaluation import LabelledBoxes, read_truth, score_sequences
 from reid_tracker.pipeline import Pipeline
 from reid_tracker.sources import moments, open_source
@@ -95,7 +96,7 @@ def tracked(name: str, folder: Path, data: Path) -> tuple[Moments, dict[str, Pat
 def _before_association(config: Config) -> str:
     """Names settings and models of all that comes before the associator."""
     settings = config.model_dump_json(include={"runtime", "detection", "embedding", "tracking"})
-    models = fingerprint(config.detection.model, "detector") + fingerprint(config.embedding.model, "embedder")
+    models = fingerprint(detector_name(config.detection, config.runtime), "detector") + fingerprint(config.embedding.model, "embedder")
     return hashlib.sha256((settings + models).encode()).hexdigest()[:12]
 
 

@@ -1,6 +1,6 @@
 """Tracking in one camera on PETS09-S2L1 with the default detector and embedder, beside peers on the same detections.
 
-    python -m benchmarks.tracking.pets [--cache FOLDER] [--detector nanodet_g_int8 --results tracking_pets_int8]
+    python -m benchmarks.tracking.pets [--cache FOLDER] [--detector nanodet_g --results tracking_pets_fp32]
 
 The tracker's settings were chosen by benchmarks.tracking.tune, which does not see frames 401-795; the associator's with
 the whole sequence in view. The published truth gives a person who leaves and comes back a new id; pets_returns.csv says
@@ -37,7 +37,7 @@ from benchmarks.tracking.common import (
 )
 from benchmarks.tracking.peers import PETS
 from reid_tracker.config import Config
-from reid_tracker.detection import open_detector
+from reid_tracker.detection import detector_name, open_detector
 from reid_tracker.embedding import open_embedder
 from reid_tracker.evaluation import LabelledBoxes
 from reid_tracker.runtime import find_model
@@ -58,7 +58,7 @@ def scene(
     """
     cache.mkdir(parents=True, exist_ok=True)
     video = folder / "vtest.avi"
-    detector = fingerprint(config.detection.model, "detector")
+    detector = fingerprint(detector_name(config.detection, config.runtime), "detector")
     found_file = cache / f"pets_detections_{detector}.npz"
     if not found_file.is_file():
         np.savez(found_file, **_detect(video, config))
@@ -176,7 +176,7 @@ def main() -> None:
     write_json(
         arguments.results,
         {
-            "detector": config.detection.model,
+            "detector": detector_name(config.detection, config.runtime),
             "embedder": config.embedding.model,
             "precision": config.runtime.precision,
             "score_levels": levels,

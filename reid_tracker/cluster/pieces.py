@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from reid_tracker import __version__
 from reid_tracker.cluster.news import FrameNews, LooksNews
 from reid_tracker.config import Config
+from reid_tracker.detection import detector_name
 from reid_tracker.errors import ConfigError, InputError
 from reid_tracker.runtime.registry import checksum, find_model
 from reid_tracker.sources import Extent, Place, VideoSource
@@ -133,7 +134,10 @@ def key_of(piece: Piece, config: Config, maker: str = "") -> str:
         "detections": _fingerprint(Path(piece.detections)) if piece.detections else None,
         "settings": config.model_dump(mode="json", include={"detection", "embedding", "tracking"}),
         "runtime": config.runtime.model_dump(mode="json", include={"backend", "precision"}),
-        "models": [_model(config.detection.model, "detector"), _model(config.embedding.model, "embedder")],
+        "models": [
+            _model(detector_name(config.detection, config.runtime), "detector"),
+            _model(config.embedding.model, "embedder"),
+        ],
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from reid_tracker.compilation.parity import compare
 from reid_tracker.compilation.pictures import picture_batches
 from reid_tracker.config import Config, RuntimeConfig
+from reid_tracker.detection import detector_name
 from reid_tracker.errors import ConfigError, ModelError
 from reid_tracker.parts import registered_names
 from reid_tracker.runtime import InputSpec, Manifest, find_model, open_session, shipped_models
@@ -112,7 +113,7 @@ def prepare_engines(
     if config.runtime.backend != "tensorrt" or not config.runtime.build:
         return
     for wanted, kind, name in (
-        (detector, "detectors", config.detection.model),
+        (detector, "detectors", detector_name(config.detection, config.runtime)),
         (embedder, "embedders", config.embedding.model),
     ):
         if not wanted or name in registered_names(kind) or name.endswith((".pt", ".xml")):

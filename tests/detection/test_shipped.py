@@ -10,7 +10,7 @@ import pytest
 
 from reid_tracker.boxes import overlap, xywh_to_xyxy
 from reid_tracker.config import Config
-from reid_tracker.detection import open_detector
+from reid_tracker.detection import detector_name, open_detector
 from reid_tracker.detection.network import NetworkDetector
 from reid_tracker.errors import ConfigError
 from reid_tracker.runtime import find_model
@@ -43,8 +43,34 @@ def pets(shared: Path) -> tuple[list[Frame], list[FloatArray]]:
 
 
 def test_says_which_precision_it_runs_in() -> None:
-    assert ", fp32, CPU" in detector(runtime__backend="openvino").describe()
+    assert ", fp32, CPU" in detector(detection__model="nanodet_g", runtime__backend="openvino").describe()
     assert "int8 where quantised, else fp32" in detector(detection__model="nanodet_g_int8").describe()
+
+
+def chosen(**runtime: object) -> str:
+    """The detector that ``auto`` stands for with these settings of the runtime."""
+    config = Config().with_values({f"runtime.{key}": value for key, value in runtime.items()})
+    return detector_name(config.detection, config.runtime)
+
+
+def test_eight_bits_are_the_default_where_they_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    assert chosen() == chosen(backend="openvino") == chosen(precision="bf16") == "nanodet_g_int8"
+    assert chosen(backend="onnxruntime") == chosen(backend="tensorrt") == chosen(precision="fp16") == "nanodet_g"
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert chosen() == "nanodet_g"
+
+
+def test_an_engine_that_was_built_of_the_detector_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr("reid_tracker.detection.open.find_engine", lambda path, config: (path, config))
+    assert chosen() == "nanodet_g"
+    assert chosen(backend="openvino") == "nanodet_g_int8"
+
+
+def test_a_detector_that_was_asked_for_is_taken() -> None:
+    config = Config().with_values({"detection.model": "nanodet_g"})
+    assert detector_name(config.detection, config.runtime) == "nanodet_g"
 
 
 def test_grey_and_noise_hold_nobody() -> None:

@@ -63,8 +63,11 @@ class TestShipped:
 
 def test_the_default_models_ship() -> None:
     from reid_tracker.config import Config
+    from reid_tracker.detection import detector_name
 
-    assert shipped_model(Config().detection.model).task == "detector"
+    config = Config()
+    assert shipped_model(detector_name(config.detection, config.runtime)).task == "detector"
+    assert shipped_model(config.embedding.model).task == "embedder"
 
 
 def test_replaced_file_names_file_expected_and_got(tmp_path: Path) -> None:
