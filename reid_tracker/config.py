@@ -125,9 +125,11 @@ class Config(Table):
         tree = self.model_dump(exclude_unset=True)  # what was not set stays a default
         for path, value in values.items():
             *tables, key = path.split(".")
-            branch = tree
+            branch: Any = tree
             for table in tables:
                 branch = branch.setdefault(table, {})
+                if not isinstance(branch, dict):
+                    raise ConfigError(f"settings: {path}: there may be several {table}; set them in a file")
             branch[key] = value
         return _checked(tree, "settings")
 
@@ -154,6 +156,8 @@ def load_config(path: Path | None = None, environment: Mapping[str, str] | None 
     for name, text in (os.environ if environment is None else environment).items():
         if name.startswith(ENVIRONMENT_PREFIX) and "__" in name:
             table, _, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
+            if table in _LISTS:
+                raise ConfigError(f"environment: {name}: there may be several {table}; set them in a file")
             branch = tree.setdefault(table, {})
             if isinstance(branch, dict):
                 branch[key] = text
