@@ -352,7 +352,7 @@ class ClusterConfig(Table):
     retries: int = Field(3, ge=0, description="how often a piece is tried again when its worker or machine is lost")
     piece_seconds: Positive = Field(300.0, description="seconds of a camera's recording that one task tracks")
     overlap_seconds: Positive = Field(
-        10.0, description="seconds that a piece goes on into the next one, to recognise who walks through the seam"
+        12.0, description="seconds that a piece goes on into the next one, to recognise who walks through the seam"
     )
     group_cameras: int = Field(8, ge=1, description="most live cameras of one group, read and tracked by one worker")
     associator_cameras: int = Field(
