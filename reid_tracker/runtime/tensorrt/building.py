@@ -113,8 +113,8 @@ def build_engine(
     """The engine of a request, from the cache or newly built.
 
     The network that it is compiled from is compared with the float32 one on a processor first, which costs seconds
-    and needs no GPU; where a GPU is here the finished engine is run and compared as well. Nothing is kept, and nothing
-    that was kept is touched, unless all of it went well.
+    and needs no GPU; where the GPU that is here is one that the engine was built for, it is run and compared as well.
+    Nothing is kept, and nothing that was kept is touched, unless all of it went well.
 
     Args:
         watch: told of the library's progress; False stops the build.
@@ -154,7 +154,7 @@ def build_engine(
         parity=parity,
         forced=bool(network.fault),
     )
-    if device is not None:
+    if device is not None and key.runs_on(device.capability_text):
         verdict = request.compare(truth, _answers(flavour, engine, record, request.batches))
         _refuse_if_bad(request, verdict, f"on {device.name}, the engine")
         parity["engine"] = {"gpu": device.name, **verdict.to_json()}

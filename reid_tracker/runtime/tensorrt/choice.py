@@ -70,8 +70,6 @@ def mismatch(record: BuildRecord, wanted: Wanted) -> str | None:
     """Why a build of the right network and precision does not run here; None where it does."""
     key = record.key
     fits_library = wanted.versions.get(key.flavour) == key.version
-    # An RTX engine without a list was left to the library, which compiles for the GPU when it loads.
-    fits_device = not key.capabilities or wanted.device.capability_text in key.capabilities
-    if fits_library and fits_device:
+    if fits_library and key.runs_on(wanted.device.capability_text):
         return None
     return f"engine {record.name}: built for {key.built_for()}; here: {wanted.here()}; {rebuild(record)}"

@@ -48,6 +48,11 @@ class BuildKey(BaseModel):
         """The shapes as a builder takes them."""
         return {name: InputShapes(*shapes) for name, shapes in self.shapes.items()}
 
+    def runs_on(self, capability: str) -> bool:
+        """Whether the engine fits a GPU of a compute capability, e.g. ``8.6``."""
+        # An RTX engine without a list was left to the library, which compiles for the GPU when it loads.
+        return not self.capabilities or capability in self.capabilities
+
     def built_for(self) -> str:
         """Library and GPUs, for messages."""
         where = f"compute capability {', '.join(self.capabilities)}" if self.capabilities else "any GPU it supports"

@@ -1,0 +1,94 @@
+"""What a build decides and writes down, with a library that compiles nothing. test_build.py has a real one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reid_tracker.compilation.parity import compare
+from reid_tracker.runtime import cuda
+from reid_tracker.runtime.graphs import run_on_processor
+from reid_tracker.runtime.tensorrt import building
+from reid_tracker.runtime.tensorrt.building import BuildRequest, build_engine, shapes_for
+from reid_tracker.runtime.tensorrt.cache import EngineCache
+from reid_tracker.runtime.tensorrt.flavours import Flavour
+from tests.engines.networks import crops, embedder
+
+CARD = cuda.Device(0, "NVIDIA A10", (8, 6), 24 << 30)
+SIZES = ((32, 16), (32, 16), (32, 16))
+
+
+class PaperFlavour(Flavour):
+    """Builds at once, without a GPU, an engine that is its own ONNX network."""
+
+    name, version, builds_without_gpu = "tensorrt_rtx", "1.7.1", True  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        self.builds = 0
+
+    def build(self, network: bytes, *_: object) -> tuple[bytes, bytes]:  # type: ignore[override]
+        self.builds += 1
+        return network, b""
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> EngineCache:
+    return EngineCache(tmp_path / "cache")
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return embedder(tmp_path_factory.mktemp("networks") / "small.onnx")
+
+
+@pytest.fixture
+def engines_run(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Compute capabilities that engines were built for which a GPU was asked to run."""
+    ran: list[str] = []
+
+    def answers(_flavour: Flavour, engine: bytes, record: Any, batches: Any) -> Mapping[str, np.ndarray]:
+        ran.append(",".join(record.key.capabilities))
+        return run_on_processor(engine, batches)
+
+    monkeypatch.setattr(building, "_answers", answers)
+    return ran
+
+
+def gpu(monkeypatch: pytest.MonkeyPatch, device: cuda.Device | None) -> None:
+    monkeypatch.setattr(cuda, "probe", lambda: cuda.Probe(device, "" if device else "no NVIDIA driver"))
+
+
+def request(path: Path, precision: str = "fp32", **changes: Any) -> BuildRequest:
+    values = {
+        "path": path,
+        "model": str(path),
+        "precision": precision,
+        "shapes": shapes_for(path, (1, 4, 8), SIZES),
+        "batches": crops(16),
+        "compare": partial(compare, precision=precision, embedder=True),
+    }
+    return BuildRequest(**{**values, **changes})
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "compared"), [((), True), (("8.6",), True), (("8.6", "8.9"), True), (("8.9",), False)]
+)
+def test_only_an_engine_for_this_gpu_is_run_to_compare(
+    cache: EngineCache,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    engines_run: list[str],
+    capabilities: tuple[str, ...],
+    compared: bool,
+) -> None:
+    """A build with ``--compute`` for other machines ended when this one's GPU refused the engine."""
+    gpu(monkeypatch, CARD)
+    built = build_engine(request(path, capabilities=capabilities), PaperFlavour(), cache)
+    assert bool(engines_run) is compared
+    assert built.record.parity is not None
+    assert (built.record.parity["engine"] is not None) is compared
