@@ -174,8 +174,10 @@ class Cuda:
             work()
         finally:
             self._call("cuStreamEndCapture", ctypes.c_void_p(stream), ctypes.byref(graph))
-        self._call("cuGraphInstantiateWithFlags", ctypes.byref(executable), graph, ctypes.c_ulonglong(0))
-        self._call("cuGraphDestroy", graph)
+        try:
+            self._call("cuGraphInstantiateWithFlags", ctypes.byref(executable), graph, ctypes.c_ulonglong(0))
+        finally:
+            self._call("cuGraphDestroy", graph)
         return executable.value or 0
 
     def launch(self, executable: int, stream: int) -> None:

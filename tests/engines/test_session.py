@@ -74,23 +74,64 @@ def test_nothing_in_gives_nothing_out_with_the_right_shapes() -> None:
     assert engine.batches == []
 
 
-def test_graphs_are_captured_at_the_second_sight_of_a_shape_and_then_launched() -> None:
-    session, _, gpu = opened()
-    launches = []
-    for _ in range(4):
-        session.run({"x": numbers(3)})
-        launches.append(gpu.launches)
-    assert launches == [0, 1, 2, 3]
-    assert len(gpu.graphs) == 1
-
-
-def test_an_engine_that_cannot_be_captured_still_runs() -> None:
-    session, _, gpu = opened()
-    gpu.capturable = False
-    for _ in range(4):
-        x = numbers(3)
+def launches(session: TensorRtSession, gpu: FakeGpu, batches: list[int]) -> list[int]:
+    """Which of the batches, by number, were replayed from a graph."""
+    replayed = []
+    for number, rows in enumerate(batches):
+        before, x = gpu.launches, numbers(rows)
         np.testing.assert_array_equal(session.run({"x": x})["double"], 2 * x)
-    assert gpu.launches == 0
+        if gpu.launches > before:
+            replayed.append(number)
+    return replayed
+
+
+def test_shapes_that_come_again_run_once_more_by_themselves_and_are_then_replayed() -> None:
+    """TensorRT must run once between a change of shapes and a capture, and gives wrong numbers without."""
+    session, engine, gpu = opened()
+    assert launches(session, gpu, [3, 3, 3, 3]) == [2, 3]
+    assert len(gpu.graphs) == 1
+    assert engine.batches == [3, 3, 3, 3]
+
+
+def test_each_graph_has_a_context_that_nothing_else_changes() -> None:
+    session, engine, gpu = opened()
+    assert launches(session, gpu, [2, 4, 2, 4, 2, 3, 4, 2, 4]) == [4, 6, 7, 8]
+    assert len(engine.contexts) == 2 + 2  # two that any batch may use, and one for each graph
+
+
+def test_few_graphs_are_kept_and_the_least_recently_used_goes() -> None:
+    session, engine, gpu = opened(most=6)
+    launches(session, gpu, [1, 1, 2, 2, 3, 3, 4, 4])
+    assert launches(session, gpu, [2, 3, 4]) == [0, 1, 2]
+    assert launches(session, gpu, [5, 5, 5]) == [2]  # in place of 1
+    assert launches(session, gpu, [2, 3, 4, 1]) == [0, 1, 2]
+    assert len(gpu.graphs) == 4
+    assert len(engine.contexts) == 2 + 4
+
+
+def test_more_shapes_in_turn_than_are_kept_do_not_drive_one_another_out() -> None:
+    """A context costs milliseconds to make: one for every call would be slower than no graphs at all."""
+    session, _, gpu = opened(most=6)
+    launches(session, gpu, [1, 2, 3, 4, 5, 6] * 2)
+    assert launches(session, gpu, [1, 2, 3, 4, 5, 6] * 3) == [0, 1, 2, 3, 6, 7, 8, 9, 12, 13, 14, 15]
+
+
+def test_an_engine_that_cannot_be_captured_still_runs_and_keeps_no_graph() -> None:
+    session, _, gpu = opened()
+    launches(session, gpu, [2, 2])
+    gpu.capturable = False
+    assert launches(session, gpu, [3, 3, 3, 2, 2]) == []
+    assert gpu.graphs == {}
+
+
+def test_no_room_for_another_context_is_no_reason_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    session, engine, gpu = opened()
+
+    def full() -> Any:
+        raise ModelError("engine: the GPU has no room for it")
+
+    monkeypatch.setattr(engine, "context", full)
+    assert launches(session, gpu, [3, 3, 3]) == []
 
 
 class OnGpu:
@@ -142,11 +183,13 @@ def test_strided_arrays_on_the_gpu_are_refused() -> None:
 
 
 def test_closing_gives_everything_back() -> None:
-    session, _, gpu = opened()
-    for _ in range(2):
+    session, engine, gpu = opened()
+    for _ in range(3):
         session.run({"x": numbers(9)})
+    assert gpu.graphs
     session.close()
     assert (gpu.memory, gpu.host, gpu.queues, gpu.graphs) == ({}, [], {}, {})
+    assert len(engine.contexts) == 0
 
 
 def test_says_how_it_runs_without_counting_threads() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,15 +10,11 @@ from numpy.typing import NDArray
 
 from reid_tracker.errors import ModelError
 from reid_tracker.runtime.session import RuntimeDescription, TensorSpec
+from reid_tracker.runtime.tensorrt.captured import CapturedRuns
 from reid_tracker.runtime.tensorrt.engine import Engine, Gpu
 from reid_tracker.runtime.tensorrt.planning import EngineTensor, batch_of, buffer_bytes, padded, pieces
 
-logger = logging.getLogger(__name__)
-
 _SLOTS = 2  # one batch is copied while the other computes
-_MOST_GRAPHS = 32  # shapes per slot that are kept as captured graphs; further ones are queued call by call
-
-Shapes = tuple[tuple[str, tuple[int, ...]], ...]
 
 
 class TensorRtSession:
@@ -93,7 +88,7 @@ class TensorRtSession:
 
 
 class _Slot:
-    """Buffers, a stream and a context for one batch."""
+    """Buffers, a stream and a context for one batch, and what is captured of it."""
 
     def __init__(
         self, engine: Engine, gpu: Gpu, takes: tuple[EngineTensor, ...], gives: tuple[EngineTensor, ...]
@@ -108,8 +103,7 @@ class _Slot:
         }
         self._device = {name: gpu.allocate(size) for name, size in sizes.items()}
         self._host = {name: gpu.pinned(size) for name, size in sizes.items()}
-        self._graphs: dict[Shapes, int] | None = None if engine.captures_itself else {}
-        self._seen: set[Shapes] = set()
+        self._captured = None if engine.captures_itself else CapturedRuns(engine, gpu, self._stream, self._device)
         for tensor in gives:
             self._context.set_address(tensor.name, self._device[tensor.name])
 
@@ -141,7 +135,8 @@ class _Slot:
             self._context.set_address(tensor.name, self._device[tensor.name])
         shapes = {tensor.name: (places, *inputs[tensor.name].shape[1:]) for tensor in self._takes}
         given = self.output_shapes(shapes)
-        self._queue(tuple(shapes.items()) if own else None)
+        if not own or self._captured is None or not self._captured.run(tuple(shapes.items())):
+            self._context.enqueue(self._stream)
         self._out = {tensor.name: self._staged(tensor, given[tensor.name]) for tensor in self._gives}
         for name, target in self._out.items():
             self._gpu.copy_out(target, self._device[name], self._stream)
@@ -154,34 +149,14 @@ class _Slot:
     def close(self) -> None:
         """Give everything back."""
         self._gpu.synchronise(self._stream)
-        for executable in (self._graphs or {}).values():
-            self._gpu.destroy_graph(executable)
+        if self._captured is not None:
+            self._captured.close()
         for pointer in self._device.values():
             self._gpu.free(pointer)
         self._out = {}
         for memory in self._host.values():
             self._gpu.free_pinned(memory)
         self._gpu.destroy_stream(self._stream)
-
-    def _queue(self, shapes: Shapes | None) -> None:
-        """Call by call the first time that shapes come, then captured, then repeated."""
-        graphs = self._graphs
-        if graphs is None or shapes is None:
-            self._context.enqueue(self._stream)
-        elif shapes in graphs:
-            self._gpu.launch(graphs[shapes], self._stream)
-        elif shapes in self._seen and len(graphs) < _MOST_GRAPHS:
-            try:
-                graphs[shapes] = self._gpu.capture(self._stream, lambda: self._context.enqueue(self._stream))
-            except ModelError as error:  # networks with steps on the host cannot be captured; they still run
-                logger.warning("engine: runs without CUDA graphs (%s)", error)
-                self._graphs = None
-                self._context.enqueue(self._stream)
-            else:
-                self._gpu.launch(graphs[shapes], self._stream)
-        else:
-            self._seen.add(shapes)  # the first run of new shapes allocates, which a graph cannot hold
-            self._context.enqueue(self._stream)
 
     def _staged(self, tensor: EngineTensor, shape: tuple[int, ...]) -> NDArray[Any]:
         count = int(np.prod(shape))
