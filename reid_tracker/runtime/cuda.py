@@ -24,6 +24,8 @@ from reid_tracker.errors import ModelError
 _LIBRARY = "libcuda.so.1"
 _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76  # CUdevice_attribute
 _CAPTURE_RELAXED = 2  # CUstreamCaptureMode: other threads may allocate meanwhile
+_NON_BLOCKING = 1  # CUstream_flags
+_NO_TIMING = 2  # CUevent_flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +135,9 @@ class Cuda:
         self._call("cuMemFreeHost", ctypes.c_void_p(memory.ctypes.data))
 
     def stream(self) -> int:
-        """A stream that waits for the default stream, on which torch works, and makes it wait."""
+        """A stream that neither waits for the default stream nor makes it wait; ``wait_for`` orders them."""
         handle = ctypes.c_void_p()
-        self._call("cuStreamCreate", ctypes.byref(handle), ctypes.c_uint(0))
+        self._call("cuStreamCreate", ctypes.byref(handle), ctypes.c_uint(_NON_BLOCKING))
         return handle.value or 0
 
     def destroy_stream(self, stream: int) -> None:
@@ -145,6 +147,16 @@ class Cuda:
     def synchronise(self, stream: int) -> None:
         """Wait until everything queued on the stream is done."""
         self._call("cuStreamSynchronize", ctypes.c_void_p(stream))
+
+    def wait_for(self, stream: int, other: int) -> None:
+        """Have what is queued on ``stream`` from now on wait for what is queued on ``other`` so far."""
+        event = ctypes.c_void_p()
+        self._call("cuEventCreate", ctypes.byref(event), ctypes.c_uint(_NO_TIMING))
+        try:
+            self._call("cuEventRecord", event, ctypes.c_void_p(other))
+            self._call("cuStreamWaitEvent", ctypes.c_void_p(stream), event, ctypes.c_uint(0))
+        finally:
+            self._call("cuEventDestroy_v2", event)  # the driver keeps it until nobody waits any more
 
     def copy_in(self, target: int, source: NDArray[Any], stream: int) -> None:
         """Queue a copy of a contiguous host array to the GPU."""

@@ -23,7 +23,7 @@ class FakeGpu:
     def __init__(self) -> None:
         self.memory: dict[int, NDArray[np.uint8]] = {}
         self.host: list[NDArray[np.uint8]] = []
-        self.queues: dict[int, list[Callable[[], None]]] = {}
+        self.queues: dict[int, list[Callable[[], None]]] = {1: []}  # the default stream
         self.graphs: dict[int, list[Callable[[], None]]] = {}
         self.launches = 0
         self.capturable = True
@@ -69,6 +69,9 @@ class FakeGpu:
         for work in self.queues[stream]:
             work()
         self.queues[stream].clear()
+
+    def wait_for(self, stream: int, other: int) -> None:
+        self.queue(stream, lambda: self.synchronise(other))
 
     def bytes_at(self, pointer: int, size: int) -> NDArray[np.uint8]:
         start = max(known for known in self.memory if known <= pointer)

@@ -135,18 +135,51 @@ def test_no_room_for_another_context_is_no_reason_to_stop(monkeypatch: pytest.Mo
 
 
 class OnGpu:
-    """As a torch tensor describes itself."""
+    """As a torch tensor describes itself; filled by work on a stream, as far as one is given."""
 
-    def __init__(self, gpu: FakeGpu, values: np.ndarray, strides: tuple[int, ...] | None = None) -> None:
+    def __init__(self, gpu: FakeGpu, values: np.ndarray, filled_on: int | None = None, **described: Any) -> None:
         self.pointer = gpu.allocate(values.nbytes)
-        gpu.memory[self.pointer][:] = values.reshape(-1).view(np.uint8)
+
+        def fill() -> None:
+            gpu.memory[self.pointer][:] = values.reshape(-1).view(np.uint8)
+
+        if filled_on is None:
+            fill()
+        else:
+            gpu.queue(filled_on, fill)
         self.__cuda_array_interface__: dict[str, Any] = {
             "shape": values.shape,
             "typestr": values.dtype.str,
             "data": (self.pointer, False),
-            "strides": strides,
+            "strides": None,
             "version": 2,
+            **described,
         }
+
+
+@pytest.mark.parametrize("rows", [4, 11])
+@pytest.mark.parametrize("described", [{}, {"version": 3, "stream": 1}, {"version": 3}])
+def test_arrays_on_the_gpu_are_read_after_the_work_that_fills_them(rows: int, described: dict[str, int]) -> None:
+    """On the stream that the array names; where its version cannot name one (torch's), on the default stream."""
+    session, _, gpu = opened()
+    x = numbers(rows)
+    stream = described.get("stream", None if "version" in described else 1)
+    answers = session.run({"x": OnGpu(gpu, x, stream, **described)})
+    np.testing.assert_array_equal(answers["double"], 2 * x)
+
+
+def test_another_stream_than_the_default_one_is_waited_for_too() -> None:
+    session, _, gpu = opened()
+    theirs = gpu.stream()
+    x = numbers(4)
+    answers = session.run({"x": OnGpu(gpu, x, theirs, version=3, stream=theirs)})
+    np.testing.assert_array_equal(answers["double"], 2 * x)
+
+
+def test_an_array_that_names_no_stream_is_not_waited_for() -> None:
+    session, _, gpu = opened()
+    gpu.queue(1, lambda: pytest.fail("waited for the default stream"))
+    session.run({"x": OnGpu(gpu, numbers(4), version=3, stream=None)})
 
 
 @pytest.mark.parametrize("rows", [1, 4, 11])
@@ -188,7 +221,7 @@ def test_closing_gives_everything_back() -> None:
         session.run({"x": numbers(9)})
     assert gpu.graphs
     session.close()
-    assert (gpu.memory, gpu.host, gpu.queues, gpu.graphs) == ({}, [], {}, {})
+    assert (gpu.memory, gpu.host, gpu.queues, gpu.graphs) == ({}, [], {1: []}, {})
     assert len(engine.contexts) == 0
 
 

@@ -36,7 +36,7 @@ class Gpu(Protocol):
         ...
 
     def stream(self) -> int:
-        """A new queue of work."""
+        """A new queue of work, in no order with any other."""
         ...
 
     def destroy_stream(self, stream: int) -> None:
@@ -45,6 +45,10 @@ class Gpu(Protocol):
 
     def synchronise(self, stream: int) -> None:
         """Wait until all work in a stream is done."""
+        ...
+
+    def wait_for(self, stream: int, other: int) -> None:
+        """Have further work in a stream wait for what is queued in another one now."""
         ...
 
     def copy_in(self, target: int, source: NDArray[Any], stream: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,18 @@ from reid_tracker.runtime.tensorrt.engine import Engine, Gpu
 from reid_tracker.runtime.tensorrt.planning import EngineTensor, batch_of, buffer_bytes, padded, pieces
 
 _SLOTS = 2  # one batch is copied while the other computes
+_NAMES_STREAMS = 3  # version of __cuda_array_interface__ from which on arrays say which stream fills them
+_DEFAULT_STREAM = 1  # its number there, and the driver's (CU_STREAM_LEGACY)
 
 
 class TensorRtSession:
     """See ``reid_tracker.runtime.Session``. Holds memory of the GPU until ``close``.
 
     Inputs may be numpy arrays, or arrays that lie on the GPU already and say so (``__cuda_array_interface__``, as
-    torch tensors do): those are read where they are. Work that fills them must be queued on the default stream.
+    torch tensors do): those are read where they are, after the work that fills them. That is what was queued on the
+    stream that the array names (version 3 of the interface; naming none says that it is filled), or on the default
+    stream where the version is older and cannot name one, as torch's is: with torch, work on its default stream or
+    synchronise.
 
     Args:
         engine: loaded.
@@ -119,6 +125,8 @@ class _Slot:
         own = True
         for tensor in self._takes:
             source = inputs[tensor.name]
+            if isinstance(source, _OnGpu) and source.stream is not None:
+                self._gpu.wait_for(self._stream, source.stream)
             if isinstance(source, _OnGpu) and places == rows:
                 self._context.set_address(tensor.name, source.pointer)
                 own = False
@@ -163,17 +171,19 @@ class _Slot:
         return self._host[tensor.name][: count * tensor.dtype.itemsize].view(tensor.dtype).reshape(shape)
 
 
+@dataclass(frozen=True, slots=True)
 class _OnGpu:
-    """A contiguous array on the GPU."""
+    """A contiguous array on the GPU, and the stream whose work fills it; None where nothing does any more."""
 
-    def __init__(self, pointer: int, shape: tuple[int, ...], itemsize: int) -> None:
-        self.pointer = pointer
-        self.shape = shape
-        self._itemsize = itemsize
+    pointer: int
+    shape: tuple[int, ...]
+    itemsize: int
+    stream: int | None
 
     def __getitem__(self, rows: slice) -> _OnGpu:
-        row_bytes = int(np.prod(self.shape[1:])) * self._itemsize
-        return _OnGpu(self.pointer + rows.start * row_bytes, (rows.stop - rows.start, *self.shape[1:]), self._itemsize)
+        row_bytes = int(np.prod(self.shape[1:])) * self.itemsize
+        shape = (rows.stop - rows.start, *self.shape[1:])
+        return replace(self, pointer=self.pointer + rows.start * row_bytes, shape=shape)
 
 
 def _input(inputs: Mapping[str, Any], tensor: EngineTensor) -> NDArray[Any] | _OnGpu:
@@ -187,4 +197,5 @@ def _input(inputs: Mapping[str, Any], tensor: EngineTensor) -> NDArray[Any] | _O
     dtype = np.dtype(described["typestr"])
     if dtype != tensor.dtype or described.get("strides") is not None:
         raise ModelError(f"engine: input {tensor.name!r} takes contiguous {tensor.dtype}, got {dtype} on the GPU")
-    return _OnGpu(int(described["data"][0]), tuple(described["shape"]), dtype.itemsize)
+    stream = described.get("stream") if described["version"] >= _NAMES_STREAMS else _DEFAULT_STREAM
+    return _OnGpu(int(described["data"][0]), tuple(described["shape"]), dtype.itemsize, stream)
