@@ -178,6 +178,16 @@ class Cuda:
             ctypes.c_void_p(stream),
         )
 
+    def copy_within(self, target: int, source: int, size: int, stream: int) -> None:
+        """Queue a copy of ``size`` bytes from one place on the GPU to another."""
+        self._call(
+            "cuMemcpyDtoDAsync_v2",
+            ctypes.c_uint64(target),
+            ctypes.c_uint64(source),
+            ctypes.c_size_t(size),
+            ctypes.c_void_p(stream),
+        )
+
     def capture(self, stream: int, work: Callable[[], None]) -> int:
         """Record what ``work`` queues on the stream; ``launch`` repeats it in one call."""
         graph, executable = ctypes.c_void_p(), ctypes.c_void_p()

@@ -36,7 +36,7 @@ class FakeGpu:
 
     def allocate(self, size: int) -> int:
         pointer = self._next
-        self._next += size + (1 << 12)
+        self._next += -(-size // 256) * 256 + (1 << 12)
         self.memory[pointer] = np.full(size, 0xAA, np.uint8)
         return pointer
 
@@ -86,6 +86,12 @@ class FakeGpu:
     def copy_out(self, target: NDArray[Any], source: int, stream: int) -> None:
         def copy() -> None:
             target.reshape(-1).view(np.uint8)[:] = self.bytes_at(source, target.nbytes)
+
+        self.queue(stream, copy)
+
+    def copy_within(self, target: int, source: int, size: int, stream: int) -> None:
+        def copy() -> None:
+            self.bytes_at(target, size)[:] = self.bytes_at(source, size)
 
         self.queue(stream, copy)
 
@@ -152,6 +158,7 @@ class FakeContext:
         return {"x": (self._rows, 3), "sum": (self._rows,), "double": (self._rows, 3)}[name]
 
     def set_address(self, name: str, pointer: int) -> None:
+        assert pointer % 256 == 0, "TensorRT refuses such an address"
         self._addresses[name] = pointer
 
     def enqueue(self, stream: int) -> None:

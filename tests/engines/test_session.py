@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from reid_tracker.errors import ModelError
 from reid_tracker.runtime import RuntimeDescription
+from reid_tracker.runtime.tensorrt.engine import _TensorRtContext
 from reid_tracker.runtime.tensorrt.planning import buffer_bytes, pieces
 from reid_tracker.runtime.tensorrt.session import TensorRtSession
 from tests.engines.fakes import FakeEngine, FakeGpu
@@ -180,6 +181,30 @@ def test_an_array_that_names_no_stream_is_not_waited_for() -> None:
     session, _, gpu = opened()
     gpu.queue(1, lambda: pytest.fail("waited for the default stream"))
     session.run({"x": OnGpu(gpu, numbers(4), version=3, stream=None)})
+
+
+@pytest.mark.parametrize(("rows", "offset"), [(4, 64), (4, 12), (11, 0), (11, 8)])
+def test_what_no_multiple_of_256_begins_is_copied_on_the_gpu_first(rows: int, offset: int) -> None:
+    """A slice of a tensor, and every piece of a batch but the first: TensorRT takes no such address."""
+    session, _, gpu = opened()
+    x = numbers(rows + 100)
+    array = OnGpu(gpu, x)
+    array.__cuda_array_interface__["shape"] = (rows, 3)
+    array.__cuda_array_interface__["data"] = (array.pointer + offset * 12, False)
+    for _ in range(3):
+        np.testing.assert_array_equal(session.run({"x": array})["double"], 2 * x[offset : offset + rows])
+
+
+class RefusingContext:
+    """As TensorRT's: says no, and nothing more."""
+
+    def set_tensor_address(self, _name: str, _pointer: int) -> bool:
+        return False
+
+
+def test_an_address_that_the_library_refuses_is_an_error() -> None:
+    with pytest.raises(ModelError, match="refuses the address 0x1001 for 'x'"):
+        _TensorRtContext(RefusingContext()).set_address("x", 0x1001)
 
 
 @pytest.mark.parametrize("rows", [1, 4, 11])

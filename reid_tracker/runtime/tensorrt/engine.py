@@ -59,6 +59,10 @@ class Gpu(Protocol):
         """Queue a copy from the GPU to the host."""
         ...
 
+    def copy_within(self, target: int, source: int, size: int, stream: int) -> None:
+        """Queue a copy of bytes from one place on the GPU to another."""
+        ...
+
     def capture(self, stream: int, work: Callable[[], None]) -> int:
         """What ``work`` queues on a stream, as a graph to be launched whole."""
         ...
@@ -84,7 +88,7 @@ class Context(Protocol):
         ...
 
     def set_address(self, name: str, pointer: int) -> None:
-        """Where on the GPU a tensor lies."""
+        """Where on the GPU a tensor lies; a multiple of 256."""
         ...
 
     def enqueue(self, stream: int) -> None:
@@ -160,7 +164,8 @@ class _TensorRtContext:
         return tuple(int(size) for size in self._context.get_tensor_shape(name))
 
     def set_address(self, name: str, pointer: int) -> None:
-        self._context.set_tensor_address(name, pointer)
+        if not self._context.set_tensor_address(name, pointer):
+            raise ModelError(f"engine: refuses the address {pointer:#x} for {name!r}; see the log at --verbose")
 
     def enqueue(self, stream: int) -> None:
         if not self._context.execute_async_v3(stream):

@@ -13,7 +13,7 @@ from reid_tracker.errors import ModelError
 from reid_tracker.runtime.session import RuntimeDescription, TensorSpec
 from reid_tracker.runtime.tensorrt.captured import CapturedRuns
 from reid_tracker.runtime.tensorrt.engine import Engine, Gpu
-from reid_tracker.runtime.tensorrt.planning import EngineTensor, batch_of, buffer_bytes, padded, pieces
+from reid_tracker.runtime.tensorrt.planning import ALIGNMENT, EngineTensor, batch_of, buffer_bytes, padded, pieces
 
 _SLOTS = 2  # one batch is copied while the other computes
 _NAMES_STREAMS = 3  # version of __cuda_array_interface__ from which on arrays say which stream fills them
@@ -24,7 +24,8 @@ class TensorRtSession:
     """See ``reid_tracker.runtime.Session``. Holds memory of the GPU until ``close``.
 
     Inputs may be numpy arrays, or arrays that lie on the GPU already and say so (``__cuda_array_interface__``, as
-    torch tensors do): those are read where they are, after the work that fills them. That is what was queued on the
+    torch tensors do): those are read where they are (or copied on the GPU, where their address is no multiple of 256),
+    after the work that fills them. That is what was queued on the
     stream that the array names (version 3 of the interface; naming none says that it is filled), or on the default
     stream where the version is older and cannot name one, as torch's is: with torch, work on its default stream or
     synchronise.
@@ -122,28 +123,10 @@ class _Slot:
     def submit(self, inputs: Mapping[str, Any], rows: int) -> None:
         """Queue copy in, network and copy out. ``collect`` must follow before the next."""
         places = padded(rows, self._takes)
-        own = True
-        for tensor in self._takes:
-            source = inputs[tensor.name]
-            if isinstance(source, _OnGpu) and source.stream is not None:
-                self._gpu.wait_for(self._stream, source.stream)
-            if isinstance(source, _OnGpu) and places == rows:
-                self._context.set_address(tensor.name, source.pointer)
-                own = False
-                continue
-            if isinstance(source, _OnGpu):
-                raise ModelError(
-                    f"engine: {rows} rows that lie on the GPU are fewer than its least batch ({places}); "
-                    "fill them up, or build with --batch 1,..."
-                )
-            staged = self._staged(tensor, (places, *source.shape[1:]))
-            staged[:rows] = source
-            staged[rows:] = 0
-            self._gpu.copy_in(self._device[tensor.name], staged, self._stream)
-            self._context.set_address(tensor.name, self._device[tensor.name])
+        own = [self._bring(tensor, inputs[tensor.name], rows, places) for tensor in self._takes]
         shapes = {tensor.name: (places, *inputs[tensor.name].shape[1:]) for tensor in self._takes}
         given = self.output_shapes(shapes)
-        if not own or self._captured is None or not self._captured.run(tuple(shapes.items())):
+        if not all(own) or self._captured is None or not self._captured.run(tuple(shapes.items())):
             self._context.enqueue(self._stream)
         self._out = {tensor.name: self._staged(tensor, given[tensor.name]) for tensor in self._gives}
         for name, target in self._out.items():
@@ -166,6 +149,29 @@ class _Slot:
             self._gpu.free_pinned(memory)
         self._gpu.destroy_stream(self._stream)
 
+    def _bring(self, tensor: EngineTensor, source: NDArray[Any] | _OnGpu, rows: int, places: int) -> bool:
+        """Have the context find an input's rows, and whether that is in the slot's own buffer."""
+        buffer = self._device[tensor.name]
+        if isinstance(source, _OnGpu):
+            if places != rows:
+                raise ModelError(
+                    f"engine: {rows} rows that lie on the GPU are fewer than its least batch ({places}); "
+                    "fill them up, or build with --batch 1,..."
+                )
+            if source.stream is not None:
+                self._gpu.wait_for(self._stream, source.stream)
+            if source.pointer % ALIGNMENT == 0:
+                self._context.set_address(tensor.name, source.pointer)
+                return False
+            self._gpu.copy_within(buffer, source.pointer, source.size, self._stream)
+        else:
+            staged = self._staged(tensor, (places, *source.shape[1:]))
+            staged[:rows] = source
+            staged[rows:] = 0
+            self._gpu.copy_in(buffer, staged, self._stream)
+        self._context.set_address(tensor.name, buffer)
+        return True
+
     def _staged(self, tensor: EngineTensor, shape: tuple[int, ...]) -> NDArray[Any]:
         count = int(np.prod(shape))
         return self._host[tensor.name][: count * tensor.dtype.itemsize].view(tensor.dtype).reshape(shape)
@@ -179,6 +185,11 @@ class _OnGpu:
     shape: tuple[int, ...]
     itemsize: int
     stream: int | None
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return int(np.prod(self.shape)) * self.itemsize
 
     def __getitem__(self, rows: slice) -> _OnGpu:
         row_bytes = int(np.prod(self.shape[1:])) * self.itemsize
