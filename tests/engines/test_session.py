@@ -234,6 +234,23 @@ def test_inputs_that_do_not_fit_are_refused_by_name(inputs: dict[str, np.ndarray
     np.testing.assert_array_equal(session.run({"x": x})["double"], 2 * x)
 
 
+def test_a_call_that_fails_between_two_pieces_leaves_nothing_queued(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy that was still queued would have filled the next call's buffers with this one's rows."""
+    session, _, gpu = opened()
+    copy_in, copies = gpu.copy_in, []
+
+    def second_fails(*arguments: Any) -> None:
+        copies.append(arguments)
+        if len(copies) == 2:
+            raise ModelError("GPU: cuMemcpyHtoDAsync_v2 failed")
+        copy_in(*arguments)
+
+    monkeypatch.setattr(gpu, "copy_in", second_fails)
+    with pytest.raises(ModelError, match="cuMemcpyHtoDAsync"):
+        session.run({"x": numbers(8)})
+    assert all(not queue for queue in gpu.queues.values())
+
+
 def test_strided_arrays_on_the_gpu_are_refused() -> None:
     session, _, gpu = opened()
     with pytest.raises(ModelError, match="contiguous"):

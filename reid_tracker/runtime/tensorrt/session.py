@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,19 +57,15 @@ class TensorRtSession:
         given = {tensor.name: _input(inputs, tensor) for tensor in self._takes if tensor.name in inputs}
         rows = batch_of(self._takes, {name: tuple(array.shape) for name, array in given.items()})
         parts = pieces(rows, self._most)
-        results: dict[str, NDArray[Any]] = {}
-        waiting: list[tuple[slice, _Slot]] = []
-        for number, part in enumerate(parts):
-            slot = self._slots[number % _SLOTS]
-            if len(waiting) == _SLOTS:
-                self._collect(*waiting.pop(0), rows, results)
-            slot.submit({name: array[part] for name, array in given.items()}, part.stop - part.start)
-            waiting.append((part, slot))
-        for part, slot in waiting:
-            self._collect(part, slot, rows, results)
         if not parts:
             return self._nothing(given)
-        return results
+        try:
+            return self._in_pieces(given, parts)
+        except BaseException:
+            for slot in self._slots:  # nothing may still copy to or from buffers that the next call fills
+                with suppress(ModelError):  # which would hide what went wrong
+                    slot.settle()
+            raise
 
     def describe(self) -> RuntimeDescription:
         """See ``Session.describe``."""
@@ -80,6 +77,20 @@ class TensorRtSession:
         for slot in self._slots:
             slot.close()
         self._slots = []
+
+    def _in_pieces(self, given: Mapping[str, Any], parts: Sequence[slice]) -> dict[str, NDArray[Any]]:
+        rows = parts[-1].stop
+        results: dict[str, NDArray[Any]] = {}
+        waiting: list[tuple[slice, _Slot]] = []
+        for number, part in enumerate(parts):
+            slot = self._slots[number % _SLOTS]
+            if len(waiting) == _SLOTS:
+                self._collect(*waiting.pop(0), rows, results)
+            slot.submit({name: array[part] for name, array in given.items()}, part.stop - part.start)
+            waiting.append((part, slot))
+        for part, slot in waiting:
+            self._collect(part, slot, rows, results)
+        return results
 
     def _collect(self, part: slice, slot: _Slot, rows: int, results: dict[str, NDArray[Any]]) -> None:
         for name, values in slot.collect(part.stop - part.start).items():
@@ -134,12 +145,16 @@ class _Slot:
 
     def collect(self, rows: int) -> dict[str, NDArray[Any]]:
         """Wait for what ``submit`` queued; views that the next ``submit`` overwrites."""
-        self._gpu.synchronise(self._stream)
+        self.settle()
         return {name: values[:rows] for name, values in self._out.items()}
+
+    def settle(self) -> None:
+        """Wait until nothing is queued."""
+        self._gpu.synchronise(self._stream)
 
     def close(self) -> None:
         """Give everything back."""
-        self._gpu.synchronise(self._stream)
+        self.settle()
         if self._captured is not None:
             self._captured.close()
         for pointer in self._device.values():
