@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -83,8 +84,9 @@ def _clip_frames(count: int) -> list[Frame]:
 
 
 def _people(frames: Sequence[Frame], size_hw: tuple[int, int], count: int) -> Iterator[Image]:
-    """Crops of the surest people, found by the detector that ships on a processor."""
-    detector = open_detector(DetectionConfig(), RuntimeConfig(backend="openvino", threads=1))
+    """Crops of the surest people, found by the detector that ships, on a processor."""
+    backend: Literal["openvino", "onnxruntime"] = "openvino" if find_spec("openvino") else "onnxruntime"
+    detector = open_detector(DetectionConfig(), RuntimeConfig(backend=backend, threads=1))
     left = count
     for frame in frames:
         (found,) = detector([frame])
