@@ -66,12 +66,10 @@ def build(
 
     Example: `reid-tracker engines build alignedreid_small --precision fp16 --batch 1,16,64`
     """
-    from reid_tracker.runtime.tensorrt.cache import EngineCache
-    from reid_tracker.runtime.tensorrt.flavours import FLAVOURS, FlavourName, Interrupted, must_be_able_to_build
-    from reid_tracker.runtime.tensorrt.records import Precision
-
-    must_be_able_to_build()
     from reid_tracker.compilation import EngineOptions, build_engines
+    from reid_tracker.runtime.tensorrt.cache import EngineCache
+    from reid_tracker.runtime.tensorrt.flavours import FLAVOURS, FlavourName, Interrupted
+    from reid_tracker.runtime.tensorrt.records import Precision
 
     options = EngineOptions(
         precision=cast(Precision, _one_of("--precision", precision, get_args(Precision))),
@@ -164,9 +162,6 @@ def prepare(settings: Config) -> None:
     """Build the engines that a run will need, with a bar; does nothing for other backends."""
     if settings.runtime.backend != "tensorrt" or not settings.runtime.build:
         return
-    from reid_tracker.runtime.tensorrt.flavours import must_be_able_to_build
-
-    must_be_able_to_build()
     from reid_tracker.compilation import prepare_engines
 
     with build_progress() as watch:

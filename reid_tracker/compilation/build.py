@@ -12,14 +12,14 @@ from reid_tracker.compilation.parity import compare
 from reid_tracker.compilation.pictures import picture_batches
 from reid_tracker.config import Config, RuntimeConfig
 from reid_tracker.detection import detector_name
-from reid_tracker.errors import ConfigError, ModelError
+from reid_tracker.errors import ConfigError, ModelError, ReidTrackerError
 from reid_tracker.parts import registered_names
 from reid_tracker.runtime import InputSpec, Manifest, find_model, open_session, shipped_models
 from reid_tracker.runtime.manifest import read_manifest
 from reid_tracker.runtime.session import TensorSpec
 from reid_tracker.runtime.tensorrt.building import BuildRequest, Built, build_engine, shapes_for
 from reid_tracker.runtime.tensorrt.cache import EngineCache
-from reid_tracker.runtime.tensorrt.flavours import FlavourName, Progress, open_flavour
+from reid_tracker.runtime.tensorrt.flavours import FlavourName, Progress, must_be_able_to_build, open_flavour
 from reid_tracker.runtime.tensorrt.opening import EngineUnavailable, cache_of, find_engine
 from reid_tracker.runtime.tensorrt.records import Precision
 
@@ -67,10 +67,11 @@ def build_engines(
     """The engine of a shipped model or an ``.onnx`` file.
 
     Raises:
-        ConfigError: no such model, or it and the options do not fit.
+        ConfigError: no such model, it and the options do not fit, or the tools to build are not installed.
         ModelError: it cannot be built, or differs too much from float32.
         Interrupted: ``watch`` asked to stop.
     """
+    must_be_able_to_build()
     path, manifest, embedder = network_of(name)
     flavour = open_flavour(options.flavour)
     spec = manifest.input if manifest else _spec_of(path)
@@ -100,14 +101,15 @@ def prepare_engines(
     """Build what a run with ``runtime.backend = "tensorrt"`` needs and the cache lacks.
 
     Does nothing for other backends, where ``runtime.build`` is off, and where no engine could run anyway (no GPU):
-    opening the network then says what is missing, or takes what may stand in.
+    opening the network then says what is missing, or takes what may stand in. Where ``runtime.fallback`` names that,
+    a build that fails is logged, and the run goes on with it.
 
     Args:
         watch: told of each build's progress; False stops it.
         detector, embedder: whether the run will load the configuration's.
 
     Raises:
-        ReidTrackerError: as ``build_engines``.
+        ReidTrackerError: as ``build_engines``, where nothing may stand in.
         Interrupted: ``watch`` asked to stop.
     """
     if config.runtime.backend != "tensorrt" or not config.runtime.build:
@@ -125,7 +127,16 @@ def prepare_engines(
             if not error.buildable:
                 return
             logger.warning("%s; building it now", error)
-            build_engines(name, options_of(config.runtime), cache_of(config.runtime), watch)
+            _build_for_run(name, config.runtime, watch)
+
+
+def _build_for_run(name: str, runtime: RuntimeConfig, watch: Callable[[Progress], bool]) -> None:
+    try:
+        build_engines(name, options_of(runtime), cache_of(runtime), watch)
+    except ReidTrackerError as error:
+        if not runtime.fallback:
+            raise
+        logger.warning("%s; going on with what runtime.fallback names (%s)", error, ", ".join(runtime.fallback))
 
 
 def options_of(runtime: RuntimeConfig) -> EngineOptions:

@@ -1,4 +1,8 @@
-"""One engine from one network: convert, compile, compare, keep."""
+"""One engine from one network: convert, compile, compare, keep.
+
+What rewrites networks (``runtime.graphs``) is imported when something is built: it needs onnx, and a run whose engines
+are there does not.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +11,21 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reid_tracker.errors import ConfigError, ModelError
 from reid_tracker.runtime import cuda
-from reid_tracker.runtime.graphs import convert, free_inputs, run_on_processor
-from reid_tracker.runtime.graphs.convert import Batches
 from reid_tracker.runtime.registry import checksum
 from reid_tracker.runtime.tensorrt.cache import EngineCache
 from reid_tracker.runtime.tensorrt.flavours import Flavour, Progress
 from reid_tracker.runtime.tensorrt.opening import session_of
 from reid_tracker.runtime.tensorrt.records import BuildKey, BuildRecord, Precision, check_engine, record_of
+
+if TYPE_CHECKING:
+    from reid_tracker.runtime.graphs.convert import Batches
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +133,8 @@ def build_engine(
     key = key_of(request, flavour)
     if not again and (found := _kept(cache, key)) is not None:
         return found
+    from reid_tracker.runtime.graphs import convert, run_on_processor
+
     started = time.monotonic()
     converted = convert(request.path, request.precision, request.batches)
     truth = run_on_processor(convert(request.path, "fp32").network, request.batches)
@@ -176,6 +183,8 @@ def shapes_for(
     Raises:
         ConfigError: least <= best <= most does not hold, or free sizes other than of pictures.
     """
+    from reid_tracker.runtime.graphs import free_inputs
+
     if not 1 <= batch[0] <= batch[1] <= batch[2]:
         raise ConfigError(f"--batch {','.join(map(str, batch))}: expected least, best, most, each at least 1")
     for axis in (0, 1):
