@@ -12,6 +12,7 @@ from reid_tracker.compilation.parity import compare
 from reid_tracker.compilation.pictures import picture_batches
 from reid_tracker.config import Config, RuntimeConfig
 from reid_tracker.detection import detector_name
+from reid_tracker.detection.network import MOST_FRAMES
 from reid_tracker.errors import ConfigError, ModelError, ReidTrackerError
 from reid_tracker.parts import registered_names
 from reid_tracker.runtime import InputSpec, Manifest, find_model, open_session, shipped_models
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 Sizes = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 DETECTOR_SIZES: Sizes = ((192, 256), (480, 640), (1088, 1920))
 """Least, best and most height and width of a detector's free input."""
+_DETECTOR_BATCH = (1, MOST_FRAMES // 2, MOST_FRAMES)  # a detector calls with no more, and memory grows with the most
 _LARGEST_COMPARED = (480, 640)  # pictures to compare on: larger ones take minutes on a processor and show no more
 
 
@@ -127,21 +129,24 @@ def prepare_engines(
             if not error.buildable:
                 return
             logger.warning("%s; building it now", error)
-            _build_for_run(name, config.runtime, watch)
+            _build_for_run(name, config.runtime, watch, kind == "embedders")
 
 
-def _build_for_run(name: str, runtime: RuntimeConfig, watch: Callable[[Progress], bool]) -> None:
+def _build_for_run(name: str, runtime: RuntimeConfig, watch: Callable[[Progress], bool], embedder: bool) -> None:
     try:
-        build_engines(name, options_of(runtime), cache_of(runtime), watch)
+        build_engines(name, options_of(runtime, embedder), cache_of(runtime), watch)
     except ReidTrackerError as error:
         if not runtime.fallback:
             raise
         logger.warning("%s; going on with what runtime.fallback names (%s)", error, ", ".join(runtime.fallback))
 
 
-def options_of(runtime: RuntimeConfig) -> EngineOptions:
-    """How a run builds."""
-    return EngineOptions(precision=runtime.precision, batch=runtime.engine_batch)
+def options_of(runtime: RuntimeConfig, embedder: bool = True) -> EngineOptions:
+    """How a run builds; a detector's engine for no more frames than it is called with."""
+    least, best, most = runtime.engine_batch
+    if not embedder:
+        least, best, most = map(min, runtime.engine_batch, _DETECTOR_BATCH)
+    return EngineOptions(precision=runtime.precision, batch=(least, best, most))
 
 
 def network_of(name: str) -> tuple[Path, Manifest | None, bool]:

@@ -70,6 +70,16 @@ def test_a_build_that_fails_is_told_where_something_may_stand_in(
     assert "differs from float32; going on with what runtime.fallback names (onnxruntime)" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("batch", "detectors"), [((1, 16, 64), (1, 4, 8)), ((16, 16, 16), (1, 4, 8)), ((1, 2, 4), (1, 2, 4))]
+)
+def test_a_detectors_engine_takes_no_more_frames_than_come_at_once(
+    settings: Callable[..., Config], asked: Asked, batch: tuple[int, ...], detectors: tuple[int, ...]
+) -> None:
+    prepare_engines(settings(fallback=["onnxruntime"], engine_batch=list(batch)))
+    assert [options.batch for _, options in asked] == [detectors, batch]
+
+
 def test_where_engines_fit_the_tools_to_build_need_not_be_installed(
     settings: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
