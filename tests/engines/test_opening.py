@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from reid_tracker.config import RuntimeConfig
-from reid_tracker.errors import ConfigError, ModelError
+from reid_tracker.errors import ConfigError
 from reid_tracker.runtime import cuda, open_session
 from reid_tracker.runtime.registry import checksum
 from reid_tracker.runtime.tensorrt import opening
 from reid_tracker.runtime.tensorrt.cache import ENGINE, EngineCache
+from reid_tracker.runtime.tensorrt.opening import EngineUnavailable, find_engine
 from reid_tracker.runtime.tensorrt.records import record_of
 from tests.engines.networks import embedder
 from tests.engines.test_cache import PLAN, key
@@ -96,13 +97,39 @@ def test_an_engine_for_another_card_is_named(path: Path, tmp_path: Path) -> None
 def test_a_damaged_engine_is_refused_and_auto_goes_on_without_it(
     path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    record = record_of("small", key(model_sha256=checksum(path), precision="fp32"), PLAN, 1)
-    folder = EngineCache(tmp_path / "cache").store(record, PLAN)
-    (folder / ENGINE).write_bytes(PLAN[:50])
-    with pytest.raises(ModelError, match="truncated"):
+    damaged(path, tmp_path)
+    with pytest.raises(ConfigError, match="truncated"):
         open_session(path, settings(tmp_path, backend="tensorrt"))
     assert open_session(path, settings(tmp_path)).describe().device == "CPU"
     assert "truncated" in caplog.text
+
+
+def damaged(path: Path, tmp_path: Path, **changes: Any) -> Path:
+    """An engine that would be the best if it were whole."""
+    record = record_of("small", key(model_sha256=checksum(path), precision="fp32", **changes), PLAN, 1)
+    folder = EngineCache(tmp_path / "cache").store(record, PLAN)
+    (folder / ENGINE).write_bytes(PLAN[:50])
+    return folder
+
+
+@pytest.mark.usefixtures("a_gpu")
+def test_where_the_best_engine_is_damaged_the_next_that_fits_is_taken(
+    path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = record_of("small", key(model_sha256=checksum(path), precision="fp32"), PLAN, 1)
+    EngineCache(tmp_path / "cache").store(whole, PLAN)
+    folder = damaged(path, tmp_path, capabilities=())
+    record, engine = find_engine(path, settings(tmp_path))
+    assert (record.name, engine) == (whole.name, PLAN)
+    assert f"engine {folder}: truncated" in caplog.text
+
+
+@pytest.mark.usefixtures("a_gpu")
+def test_where_the_only_engine_is_damaged_another_may_be_built(path: Path, tmp_path: Path) -> None:
+    damaged(path, tmp_path)
+    with pytest.raises(EngineUnavailable, match="truncated") as caught:
+        find_engine(path, settings(tmp_path, backend="tensorrt"))
+    assert caught.value.buildable
 
 
 @pytest.mark.usefixtures("a_gpu")

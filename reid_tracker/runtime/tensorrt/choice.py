@@ -39,16 +39,16 @@ class Choice:
     """What was decided.
 
     Attributes:
-        entry: to load; None where none fits.
+        fitting: to load, the best first.
         passed_over: a line for each build of this network that does not fit.
     """
 
-    entry: Entry | None
+    fitting: tuple[Entry, ...]
     passed_over: tuple[str, ...]
 
 
 def choose(entries: Sequence[Entry], wanted: Wanted) -> Choice:
-    """The newest build that fits; one with the preferred shapes goes before others, whose batches are split."""
+    """The builds that fit, the newest first; those with the preferred shapes before others, whose batches are split."""
     fitting: list[tuple[bool, float, Entry]] = []
     passed_over = []
     for entry in entries:
@@ -62,8 +62,8 @@ def choose(entries: Sequence[Entry], wanted: Wanted) -> Choice:
             continue
         preferred = wanted.shapes is None or dict(record.key.shapes) == dict(wanted.shapes)
         fitting.append((preferred, record.built.timestamp(), entry))
-    best = max(fitting, key=lambda found: found[:2])[2] if fitting else None
-    return Choice(best, tuple(passed_over))
+    fitting.sort(key=lambda found: found[:2], reverse=True)
+    return Choice(tuple(entry for _, _, entry in fitting), tuple(passed_over))
 
 
 def mismatch(record: BuildRecord, wanted: Wanted) -> str | None:
