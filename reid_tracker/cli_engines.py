@@ -123,7 +123,7 @@ def list_(cache: CacheOption = None) -> None:
         if device:
             fault = mismatch(record, Wanted(record.key.model_sha256, record.key.precision, versions, device)) or "runs"
         table.add_row(
-            record.name,
+            entry.folder.name,
             record.key.built_for(),
             f"{record.engine_bytes / 1e6:.1f} MB",
             _least_cosine(record.parity) + (" (forced)" if record.forced else ""),

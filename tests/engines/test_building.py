@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from reid_tracker.compilation.parity import compare
 from reid_tracker.runtime import cuda
-from reid_tracker.runtime.graphs import run_on_processor
+from reid_tracker.runtime.graphs import convert, run_on_processor
 from reid_tracker.runtime.tensorrt import building
 from reid_tracker.runtime.tensorrt.building import BuildRequest, build_engine, shapes_for
 from reid_tracker.runtime.tensorrt.cache import EngineCache
@@ -92,3 +93,24 @@ def test_only_an_engine_for_this_gpu_is_run_to_compare(
     assert bool(engines_run) is compared
     assert built.record.parity is not None
     assert (built.record.parity["engine"] is not None) is compared
+
+
+@pytest.mark.parametrize(("precision", "again"), [("int8", True), ("fp16", False)])
+def test_other_pictures_make_another_engine_where_it_is_calibrated_on_them(
+    cache: EngineCache, path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, again: bool
+) -> None:
+    gpu(monkeypatch, None)
+    build_engine(request(path, precision), PaperFlavour(), cache)
+    assert build_engine(request(path, precision), PaperFlavour(), cache).already_there
+    others = [{"crops": 255 - batch["crops"]} for batch in crops(16)]
+    assert build_engine(request(path, precision, batches=others), PaperFlavour(), cache).already_there is not again
+
+
+def test_another_converter_makes_another_engine(
+    cache: EngineCache, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu(monkeypatch, None)
+    build_engine(request(path), PaperFlavour(), cache)
+    monkeypatch.setattr(sys.modules[convert.__module__], "CONVERTER", 2)
+    assert not build_engine(request(path), PaperFlavour(), cache).already_there
+    assert len(cache.entries()) == 2

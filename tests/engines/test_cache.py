@@ -58,6 +58,8 @@ def test_what_is_stored_comes_back(cache: EngineCache) -> None:
         {"capabilities": ()},
         {"precision": "fp32"},
         {"shapes": {"crops": ((1, 4), (8, 4), (65, 4))}},
+        {"converter": 2},
+        {"calibration": "0123456789abcdef"},
     ],
 )
 def test_everything_in_the_key_makes_another_entry(cache: EngineCache, change: dict[str, object]) -> None:

@@ -6,6 +6,7 @@ are there does not.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -22,7 +23,7 @@ from reid_tracker.runtime.registry import checksum
 from reid_tracker.runtime.tensorrt.cache import EngineCache
 from reid_tracker.runtime.tensorrt.flavours import Flavour, Progress
 from reid_tracker.runtime.tensorrt.opening import session_of
-from reid_tracker.runtime.tensorrt.records import BuildKey, BuildRecord, Precision, check_engine, record_of
+from reid_tracker.runtime.tensorrt.records import KEY_DIGITS, BuildKey, BuildRecord, Precision, check_engine, record_of
 
 if TYPE_CHECKING:
     from reid_tracker.runtime.graphs.convert import Batches
@@ -89,6 +90,8 @@ class Built:
 
 def key_of(request: BuildRequest, flavour: Flavour) -> BuildKey:
     """The key under which an engine of this request is kept."""
+    from reid_tracker.runtime.graphs.convert import CALIBRATED, CONVERTER
+
     capabilities = request.capabilities
     device = cuda.probe().device
     if not flavour.builds_without_gpu and device is not None:
@@ -105,6 +108,8 @@ def key_of(request: BuildRequest, flavour: Flavour) -> BuildKey:
         capabilities=tuple(sorted(capabilities)),
         precision=request.precision,
         shapes=dict(request.shapes),
+        converter=CONVERTER,
+        calibration=_digest(request.batches) if request.precision in CALIBRATED else "",
     )
 
 
@@ -207,6 +212,16 @@ def shapes_for(
             variants.append(tuple(int(value or 0) for value in filled))
         shapes[name] = (variants[0], variants[1], variants[2])
     return shapes
+
+
+def _digest(batches: Batches) -> str:
+    """First digits of the inputs' checksum."""
+    found = hashlib.sha256()
+    for batch in batches:
+        for name, values in sorted(batch.items()):
+            found.update(f"{name} {values.dtype.str} {values.shape}".encode())
+            found.update(np.ascontiguousarray(values).data)
+    return found.hexdigest()[:KEY_DIGITS]
 
 
 def _kept(cache: EngineCache, key: BuildKey) -> Built | None:

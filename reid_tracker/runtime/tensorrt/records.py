@@ -27,6 +27,8 @@ class BuildKey(BaseModel):
         capabilities: compute capabilities compiled for; empty where the library chose (RTX).
         precision: of the arithmetic.
         shapes: by input: least, best and most shape.
+        converter: version of what rewrites networks for a precision.
+        calibration: first digits of the checksum of the inputs that int8 and fp8 were calibrated on; else empty.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,6 +39,8 @@ class BuildKey(BaseModel):
     capabilities: tuple[str, ...]
     precision: Precision
     shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]
+    converter: int = 1
+    calibration: str = ""
 
     @property
     def digest(self) -> str:
