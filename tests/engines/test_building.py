@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from reid_tracker.compilation.parity import compare
+from reid_tracker.errors import ModelError
 from reid_tracker.runtime import cuda
 from reid_tracker.runtime.graphs import convert, run_on_processor
 from reid_tracker.runtime.tensorrt import building
@@ -93,6 +94,44 @@ def test_only_an_engine_for_this_gpu_is_run_to_compare(
     assert bool(engines_run) is compared
     assert built.record.parity is not None
     assert (built.record.parity["engine"] is not None) is compared
+
+
+@pytest.mark.usefixtures("engines_run")
+def test_an_engine_built_without_a_gpu_is_compared_when_one_is_there(
+    cache: EngineCache, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu(monkeypatch, None)
+    first = build_engine(request(path), PaperFlavour(), cache)
+    gpu(monkeypatch, CARD)
+    second = build_engine(request(path), PaperFlavour(), cache)
+    assert (second.already_there, second.folder) == (True, first.folder)
+    (entry,) = cache.entries()
+    assert entry.record == second.record
+    assert second.record.parity is not None
+    assert second.record.parity["engine"]["gpu"] == "NVIDIA A10"
+    cache.read(entry)
+
+
+def test_an_engine_is_compared_on_a_gpu_once(
+    cache: EngineCache, path: Path, monkeypatch: pytest.MonkeyPatch, engines_run: list[str]
+) -> None:
+    gpu(monkeypatch, CARD)
+    for _ in range(2):
+        build_engine(request(path), PaperFlavour(), cache)
+    assert len(engines_run) == 1
+
+
+def test_an_engine_that_fails_when_a_gpu_first_runs_it_is_kept_no_longer(
+    cache: EngineCache, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu(monkeypatch, None)
+    build_engine(request(path), PaperFlavour(), cache)
+    gpu(monkeypatch, CARD)
+    truth = run_on_processor(convert(path, "fp32").network, crops(16))
+    monkeypatch.setattr(building, "_answers", lambda *_: {name: -values for name, values in truth.items()})
+    with pytest.raises(ModelError, match=r"on NVIDIA A10, the engine differs from float32.*--force"):
+        build_engine(request(path), PaperFlavour(), cache)
+    assert cache.entries() == []
 
 
 @pytest.mark.parametrize(("precision", "again"), [("int8", True), ("fp16", False)])

@@ -33,6 +33,10 @@ logger = logging.getLogger(__name__)
 Answers = Mapping[str, NDArray[Any]]
 
 
+class Refused(ModelError):
+    """An engine that differs too much from float32."""
+
+
 class Verdict(Protocol):
     """How two answers to the same inputs compare."""
 
@@ -124,25 +128,27 @@ def build_engine(
 
     The network that it is compiled from is compared with the float32 one on a processor first, which costs seconds
     and needs no GPU; where the GPU that is here is one that the engine was built for, it is run and compared as well.
-    Nothing is kept, and nothing that was kept is touched, unless all of it went well.
+    Nothing is kept, and nothing that was kept is touched, unless all of it went well. An engine from the cache that no
+    GPU has run yet is compared when one is here; it goes where that fails.
 
     Args:
         watch: told of the library's progress; False stops the build.
         again: build although it is in the cache.
 
     Raises:
-        ModelError: it cannot be built, or differs too much from float32 (``force`` keeps it).
+        Refused: it differs too much from float32 (``force`` keeps it).
+        ModelError: it cannot be built.
         ConfigError: the request does not fit the library or the machine.
         Interrupted: ``watch`` asked to stop.
     """
     key = key_of(request, flavour)
-    if not again and (found := _kept(cache, key)) is not None:
+    if not again and (found := _kept(request, flavour, cache, key)) is not None:
         return found
     from reid_tracker.runtime.graphs import convert, run_on_processor
 
     started = time.monotonic()
     converted = convert(request.path, request.precision, request.batches)
-    truth = run_on_processor(convert(request.path, "fp32").network, request.batches)
+    truth = _truth(request)
     network = request.compare(truth, run_on_processor(converted.on_processor, request.batches))
     _refuse_if_bad(request, network, "the network that it is compiled from")
     timings = f"{flavour.name}-{flavour.version}-{'-'.join(key.capabilities) or 'any'}"
@@ -155,7 +161,6 @@ def build_engine(
         watch,
     )
     device = cuda.probe().device
-    parity: dict[str, Any] = {"network": network.to_json(), "engine": None}
     record = record_of(
         request.model,
         key,
@@ -163,14 +168,11 @@ def build_engine(
         time.monotonic() - started,
         metadata=converted.metadata,
         gpu=device.name if device else "",
-        parity=parity,
+        parity={"network": network.to_json(), "engine": None},
         forced=bool(network.fault),
     )
     if device is not None and key.runs_on(device.capability_text):
-        verdict = request.compare(truth, _answers(flavour, engine, record, request.batches))
-        _refuse_if_bad(request, verdict, f"on {device.name}, the engine")
-        parity["engine"] = {"gpu": device.name, **verdict.to_json()}
-        record = record.model_copy(update={"parity": parity, "forced": bool(network.fault or verdict.fault)})
+        record = _compared(request, flavour, engine, record, truth, device)
     folder = cache.store(record, engine)
     cache.keep_timings(timings, measured)
     return Built(record, folder, already_there=False)
@@ -224,17 +226,49 @@ def _digest(batches: Batches) -> str:
     return found.hexdigest()[:KEY_DIGITS]
 
 
-def _kept(cache: EngineCache, key: BuildKey) -> Built | None:
+def _kept(request: BuildRequest, flavour: Flavour, cache: EngineCache, key: BuildKey) -> Built | None:
+    """The engine in the cache; compared now if none of the GPUs that it was built for was there when it was built."""
     for entry in cache.entries():
-        if entry.record is None or entry.record.key != key:
+        record = entry.record
+        if record is None or record.key != key:
             continue
         try:
-            cache.read(entry)
+            engine = cache.read(entry)
         except ModelError as error:
             logger.warning("%s: building it anew", error)
             return None
-        return Built(entry.record, entry.folder, already_there=True)
+        device, compared = cuda.probe().device, (record.parity or {}).get("engine")
+        if compared is not None or device is None or not key.runs_on(device.capability_text):
+            return Built(record, entry.folder, already_there=True)
+        try:
+            record = _compared(request, flavour, engine, record, _truth(request), device)
+        except Refused:
+            cache.remove(entry.folder.name)  # runs would take it
+            raise
+        return Built(record, cache.store(record, engine), already_there=True)
     return None
+
+
+def _truth(request: BuildRequest) -> dict[str, NDArray[Any]]:
+    """The float32 network's answers."""
+    from reid_tracker.runtime.graphs import convert, run_on_processor
+
+    return dict(run_on_processor(convert(request.path, "fp32").network, request.batches))
+
+
+def _compared(
+    request: BuildRequest, flavour: Flavour, engine: bytes, record: BuildRecord, truth: Answers, device: cuda.Device
+) -> BuildRecord:
+    """The record, with how the engine itself compares on the GPU that is here.
+
+    Raises:
+        Refused: it differs too much, and nobody forces it.
+        ModelError: the GPU or the library refuses it.
+    """
+    verdict = request.compare(truth, _answers(flavour, engine, record, request.batches))
+    _refuse_if_bad(request, verdict, f"on {device.name}, the engine")
+    parity = {**(record.parity or {}), "engine": {"gpu": device.name, **verdict.to_json()}}
+    return record.model_copy(update={"parity": parity, "forced": record.forced or bool(verdict.fault)})
 
 
 def _answers(flavour: Flavour, engine: bytes, record: BuildRecord, batches: Batches) -> dict[str, NDArray[Any]]:
@@ -255,7 +289,7 @@ def _refuse_if_bad(request: BuildRequest, verdict: Verdict, what: str) -> None:
             "model %s at %s: %s %s; kept because forced", request.model, request.precision, what, verdict.fault
         )
         return
-    raise ModelError(
+    raise Refused(
         f"model {request.model} at {request.precision}: {what} {verdict.fault}; build another precision, or keep this "
         "one knowingly with --force"
     )
