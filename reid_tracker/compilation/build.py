@@ -79,7 +79,8 @@ def build_engines(
     spec = manifest.input if manifest else _spec_of(path)
     shapes = shapes_for(path, options.batch, options.sizes_hw)
     best = (min(options.sizes_hw[1][0], _LARGEST_COMPARED[0]), min(options.sizes_hw[1][1], _LARGEST_COMPARED[1]))
-    batches = picture_batches(spec, embedder, spec.size_hw or best, options.pictures)
+    fixed_batch = _tensors(path)[0][0].shape[0]
+    batches = picture_batches(spec, embedder, spec.size_hw or best, options.pictures, fixed_batch=fixed_batch)
     request = BuildRequest(
         path=path,
         model=name,
