@@ -10,16 +10,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from reid_tracker import compilation
+from reid_tracker.cli import app
+from reid_tracker.compilation import EngineOptions
 from reid_tracker.compilation.parity import compare
 from reid_tracker.errors import ModelError
 from reid_tracker.runtime import cuda
 from reid_tracker.runtime.graphs import convert, run_on_processor
 from reid_tracker.runtime.tensorrt import building
-from reid_tracker.runtime.tensorrt.building import BuildRequest, build_engine, shapes_for
+from reid_tracker.runtime.tensorrt.building import BuildRequest, Built, build_engine, shapes_for
 from reid_tracker.runtime.tensorrt.cache import EngineCache
 from reid_tracker.runtime.tensorrt.flavours import Flavour
+from reid_tracker.runtime.tensorrt.records import rebuild, record_of
 from tests.engines.networks import crops, embedder
+from tests.engines.test_cache import key
 
 CARD = cuda.Device(0, "NVIDIA A10", (8, 6), 24 << 30)
 SIZES = ((32, 16), (32, 16), (32, 16))
@@ -153,3 +159,32 @@ def test_another_converter_makes_another_engine(
     monkeypatch.setattr(sys.modules[convert.__module__], "CONVERTER", 2)
     assert not build_engine(request(path), PaperFlavour(), cache).already_there
     assert len(cache.entries()) == 2
+
+
+@pytest.mark.parametrize(
+    ("shapes", "capabilities"),
+    [
+        (((1, 32, 16, 3), (4, 32, 16, 3), (8, 32, 16, 3)), ()),
+        (((1, 192, 256, 3), (4, 480, 640, 3), (8, 1088, 1920, 3)), ("8.6", "8.9")),
+        (((1, 3, 192, 256), (4, 3, 480, 640), (8, 3, 1088, 1920)), ()),
+    ],
+)
+def test_the_command_that_is_advised_builds_the_same(
+    shapes: tuple[tuple[int, ...], ...], capabilities: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It named the precision alone, and so built for another batch, size, library or GPU than had been asked for."""
+    record = record_of("own.onnx", key(shapes={"crops": shapes}, capabilities=capabilities), b"plan", 1)
+    asked: list[EngineOptions] = []
+
+    def building_nothing(_name: str, options: EngineOptions, *_: object) -> Built:
+        asked.append(options)
+        return Built(record, Path(), already_there=False)
+
+    monkeypatch.setattr(compilation, "build_engines", building_nothing)
+    command = rebuild(record).removeprefix("run: reid-tracker ").split()
+    assert CliRunner().invoke(app, command).exit_code == 0
+    (options,) = asked
+    assert (options.precision, options.flavour, options.capabilities) == ("fp16", "tensorrt_rtx", capabilities)
+    assert options.batch == (shapes[0][0], shapes[1][0], shapes[2][0])
+    height = 1 if shapes[0][3] == 3 else 2
+    assert [tuple(shape[height : height + 2]) for shape in shapes] == list(options.sizes_hw)

@@ -53,7 +53,7 @@ def test_a_mismatch_names_what_was_built_for_what_is_here_and_the_command() -> N
     (line,) = found.passed_over
     assert "built for tensorrt_rtx 1.7.1, compute capability 8.9" in line
     assert "here: tensorrt_rtx 1.7.1, compute capability 8.6 (NVIDIA A10)" in line
-    assert line.endswith("run: reid-tracker engines build small --precision fp16")
+    assert line.endswith("run: reid-tracker engines build small --precision fp16 --batch 1,8,64")
 
 
 def test_the_newest_is_taken_and_preferred_shapes_go_first() -> None:

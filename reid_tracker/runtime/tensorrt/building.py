@@ -23,7 +23,16 @@ from reid_tracker.runtime.registry import checksum
 from reid_tracker.runtime.tensorrt.cache import EngineCache
 from reid_tracker.runtime.tensorrt.flavours import Flavour, Progress
 from reid_tracker.runtime.tensorrt.opening import session_of
-from reid_tracker.runtime.tensorrt.records import KEY_DIGITS, BuildKey, BuildRecord, Precision, check_engine, record_of
+from reid_tracker.runtime.tensorrt.records import (
+    KEY_DIGITS,
+    PICTURE_AXES,
+    BuildKey,
+    BuildRecord,
+    Precision,
+    check_engine,
+    height_axis,
+    record_of,
+)
 
 if TYPE_CHECKING:
     from reid_tracker.runtime.graphs.convert import Batches
@@ -202,10 +211,9 @@ def shapes_for(
     for name, shape in free_inputs(path).items():
         if None not in shape:
             continue
-        if len(shape) != 4:
+        if len(shape) != PICTURE_AXES:
             raise ConfigError(f"model {path}: input {name!r} {shape} is no batch of pictures; cannot say its sizes")
-        last = 3 if shape[3] in (1, 3) else None
-        sides = [1, 2] if last else [2, 3]
+        sides = [height_axis(shape), height_axis(shape) + 1]
         variants = []
         for count, size in zip(batch, sizes_hw, strict=True):
             filled = [count if shape[0] is None else shape[0], *shape[1:]]

@@ -72,4 +72,4 @@ def mismatch(record: BuildRecord, wanted: Wanted) -> str | None:
     fits_library = wanted.versions.get(key.flavour) == key.version
     if fits_library and key.runs_on(wanted.device.capability_text):
         return None
-    return f"engine {record.name}: built for {key.built_for()}; here: {wanted.here()}; {rebuild(record)}"
+    return f"engine {record.name}: built for {key.built_for()}; here: {wanted.here()}; {rebuild(record, here=True)}"
