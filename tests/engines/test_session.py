@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from reid_tracker.errors import ModelError
 from reid_tracker.runtime import RuntimeDescription
-from reid_tracker.runtime.tensorrt.engine import _TensorRtContext
+from reid_tracker.runtime.tensorrt.engine import TensorRtEngine, _TensorRtContext
 from reid_tracker.runtime.tensorrt.planning import buffer_bytes, pieces
 from reid_tracker.runtime.tensorrt.session import TensorRtSession
 from tests.engines.fakes import FakeEngine, FakeGpu
@@ -193,6 +194,21 @@ def test_what_no_multiple_of_256_begins_is_copied_on_the_gpu_first(rows: int, of
     array.__cuda_array_interface__["data"] = (array.pointer + offset * 12, False)
     for _ in range(3):
         np.testing.assert_array_equal(session.run({"x": array})["double"], 2 * x[offset : offset + rows])
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_kernels_do_not_change_in_mid_run(knows: bool) -> None:
+    """Left alone, TensorRT for RTX moves to kernels for the shapes that it sees, with other rounding."""
+    library = SimpleNamespace(CudaGraphStrategy=SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole"))
+    if knows:
+        library.DynamicShapesKernelSpecializationStrategy = SimpleNamespace(NONE="none")
+    config = SimpleNamespace()
+    engine = SimpleNamespace(
+        num_io_tensors=0, create_runtime_config=lambda: config, create_execution_context=lambda _config: object()
+    )
+    TensorRtEngine(library, engine).context()
+    expected = {"dynamic_shapes_kernel_specialization_strategy": "none"} if knows else {}
+    assert vars(config) == {"cuda_graph_strategy": "whole", **expected}
 
 
 class RefusingContext:

@@ -132,6 +132,12 @@ class TensorRtEngine:
         if self.captures_itself:
             config = self._engine.create_runtime_config()
             config.cuda_graph_strategy = self._trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+            specialisation = getattr(self._trt, "DynamicShapesKernelSpecializationStrategy", None)
+            if specialisation is not None:
+                # Left alone the library compiles kernels for the shapes that it sees and moves to them when they are
+                # ready, so that the same picture gives other numbers in mid-run. Compiling them first would halt a run
+                # at each new number of people.
+                config.dynamic_shapes_kernel_specialization_strategy = specialisation.NONE
             made = self._engine.create_execution_context(config)
         else:
             made = self._engine.create_execution_context()
