@@ -50,7 +50,7 @@ def test_network_precision_library_and_card_must_fit(built: dict[str, object], r
 
 def test_a_mismatch_names_what_was_built_for_what_is_here_and_the_command() -> None:
     found = choose([entry(capabilities=("8.9",))], wanted())
-    (line,) = found.passed_over
+    (line,) = found.passed_over.values()
     assert "built for tensorrt_rtx 1.7.1, compute capability 8.9" in line
     assert "here: tensorrt_rtx 1.7.1, compute capability 8.6 (NVIDIA A10)" in line
     assert line.endswith("run: reid-tracker engines build small --precision fp16 --batch 1,8,64")

@@ -40,17 +40,17 @@ class Choice:
 
     Attributes:
         fitting: to load, the best first.
-        passed_over: a line for each build of this network that does not fit.
+        passed_over: folder's name -> a line, for each build of this network and precision that does not fit.
     """
 
     fitting: tuple[Entry, ...]
-    passed_over: tuple[str, ...]
+    passed_over: Mapping[str, str]
 
 
 def choose(entries: Sequence[Entry], wanted: Wanted) -> Choice:
     """The builds that fit, the newest first; those with the preferred shapes before others, whose batches are split."""
     fitting: list[tuple[bool, float, Entry]] = []
-    passed_over = []
+    passed_over = {}
     for entry in entries:
         record = entry.record
         if record is None or record.key.model_sha256 != wanted.model_sha256:
@@ -58,12 +58,12 @@ def choose(entries: Sequence[Entry], wanted: Wanted) -> Choice:
         if record.key.precision != wanted.precision:
             continue
         if (fault := mismatch(record, wanted)) is not None:
-            passed_over.append(fault)
+            passed_over[entry.folder.name] = fault
             continue
         preferred = wanted.shapes is None or dict(record.key.shapes) == dict(wanted.shapes)
         fitting.append((preferred, record.built.timestamp(), entry))
     fitting.sort(key=lambda found: found[:2], reverse=True)
-    return Choice(tuple(entry for _, _, entry in fitting), tuple(passed_over))
+    return Choice(tuple(entry for _, _, entry in fitting), passed_over)
 
 
 def mismatch(record: BuildRecord, wanted: Wanted) -> str | None:

@@ -70,7 +70,7 @@ def find_engine(path: Path, config: RuntimeConfig) -> tuple[BuildRecord, bytes]:
         raise EngineUnavailable("no TensorRT is installed (pip install 'reid_tracker[tensorrt]' or '[tensorrt-rtx]')")
     cache = cache_of(config)
     found = choose(cache.entries(), Wanted(checksum(path), config.precision, versions, device))
-    problems = list(found.passed_over)
+    problems = list(found.passed_over.values())
     for entry in found.fitting:
         try:
             engine = cache.read(entry)
