@@ -57,10 +57,12 @@ class Probe:
     Attributes:
         device: the first GPU; None where there is none to use.
         reason: why there is none; empty where there is one.
+        newest_cuda: major and minor version of the newest CUDA that the driver knows; (0, 0) where it was not asked.
     """
 
     device: Device | None
     reason: str
+    newest_cuda: tuple[int, int] = (0, 0)
 
 
 @cache
@@ -77,7 +79,9 @@ def probe() -> Probe:
     code = library.cuDeviceGetCount(ctypes.byref(count))
     if code or not count.value:
         return Probe(None, "the NVIDIA driver shows no GPU (is CUDA_VISIBLE_DEVICES empty?)")
-    return Probe(_device(library, 0), "")
+    version = ctypes.c_int()
+    _must(library, library.cuDriverGetVersion(ctypes.byref(version)), "cuDriverGetVersion")
+    return Probe(_device(library, 0), "", (version.value // 1000, version.value % 1000 // 10))
 
 
 def _device(library: Any, index: int) -> Device:

@@ -13,6 +13,7 @@ from reid_tracker.runtime import cuda, open_session
 from reid_tracker.runtime.registry import checksum
 from reid_tracker.runtime.tensorrt import opening
 from reid_tracker.runtime.tensorrt.cache import ENGINE, EngineCache
+from reid_tracker.runtime.tensorrt.flavours import cuda_of
 from reid_tracker.runtime.tensorrt.opening import EngineUnavailable, find_engine
 from reid_tracker.runtime.tensorrt.records import record_of
 from tests.engines.networks import embedder
@@ -137,3 +138,22 @@ def test_stubs_of_the_library_count_as_absent(path: Path, tmp_path: Path, monkey
     monkeypatch.setattr(opening, "versions_here", dict)
     with pytest.raises(ConfigError, match="no TensorRT is installed"):
         open_session(path, settings(tmp_path, backend="tensorrt"))
+
+
+@pytest.mark.parametrize(("newest", "runs"), [((12, 8), False), ((13, 0), True), ((0, 0), True)])
+def test_a_driver_too_old_for_the_library_is_named(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, newest: tuple[int, int], runs: bool
+) -> None:
+    """Such a driver starts, and the library fails later with a number."""
+    monkeypatch.setattr(cuda, "probe", lambda: cuda.Probe(CARD, "", newest))
+    monkeypatch.setattr(opening, "versions_here", lambda: {"tensorrt_rtx": "1.7.1"})
+    monkeypatch.setattr(opening, "cuda_of", lambda _name: 13)
+    message = "no engine at" if runs else r"tensorrt_rtx needs CUDA 13, and the NVIDIA driver knows 12\.8"
+    with pytest.raises(ConfigError, match=message):
+        open_session(path, settings(tmp_path, backend="tensorrt"))
+
+
+def test_packages_say_which_cuda_they_need() -> None:
+    pytest.importorskip("tensorrt_rtx")
+    assert cuda_of("tensorrt_rtx") in (12, 13)
+    assert cuda_of("no_such_library") == 0

@@ -14,7 +14,7 @@ from reid_tracker.runtime.session import RuntimeDescription
 from reid_tracker.runtime.tensorrt.cache import EngineCache
 from reid_tracker.runtime.tensorrt.choice import Wanted, choose
 from reid_tracker.runtime.tensorrt.engine import TensorRtEngine
-from reid_tracker.runtime.tensorrt.flavours import Flavour, installed_flavours
+from reid_tracker.runtime.tensorrt.flavours import Flavour, cuda_of, installed_flavours
 from reid_tracker.runtime.tensorrt.records import BuildRecord
 from reid_tracker.runtime.tensorrt.session import TensorRtSession
 
@@ -65,9 +65,7 @@ def find_engine(path: Path, config: RuntimeConfig) -> tuple[BuildRecord, bytes]:
     device = cuda.probe().device
     if device is None:
         raise EngineUnavailable(cuda.probe().reason)
-    versions = versions_here()
-    if not versions:
-        raise EngineUnavailable("no TensorRT is installed (pip install 'reid_tracker[tensorrt]' or '[tensorrt-rtx]')")
+    versions = _runnable(versions_here())
     cache = cache_of(config)
     found = choose(cache.entries(), Wanted(checksum(path), config.precision, versions, device))
     problems = list(found.passed_over.values())
@@ -86,6 +84,22 @@ def find_engine(path: Path, config: RuntimeConfig) -> tuple[BuildRecord, bytes]:
         f"run: reid-tracker engines build {path} --precision {config.precision}",
         buildable=True,
     )
+
+
+def _runnable(installed: Mapping[str, str]) -> Mapping[str, str]:
+    """The libraries that the driver is new enough for: asked first, because one that is not ends in a riddle.
+
+    Raises:
+        EngineUnavailable: there are none.
+    """
+    if not installed:
+        raise EngineUnavailable("no TensorRT is installed (pip install 'reid_tracker[tensorrt]' or '[tensorrt-rtx]')")
+    major, minor = cuda.probe().newest_cuda
+    too_new = {name: needed for name in installed if major and (needed := cuda_of(name)) > major}
+    if len(too_new) == len(installed):
+        needs = ", ".join(f"{name} needs CUDA {needed}" for name, needed in too_new.items())
+        raise EngineUnavailable(f"{needs}, and the NVIDIA driver knows {major}.{minor}; install a newer driver")
+    return {name: version for name, version in installed.items() if name not in too_new}
 
 
 def session_of(flavour: Flavour, engine: bytes, record: BuildRecord, reason: str) -> TensorRtSession:
