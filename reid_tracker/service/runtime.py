@@ -320,10 +320,7 @@ class _CropKeeper:
 def _configured_pipeline(config: Config, first_tracklet: int) -> Pipeline:
     embedder = None
     if config.runtime.backend == "tensorrt" and config.runtime.build:
-        from reid_tracker.runtime.tensorrt.flavours import must_be_able_to_build
-
-        must_be_able_to_build()
-        from reid_tracker.compilation import live_embedder  # needs onnx, which is not installed by default
+        from reid_tracker.compilation import live_embedder
 
         embedder = live_embedder(config)  # live cameras do not wait for a build
     return build_pipeline(config, embedder=embedder, first_tracklet=first_tracklet)
