@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from reid_tracker.training.recipe import AugmentRecipe
+from reid_tracker.training.sending import sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,7 @@ def _move(x: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> tuple
         middle = (1 - kept) * _uniform((batch,), -1.0, 1.0, generator)
         theta[:, 1, 2] += theta[:, 1, 1] * middle
         theta[:, 1, 1] *= kept
-    theta = theta.to(x.device)
-    grid = functional.affine_grid(theta, list(x.shape), align_corners=False)
+    grid = functional.affine_grid(sent(theta, x.device), list(x.shape), align_corners=False)
     return functional.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False), cut
 
 
@@ -79,7 +79,8 @@ def _colour(x: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> Ten
     contrast = 1 + _uniform((batch, 1, 1, 1), -recipe.contrast, recipe.contrast, generator)
     balance = 1 + _uniform((batch, 3, 1, 1), -recipe.colour, recipe.colour, generator)
     light = _uniform((batch, 1, 1, 1), -recipe.brightness, recipe.brightness, generator)
-    contrast, balance, light = contrast.to(x.device), balance.to(x.device), light.to(x.device)
+    five = sent(torch.cat([contrast, balance, light], dim=1), x.device)
+    contrast, balance, light = five[:, :1], five[:, 1:4], five[:, 4:]
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
     return (((x - mean) * contrast + mean + 1 + light) * balance - 1).clamp(-1, 1)
 
@@ -95,7 +96,7 @@ def _blur(x: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> Tenso
     # A deviation of a tenth of a pixel is a kernel of a single 1.
     spread = torch.where(chosen & ~sharp, deviation, 0.1)[:, :, None]
     kernels = torch.exp(-0.5 * (away / spread).square())
-    kernels = (kernels / kernels.sum(dim=2, keepdim=True)).to(x.device)
+    kernels = sent(kernels / kernels.sum(dim=2, keepdim=True), x.device)
     one = x.reshape(1, batch * channels, height, width)
     for axis, shape in ((0, (-1, 1, 2 * reach + 1, 1)), (1, (-1, 1, 1, 2 * reach + 1))):
         kernel = kernels[:, axis].repeat_interleave(channels, dim=0).reshape(shape)
@@ -113,8 +114,9 @@ def _erase(x: Tensor, recipe: AugmentRecipe, generator: torch.Generator) -> Tens
     top = torch.rand(batch, generator=generator) * (1 - tall)
     left = torch.rand(batch, generator=generator) * (1 - wide)
     chosen = _chosen(batch, recipe.erase, generator)
-    y, x_position = (torch.arange(height) + 0.5) / height, (torch.arange(width) + 0.5) / width
-    in_rows = (y >= top[:, None]) & (y < (top + tall)[:, None])
-    in_columns = (x_position >= left[:, None]) & (x_position < (left + wide)[:, None])
-    hidden = (in_rows[:, :, None] & in_columns[:, None, :] & chosen[:, None, None])[:, None]
-    return x.masked_fill(hidden.to(x.device), 0.0)
+    # A rectangle of no height where none is chosen. Its edges travel, not the mask, which is as large as the pictures.
+    edges = torch.stack([top, torch.where(chosen, top + tall, top), left, left + wide])
+    top, bottom, left, right = sent(edges, x.device)[:, :, None]
+    y, x_position = ((torch.arange(side, device=x.device) + 0.5) / side for side in (height, width))
+    in_rows, in_columns = (y >= top) & (y < bottom), (x_position >= left) & (x_position < right)
+    return x.masked_fill((in_rows[:, :, None] & in_columns[:, None, :])[:, None], 0.0)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reid_tracker.training.feed import Batch, dtype_of
+from reid_tracker.training.feed import Batch, Told, dtype_of
 from reid_tracker.training.losses import (
     aligned_distillation,
     centre_loss,
@@ -23,6 +23,7 @@ from reid_tracker.training.losses import (
 )
 from reid_tracker.training.network import AlignedReIDNet, Features, IdentityHead, set_last_stride
 from reid_tracker.training.recipe import LossRecipe, Recipe, StageRecipe
+from reid_tracker.training.sending import sent
 
 Starter = Callable[[nn.Module, str], None]
 """Puts published weights into a backbone of that name."""
@@ -86,7 +87,7 @@ class Learner:
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not torch.float32):
             features: Features = self.network(x.contiguous(memory_format=torch.channels_last))
         if self._recipe.loss.cut_bodies == "stripes":
-            features = features.global_held(cut.to(self._device))
+            features = features.global_held(sent(cut, self._device))
         return Answer(features, self.head(features.raw))
 
     def losses(self, answer: Answer, batch: Batch, bank: Tensor | None) -> dict[str, Tensor]:
@@ -110,11 +111,8 @@ class Learner:
         if weights.circle:
             circle = circle_loss(features.global_, batch.labels, weights.circle_margin, weights.circle_scale)
             losses["circle"] = weights.circle * circle
-        if batch.teacher is not None and bank is not None:
-            losses |= _teacher_losses(weights, features, batch.teacher, bank)
-        if batch.teacher_stripes is not None:
-            stripes = stripe_distillation(features.stripes, batch.teacher_stripes)
-            losses["teacher_stripes"] = weights.teacher_stripes * stripes
+        if batch.told is not None and bank is not None:
+            losses |= _teacher_losses(weights, features, batch.told, bank)
         return losses
 
     def learn(self, total: Tensor, part_of_full_rate: float) -> None:
@@ -175,9 +173,9 @@ class Learner:
             self._scaler.load_state_dict(state["scaler"])
 
 
-def _teacher_losses(weights: LossRecipe, features: Features, teacher: Tensor, bank: Tensor) -> dict[str, Tensor]:
-    taught = torch.isfinite(teacher).all(dim=1)
-    student, stripes, teacher = features.global_[taught], features.stripes[taught], teacher[taught]
+def _teacher_losses(weights: LossRecipe, features: Features, told: Told, bank: Tensor) -> dict[str, Tensor]:
+    student, stripes = (one.index_select(0, told.rows) for one in (features.global_, features.stripes))
+    teacher = told.vectors
     direct, pairs = distillation(student, teacher)
     losses = {"teacher_direct": weights.teacher_direct * direct, "teacher_pairs": weights.teacher_pairs * pairs}
     # The other two cost time, so they are computed where they count.
@@ -186,6 +184,8 @@ def _teacher_losses(weights: LossRecipe, features: Features, teacher: Tensor, ba
         losses["teacher_ranks"] = weights.teacher_ranks * ranks
     if weights.teacher_aligned:
         losses["teacher_aligned"] = weights.teacher_aligned * aligned_distillation(stripes, teacher)
+    if told.stripes is not None:
+        losses["teacher_stripes"] = weights.teacher_stripes * stripe_distillation(stripes, told.stripes)
     return losses
 
 

@@ -83,8 +83,9 @@ def hard_pairs(distances: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tenso
 
 def margin_loss(positive: Tensor, negative: Tensor, usable: Tensor, margin: float) -> Tensor:
     """Mean over usable rows of max(0, positive - negative + margin); 0 where none is usable."""
-    over = functional.relu(positive - negative + margin)[usable]
-    return over.mean() if len(over) else positive.sum() * 0.0
+    # Weights instead of indexing by a mask, whose length a host would have to wait for.
+    over = functional.relu(positive - negative + margin) * usable
+    return over.sum() / usable.sum().clamp(min=1)
 
 
 def trihard(
@@ -154,10 +155,9 @@ def circle_loss(global_: Tensor, labels: Tensor, margin: float, scale: float) ->
     near = (-scale * towards * (cosines - (1 - margin))).masked_fill(~positive, -torch.inf)
     far = (scale * away * (cosines - margin)).masked_fill(same, -torch.inf)
     usable = positive.any(dim=1) & (~same).any(dim=1)
-    if not bool(usable.any()):
-        return global_.sum() * 0.0
-    # Rows first, else the gradient of a row of infinities, which counts nothing, would be not a number.
-    return functional.softplus(near[usable].logsumexp(dim=1) + far[usable].logsumexp(dim=1)).mean()
+    # Zeros in rows that count nothing: the gradient of a row of infinities would be not a number.
+    near, far = (side.masked_fill(~usable.unsqueeze(1), 0.0).logsumexp(dim=1) for side in (near, far))
+    return (functional.softplus(near + far) * usable).sum() / usable.sum().clamp(min=1)
 
 
 def mutual_losses(
@@ -247,15 +247,14 @@ def stripe_distillation(student: Tensor, teacher: Tensor) -> Tensor:
 
     Args:
         student: (B, S, d) unit vectors.
-        teacher: (B, S, d) unit vectors of the same pictures, NaN where the teacher was not asked.
+        teacher: (B, S, d) unit vectors of the same pictures.
 
     Returns:
-        In 0..2; 0 where it was asked about none.
+        In 0..2; 0 for B = 0.
     """
-    taught = torch.isfinite(teacher).flatten(1).all(dim=1)
-    if not bool(taught.any()):
-        return student.sum() * 0.0
-    return 1 - (student[taught] * teacher[taught]).sum(dim=-1).mean()
+    if not len(student):
+        return student.sum()
+    return 1 - (student * teacher).sum(dim=-1).mean()
 
 
 def identity_loss(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:

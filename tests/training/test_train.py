@@ -1,5 +1,6 @@
 """A short run on made-up people: it continues exactly, exports, and says plainly what is wrong with a recipe."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -323,3 +324,17 @@ def test_pictures_on_the_device_are_the_pictures_in_the_files(people, tmp_path):
     kept, streamed = (Feed(data, torch.device("cpu"), resident).batch(picks) for resident in (True, False))
     assert torch.equal(kept.pixels, streamed.pixels)
     assert kept.labels.tolist() == streamed.labels.tolist() == data.labels[picks].tolist()
+
+
+def test_pictures_that_the_teacher_was_not_asked_about_are_told_nothing(people, tmp_path):
+    where = places(people, tmp_path)
+    data = load_stage(recipe(), where, read_sets(recipe(), where), recipe().stages[0])
+    vectors = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    stripes = np.random.default_rng(1).normal(size=(20, 8, 3)).astype(np.float16)
+    vectors[3] = stripes[3] = np.nan
+    taught = dataclasses.replace(data, teacher=vectors, teacher_stripes=stripes)
+    told = Feed(taught, torch.device("cpu")).batch(np.array([3, 0, 19, 3])).told
+    assert told is not None
+    assert told.rows.tolist() == [1, 2]
+    np.testing.assert_array_equal(told.vectors, vectors[[0, 19]])
+    np.testing.assert_array_equal(told.stripes, stripes[[0, 19]].astype(np.float32))
