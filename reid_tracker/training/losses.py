@@ -235,7 +235,7 @@ def aligned_distillation(stripes: Tensor, teacher: Tensor) -> Tensor:
     """
     if len(stripes) < 3:
         return stripes.sum() * 0.0
-    first, second = torch.triu_indices(len(stripes), len(stripes), offset=1)
+    first, second = torch.triu_indices(len(stripes), len(stripes), offset=1, device=stripes.device)
     # index_select: the gradient of indexing adds up in an order of its own where several threads do it.
     found = aligned_distance(stripes.index_select(0, first), stripes.index_select(0, second))
     wanted = 1 - (teacher[first] * teacher[second]).sum(dim=1)
