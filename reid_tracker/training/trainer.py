@@ -6,10 +6,11 @@ import logging
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from reid_tracker.errors import ModelError
+from reid_tracker.errors import ConfigError, ModelError
 from reid_tracker.training.augment import augment
 from reid_tracker.training.data import TrainingSet
 from reid_tracker.training.feed import Feed, choose_device, use_device
@@ -31,6 +32,9 @@ class Trainer:
         recipe: what to do.
         data: decides the number of people and who comes when; every stage's set must list the same pictures.
         start: puts published weights into a backbone; None leaves random ones.
+
+    Raises:
+        ConfigError: a set has fewer people than the recipe wants of it in each batch, or there is one person in all.
     """
 
     def __init__(self, recipe: Recipe, data: TrainingSet, start: Starter | None) -> None:
@@ -41,6 +45,7 @@ class Trainer:
         self.warm_from = 0
         self.device = choose_device(recipe.compute)
         use_device(self.device)
+        _check_people(recipe, data)
         self.learners = [Learner(recipe, recipe.backbone, data.classes, start, self.device)]
         if recipe.partner:
             self.learners.append(Learner(recipe, recipe.partner, data.classes, start, self.device))
@@ -173,3 +178,15 @@ class Trainer:
             self.learners[1].restore(state["partner"])
         self.sampler.restore(state["sampler"])
         self.chance.set_state(state["chance"])
+
+
+def _check_people(recipe: Recipe, data: TrainingSet) -> None:
+    for number, wanted in enumerate(recipe.sets):
+        there = len(np.unique(data.labels[data.sources == number]))
+        if there < wanted.people:
+            raise ConfigError(
+                f"set {wanted.name!r}: {there} people with readable pictures, and people = {wanted.people} in each "
+                "batch: lower that, or give it more people"
+            )
+    if data.classes < 2:
+        raise ConfigError(f"recipe {recipe.name}: one person in all; it takes two to tell people apart")

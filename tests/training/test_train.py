@@ -209,6 +209,20 @@ def test_teacher_is_asked_for_where_the_recipe_needs_one(people, tmp_path):
         run(recipe(loss={"teacher_direct": 1.0}), places(people, tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
+        ([{"name": "set", "folder": "set", "people": 6}], "'set': 5 people with readable pictures, and people = 6"),
+        ([{"name": "alone", "folder": "alone", "people": 1}], "one person in all"),
+    ],
+)
+def test_too_few_people_for_a_batch_are_said_and_not_sought_for_ever(people, tmp_path, sets, message):
+    (people / "alone").mkdir(exist_ok=True)
+    cv2.imwrite(str(people / "alone" / "0001_c1_0.png"), np.zeros((64, 32, 3), np.uint8))
+    with pytest.raises(ConfigError, match=message):
+        run(recipe(sets=sets), places(people, tmp_path))
+
+
 def test_missing_pictures_are_named(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         run(recipe(), Places(tmp_path / "nowhere", tmp_path, tmp_path))
