@@ -228,7 +228,7 @@ def adapt(
     precision: Annotated[str | None, typer.Option(help="fp32, bf16 or fp16; overrides the recipe.")] = None,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves the choice to torch.")] = 0,
 ) -> None:
-    """Improve the embedder on a site's own recordings, without labels; what is no better on held-out people is refused.
+    """Improve the embedder on a site's own recordings, without labels; what is not plainly better is refused.
 
     Example: `reid-tracker track --camera door=door.mp4 --camera hall=hall.mp4 --out out/ --save-crops`,
     then `reid-tracker adapt --tracks out/ --out mine/` and `reid-tracker track --embedder mine/model.onnx ...`

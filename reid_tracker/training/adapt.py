@@ -4,7 +4,7 @@ The present embedder sees every crop of a run. What its answers have in common o
 taken out and with the tracklet's nearest partner in the other cameras, is a better answer than any single one
 (``agreement.py``); the network is trained to give that answer for each picture. Nothing is treated as a stranger
 because nobody linked it, which is what wrong pseudo-labels do. A part of the people is held out, and a result that is
-no better on them is refused.
+not better on them by more than chance is refused.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from reid_tracker.errors import InputError
-from reid_tracker.training.agreement import Examination, agreed_answers
+from reid_tracker.training.agreement import Examination, Gain, agreed_answers, probable_people, site_links
 from reid_tracker.training.data import decode_people, join_people
 from reid_tracker.training.network import AlignedReIDNet, pixels_to_input
 from reid_tracker.training.recipe import Recipe
@@ -32,7 +32,9 @@ from reid_tracker.types import BoolArray, FloatArray, Image
 logger = logging.getLogger(__name__)
 
 LEAST_TRACKLETS = 40  # fewer say little, and a held-out part of them less
+LEAST_QUESTIONS = 20  # fewer tell a gain from luck only where it is large
 _HELD_OUT = 0.25
+_MOST_HELD_OUT = 0.4  # people who are linked are held out together, which may be more than was wanted
 _BATCH = 64
 
 
@@ -42,17 +44,26 @@ class Adapted:
 
     Attributes:
         state: of the trainer, as a checkpoint has it.
-        before, after: agreement (0..1) of the held-out part's answers with what is certain there.
+        gain: how much better the held-out part's answers agree with what is certain there.
     """
 
     state: dict[str, Any]
-    before: float
-    after: float
+    gain: Gain
+
+    @property
+    def before(self) -> float:
+        """Agreement (0..1) of the present embedder's answers."""
+        return self.gain.before
+
+    @property
+    def after(self) -> float:
+        """Agreement (0..1) of the adapted one's."""
+        return self.gain.after
 
     @property
     def better(self) -> bool:
         """Whether it is worth shipping."""
-        return self.after > self.before
+        return self.gain.certain
 
 
 def adapt_to_site(
@@ -74,39 +85,56 @@ def adapt_to_site(
         report: told how it goes.
 
     Raises:
-        InputError: there is too little to learn from.
+        InputError: there is too little to learn from, or to judge by.
+        ConfigError: fewer tracklets are left to learn from than the recipe wants in a batch.
     """
+    pixels, readable = decode_people(site.pictures, recipe.stages[0].size_hw, cache)
+    if not readable.all():
+        site, pixels = site.pictured(readable), pixels[readable]
     if len(site) < LEAST_TRACKLETS:
-        raise InputError(f"{len(site)} tracklets with crops; adaptation needs {LEAST_TRACKLETS}: track more video")
-    learned, held = split_site(site, recipe.seed)
-    of_learned, of_held = (decode_people(part.pictures, recipe.stages[0].size_hw, cache) for part in (learned, held))
+        raise InputError(
+            f"{len(site)} tracklets with readable crops; adaptation needs {LEAST_TRACKLETS}: track more video"
+        )
     network = _network_of(kept, recipe)
-    judged = look_at(network, of_held[0])
-    examination = Examination(judged, held)
-    before = examination.grade(judged)
-    report(f"{len(learned)} tracklets to learn from, {len(held)} held out; agreement there {before:.4f}")
+    vectors = look_at(network, pixels)
+    held = hold_out(site, probable_people(site_links(vectors, site), len(site)), recipe.seed)
+    examination = Examination(vectors, site, held)
+    if len(examination.questions) < LEAST_QUESTIONS:
+        raise InputError(
+            f"{len(examination.questions)} questions to judge by, of {held.sum()} tracklets held out; adaptation needs "
+            f"{LEAST_QUESTIONS}: track more video, of people who are in view together or pass several cameras"
+        )
+    before = examination.scores(vectors)
+    report(f"{(~held).sum()} tracklets to learn from, {held.sum()} held out, {len(before)} questions about them")
     best: Adapted | None = None
     for number in range(1, rounds + 1):
-        trainer = _one_round(learned, of_learned, network, recipe)
+        trainer = _one_round(site, pixels, vectors, held, network, recipe)
         network = trainer.averaged
-        after = examination.grade(look_at(network, of_held[0]))
-        report(f"round {number} of {rounds}: agreement on the held-out part {after:.4f}")
-        if best is None or after > best.after:
-            best = Adapted(copy.deepcopy(trainer.state()), before, after)
+        vectors = look_at(network, pixels)
+        gain = examination.gain(before, examination.scores(vectors))
+        report(f"round {number} of {rounds}: agreement there {gain.before:.4f} -> {gain.after:.4f} ± {gain.error:.4f}")
+        if best is None or gain.after > best.gain.after:
+            best = Adapted(copy.deepcopy(trainer.state()), gain)
     assert best is not None
     return best
 
 
-def split_site(site: SitePeople, seed: int) -> tuple[SitePeople, SitePeople]:
-    """Tracklets to learn from, and those held out.
+def hold_out(site: SitePeople, people: NDArray[np.int64], seed: int) -> BoolArray:
+    """(T,) bool: the tracklets that are kept from learning, about a quarter.
 
-    Held-out ones come in groups that were in view together, else nothing would be certain about them.
+    They come in groups that were in view together, else nothing would be certain about them, and with everything of
+    the probable ``people`` (T,) in them: whoever is learned in one camera is no stranger in the next.
     """
     moments = np.argsort((site.started + site.ended) / 2, kind="stable")
-    groups = np.array_split(moments, max(4, len(site) // 20))
-    chosen = np.random.default_rng(seed).permutation(len(groups))[: max(1, round(_HELD_OUT * len(groups)))]
-    held = np.concatenate([groups[place] for place in sorted(chosen)])
-    return site.only(np.setdiff1d(np.arange(len(site)), held)), site.only(np.sort(held))
+    groups = np.array_split(moments, max(8, len(site) // 10))
+    held = np.zeros(len(site), dtype=np.bool_)
+    for group in np.random.default_rng(seed).permutation(len(groups)):
+        more = held | np.isin(people, people[groups[group]])
+        if more.mean() <= _MOST_HELD_OUT:
+            held = more
+        if held.mean() >= _HELD_OUT:
+            break
+    return held
 
 
 def look_at(network: AlignedReIDNet, pixels: Image) -> FloatArray:
@@ -121,9 +149,14 @@ def look_at(network: AlignedReIDNet, pixels: Image) -> FloatArray:
     return np.concatenate(answers)
 
 
-def _one_round(site: SitePeople, decoded: tuple[Image, BoolArray], network: AlignedReIDNet, recipe: Recipe) -> Trainer:
-    answers: NDArray[np.float32] = agreed_answers(look_at(network, decoded[0]), site)
-    data = join_people([site.pictures], [decoded], [answers])
+def _one_round(
+    site: SitePeople, pixels: Image, vectors: FloatArray, held: BoolArray, network: AlignedReIDNet, recipe: Recipe
+) -> Trainer:
+    learned = ~held[site.tracklet_of]
+    answers = np.zeros_like(vectors)
+    answers[learned] = agreed_answers(vectors[learned], site.only(np.flatnonzero(~held)))
+    # Those held out are left out as unreadable ones are; their pixels stay where they are, in a memory-mapped file.
+    data = join_people([site.pictures], [(pixels, learned)], [answers])
     trainer = Trainer(recipe, data, None)
     trainer.adopt({"averaged": network.state_dict(), "head": trainer.head.state_dict()})
     stage = recipe.stages[0]

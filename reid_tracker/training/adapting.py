@@ -58,14 +58,15 @@ def adapt_run(
 
     Raises:
         InputError: the run kept no crops, or too few.
-        ModelError: the result is no better on held-out people.
+        ModelError: the result is not better on held-out people by more than chance.
     """
     site = read_site(tracks)
     adapted = adapt_to_site(site, load(state), recipe, cache, rounds, report)
     if not adapted.better:
         raise ModelError(
-            f"refused: agreement on held-out people {adapted.before:.4f} -> {adapted.after:.4f}, no better; "
-            "the present embedder stays. More video, or more rounds, may help"
+            f"refused: agreement on held-out people {adapted.before:.4f} -> {adapted.after:.4f}, which "
+            f"{2 * adapted.gain.error:.4f} either way may be chance: not surely better, the present embedder stays. "
+            "More video, or more rounds, may help"
         )
     crops = (tracks if tracks.is_dir() else tracks.parent) / CROPS_FOLDER
     export_adapted(adapted, state, out, crops, cache)

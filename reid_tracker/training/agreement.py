@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from reid_tracker.training.site import SitePeople
-from reid_tracker.types import FloatArray
+from reid_tracker.types import BoolArray, FloatArray
 
 # Lead of a pair over the next best of either side, as cosine, from which it is one person as likely as not, and how
 # fast it grows surer. Known pairs of two cameras of CUHK01 and Market-1501: 92 % right from a lead of 0.05 on.
@@ -80,6 +82,19 @@ def _links_between(means: FloatArray, first: NDArray[np.int64], second: NDArray[
     ]
 
 
+def site_links(vectors: FloatArray, site: SitePeople) -> list[Link]:
+    """The links of a site by its pictures' unit vectors (N, D), what each camera adds taken out."""
+    return mutual_links(tracklet_means(without_camera(vectors, site.pictures.cameras), site), site)
+
+
+def probable_people(links: list[Link], tracklets: int) -> NDArray[np.int64]:
+    """(T,) numbers: tracklets that links join, each more likely than not, have one."""
+    ends = np.array([(link.first, link.second) for link in links if link.probability > 0.5], dtype=np.int64)
+    first, second = ends.reshape(-1, 2).T
+    joined = coo_array((np.ones(len(first)), (first, second)), shape=(tracklets, tracklets))
+    return np.asarray(connected_components(joined, directed=False)[1], dtype=np.int64)
+
+
 def agreed_answers(vectors: FloatArray, site: SitePeople) -> FloatArray:
     """What each picture should be answered with: its tracklet's mean and, as far as they are sure, its partners'.
 
@@ -103,12 +118,38 @@ def agreed_answers(vectors: FloatArray, site: SitePeople) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Pictures that ask, those that are right answers and those that are wrong ones (rows), and what it counts."""
+    """Something to be asked of an embedder.
+
+    Attributes:
+        asking, right, wrong: rows of pictures that ask, that are right answers and that are wrong ones.
+        weight: what it counts.
+        person: questions about one probable person are no independent evidence.
+    """
 
     asking: NDArray[np.int64]
     right: NDArray[np.int64]
     wrong: NDArray[np.int64]
     weight: float
+    person: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """How much better one embedder's answers are than another's.
+
+    Attributes:
+        before, after: mean average precision, 0..1.
+        error: standard error of the difference, by people.
+    """
+
+    before: float
+    after: float
+    error: float
+
+    @property
+    def certain(self) -> bool:
+        """Whether the difference is more than chance would often give (two standard errors)."""
+        return self.after - self.before > 2 * self.error
 
 
 class Examination:
@@ -122,35 +163,67 @@ class Examination:
         vectors: (N, D) unit vectors of the pictures by the present embedder, which finds the partners by what whole
             tracklets have in common; asked with single pictures, it is not simply right about them.
         site: whose they are.
+        held: (T,) bool, tracklets that ask and answer; None: all. Partners are sought among everybody, so that nobody
+            is linked to the next best because the right one is not held.
     """
 
-    def __init__(self, vectors: FloatArray, site: SitePeople) -> None:
+    def __init__(self, vectors: FloatArray, site: SitePeople, held: BoolArray | None = None) -> None:
+        there = np.ones(len(site), dtype=np.bool_) if held is None else held
         means = tracklet_means(without_camera(vectors, site.pictures.cameras), site)
-        different, owner = site.different, site.tracklet_of
+        links = mutual_links(means, site)
+        people = probable_people(links, len(site)).tolist()
+        different, owner = site.different & there, site.tracklet_of
         rows = [np.flatnonzero(owner == tracklet) for tracklet in range(len(site))]
         self.questions = [
-            Question(own[:1], own[1:], np.flatnonzero(different[tracklet][owner]), 1.0)
+            Question(own[:1], own[1:], np.flatnonzero(different[tracklet][owner]), 1.0, people[tracklet])
             for tracklet, own in enumerate(rows)
-            if len(own) > 1 and different[tracklet].any()
+            if there[tracklet] and len(own) > 1 and different[tracklet].any()
         ]
-        for link in mutual_links(means, site):
+        for link in links:
             for asking, partner in ((link.first, link.second), (link.second, link.first)):
+                if not (there[asking] and there[partner]):
+                    continue
                 alike = means @ means[partner]
-                others = (site.cameras == site.cameras[partner]) & (different[partner] | (alike < alike[asking]))
+                others = (
+                    (site.cameras == site.cameras[partner]) & (different[partner] | (alike < alike[asking])) & there
+                )
                 others[partner] = False
                 if others.any():
                     wrong = np.flatnonzero(others[owner])
-                    self.questions.append(Question(rows[asking], rows[partner], wrong, link.probability))
+                    self.questions.append(
+                        Question(rows[asking], rows[partner], wrong, link.probability, people[asking])
+                    )
+
+    def scores(self, vectors: FloatArray) -> FloatArray:
+        """Average precision (Q,) of some embedder's answers (N, D) to each question, 0..1."""
+        return np.array(
+            [
+                np.mean(
+                    [_average_precision(vectors[row], vectors[one.right], vectors[one.wrong]) for row in one.asking]
+                )
+                for one in self.questions
+            ]
+        )
 
     def grade(self, vectors: FloatArray) -> float:
-        """Mean average precision of some embedder's answers (N, D): 0..1; not a number without questions."""
-        if not self.questions:
-            return float("nan")
-        scores = [
-            np.mean([_average_precision(vectors[row], vectors[one.right], vectors[one.wrong]) for row in one.asking])
-            for one in self.questions
-        ]
-        return float(np.average(scores, weights=[one.weight for one in self.questions]))
+        """Weighted mean of the scores: 0..1; not a number without questions."""
+        return float(np.average(self.scores(vectors), weights=self._weights)) if self.questions else float("nan")
+
+    def gain(self, before: FloatArray, after: FloatArray) -> Gain:
+        """From one embedder's scores (Q,) to another's, question by question."""
+        weights, total = self._weights, self._weights.sum()
+        first, second = (float(scores @ weights / total) for scores in (before, after))
+        apart = weights * (after - before - (second - first))
+        _, person = np.unique([one.person for one in self.questions], return_inverse=True)
+        by_person = np.bincount(person, apart)
+        people = len(by_person)
+        # The sandwich estimate for clusters; one person alone says nothing of how others differ.
+        error = float(np.sqrt(people / (people - 1) * np.square(by_person).sum()) / total) if people > 1 else np.inf
+        return Gain(first, second, error)
+
+    @property
+    def _weights(self) -> NDArray[np.float64]:
+        return np.array([one.weight for one in self.questions])
 
 
 def _average_precision(query: FloatArray, right: FloatArray, wrong: FloatArray) -> float:

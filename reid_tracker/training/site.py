@@ -48,6 +48,12 @@ class SitePeople:
         np.fill_diagonal(apart, False)
         return apart
 
+    def pictured(self, keep: BoolArray) -> SitePeople:
+        """The pictures where ``keep`` (N,) is true, and the tracklets that have one of them."""
+        pictures = self.pictures.only(keep)
+        left = np.unique(pictures.persons) - 1
+        return SitePeople(pictures, self.cameras, self.started, self.ended).only(left)
+
     def only(self, tracklets: NDArray[np.int64]) -> SitePeople:
         """Some tracklets, with their pictures."""
         place = np.zeros(len(self) + 1, dtype=np.int64)

@@ -14,6 +14,8 @@ from reid_tracker.training.agreement import (
     Examination,
     agreed_answers,
     mutual_links,
+    probable_people,
+    site_links,
     tracklet_means,
     unit,
     without_camera,
@@ -103,6 +105,70 @@ def test_who_may_have_come_back_is_no_wrong_answer():
     assert not any(set(question.wrong) & {27, 28, 29} for question in asked)
 
 
+def scores_moved(people: int, mean: float, spread: float) -> tuple[Examination, np.ndarray, np.ndarray]:
+    """An examination, the scores of one embedder, and those of another that moved them by so much."""
+    site = site_of(people)
+    examination = Examination(vectors_of(site, noise=0.3), site)
+    before = np.full(len(examination.questions), 0.5)
+    moved = np.random.default_rng(0).normal(size=len(before))
+    moved = (moved - np.average(moved, weights=[one.weight for one in examination.questions])) / moved.std()
+    return examination, before, before + mean + spread * moved
+
+
+def test_a_gain_that_luck_may_give_is_none():
+    examination, before, after = scores_moved(PEOPLE, 0.01, 0.1)
+    gain = examination.gain(before, after)
+    assert gain.after - gain.before == pytest.approx(0.01)
+    assert gain.error == pytest.approx(0.1 / np.sqrt(len(before)), rel=0.7)
+    assert not gain.certain
+    assert examination.gain(*scores_moved(PEOPLE, 0.2, 0.1)[1:]).certain
+    assert not examination.gain(*scores_moved(PEOPLE, -0.2, 0.1)[1:]).certain
+
+
+def test_a_ruined_embedder_gains_nothing_and_one_freed_of_chance_does():
+    site = site_of(60)
+    vectors = vectors_of(site, noise=1.0)
+    examination = Examination(vectors, site)
+    before = examination.scores(vectors)
+    rng = np.random.default_rng(0)
+    worse = [
+        examination.gain(before, examination.scores(unit(vectors + 0.1 * rng.normal(size=vectors.shape))))
+        for _ in range(20)
+    ]
+    assert sum(gain.certain for gain in worse) <= 1
+    assert examination.gain(before, examination.scores(vectors_of(site, noise=0.5))).certain
+
+
+def test_partners_are_held_out_together_and_people_in_view_beside_them():
+    torch = pytest.importorskip("torch", reason="training needs torch")  # noqa: F841
+    from reid_tracker.training.adapt import hold_out
+
+    site = site_of(60)
+    people = probable_people(site_links(vectors_of(site, noise=0.3), site), len(site))
+    held = hold_out(site, people, seed=3)
+    assert 0.2 < held.mean() <= 0.4
+    assert not set(people[held]) & set(people[~held])
+    assert (site.different & held)[held].any(axis=1).mean() > 0.8
+
+
+def test_only_what_is_held_out_is_asked_about_and_answers():
+    site = site_of()
+    held = np.arange(len(site)) < 12
+    for question in Examination(vectors_of(site, noise=0.3), site, held).questions:
+        for rows in (question.asking, question.right, question.wrong):
+            assert held[site.tracklet_of[rows]].all()
+
+
+def test_a_tracklet_of_which_no_picture_is_left_is_none():
+    site = site_of()
+    keep = np.ones(len(site.pictures), dtype=np.bool_)
+    keep[[0, 3, 4, 5]] = False  # one picture of the first tracklet, all of the second
+    left = site.pictured(keep)
+    assert (len(left), len(left.pictures)) == (len(site) - 1, len(site.pictures) - 4)
+    assert left.tracklet_of[:5].tolist() == [0, 0, 1, 1, 1]
+    assert left.started[1] == site.started[2]
+
+
 def test_a_part_keeps_its_own_pictures():
     site = site_of()
     part = site.only(np.array([1, 4]))
@@ -183,7 +249,7 @@ class TestLearning:
         import torch
 
         first, second = self.adapted(site, tmp_path), self.adapted(site, tmp_path)
-        assert (first.before, first.after) == (second.before, second.after)
+        assert first.gain == second.gain
         for name, value in first.state["averaged"].items():
             assert torch.equal(value, second.state["averaged"][name]), name
 
@@ -195,7 +261,18 @@ class TestLearning:
         wild = OptimizerRecipe(backbone_rate=0.5, head_rate=0.5, warmup_pictures=1, ema=0.0)
         assert not self.adapted(site, tmp_path, optimizer=wild).better
 
-    def test_too_little_is_said(self, tmp_path):
+    def test_too_little_is_said(self, site, tmp_path):
         pytest.importorskip("torch", reason="training needs torch")
         with pytest.raises(InputError, match="track more video"):
             self.adapted(site_of(people=4), tmp_path)
+        for path in site.pictures.paths[:40]:
+            path.write_bytes(b"cut short")
+        with pytest.raises(InputError, match="28 tracklets with readable crops"):
+            self.adapted(site, tmp_path)
+
+    def test_people_who_never_meet_are_nothing_to_judge_by(self, site, tmp_path):
+        alone = np.arange(len(site.pictures)) * 1000.0
+        one_camera = np.zeros(len(alone), dtype=np.int64)
+        apart = gather_site("apart", site.pictures.paths, np.arange(len(alone)), one_camera, alone)
+        with pytest.raises(InputError, match="0 questions to judge by"):
+            self.adapted(apart, tmp_path)

@@ -117,6 +117,7 @@ def test_adapt_exports_what_is_better_and_refuses_what_is_not(tmp_path, monkeypa
     pytest.importorskip("onnx", reason="export needs onnx")
     from reid_tracker.training import adapting
     from reid_tracker.training.adapt import Adapted
+    from reid_tracker.training.agreement import Gain
 
     crops = tmp_path / "out" / "crops"
     crops.mkdir(parents=True)
@@ -138,7 +139,7 @@ def test_adapt_exports_what_is_better_and_refuses_what_is_not(tmp_path, monkeypa
         """The real training, and a judge who is told what to say: which way it falls depends on luck."""
 
         def adapt(*arguments):
-            return Adapted(judged(*arguments).state, 0.5, 0.6 if better else 0.4)
+            return Adapted(judged(*arguments).state, Gain(0.5, 0.6 if better else 0.4, 0.01))
 
         return adapt
 
