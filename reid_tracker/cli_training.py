@@ -194,10 +194,8 @@ def export_model(
     """
     from reid_tracker.training.checkpoints import keep_state
     from reid_tracker.training.export import export
-    from reid_tracker.training.recipe import StageRecipe
 
-    stage = StageRecipe(pictures=1, size_hw=size) if size is not None else None
-    export(checkpoint, crops, cache, output, stage, papers)
+    export(checkpoint, crops, cache, output, size, papers)
     if keep is not None:
         keep_state(checkpoint, keep)
     if int8 is not None:

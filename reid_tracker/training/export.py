@@ -36,7 +36,7 @@ from reid_tracker.training.network import (
     PixelNetwork,
     set_last_stride,
 )
-from reid_tracker.training.recipe import Recipe, StageRecipe
+from reid_tracker.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
@@ -230,8 +230,9 @@ def export(
     crops_folder: Path,
     cache: Path,
     out: Path,
-    stage: StageRecipe | None = None,
+    size_hw: tuple[int, int] | None = None,
     papers_file: Path | None = None,
+    last_stride: int | None = None,
 ) -> None:
     """Export, compare, and only then replace what lies in ``out``.
 
@@ -240,16 +241,17 @@ def export(
         crops_folder: pictures of people to compare on.
         cache: for the decoded pictures.
         out: folder of the shipped model.
-        stage: size and stride to export for; None takes the recipe's last.
+        size_hw: of the crops; None takes that of the recipe's last stage.
         papers_file: JSON for the manifest; None takes ``papers.json`` in ``out``.
+        last_stride: None takes that of the recipe's last stage.
 
     Raises:
         ConfigError: there are no papers.
         ModelError: no checkpoint, or two arrows disagree.
     """
     papers = _read_papers(papers_file or out / "papers.json")
-    trained = load_trained(checkpoint, stage.last_stride if stage else None)
-    size_hw = (stage or trained.recipe.stages[-1]).size_hw
+    trained = load_trained(checkpoint, last_stride)
+    size_hw = size_hw or trained.recipe.stages[-1].size_hw
     people = read_people(crops_folder)
     few = people.only(np.arange(len(people)) % max(1, len(people) // 64) == 0)
     crops, readable = decode_people(few, size_hw, cache)
@@ -285,14 +287,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the model; its papers.json is copied")
     parser.add_argument("--keep-state", type=Path, help="also write what it takes to go on training")
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="input size (default: the last stage's)")
-    parser.add_argument("--last-stride", type=int, default=2)
+    parser.add_argument("--last-stride", type=int, help="1 or 2 (default: the last stage's)")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    stage = None
-    if options.size:
-        height, width = options.size
-        stage = StageRecipe(pictures=1, size_hw=(height, width), last_stride=options.last_stride)
-    export(options.checkpoint, options.crops, options.cache, options.out, stage)
+    size_hw = tuple(options.size) if options.size else None
+    export(options.checkpoint, options.crops, options.cache, options.out, size_hw, last_stride=options.last_stride)
     if options.keep_state:
         keep_state(options.checkpoint, options.keep_state)
 

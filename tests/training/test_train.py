@@ -150,6 +150,30 @@ def test_exports_what_the_network_says(people, tmp_path):
         np.testing.assert_allclose(np.linalg.norm(found["stripes"], axis=2), 1, atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [None, (64, 32)])
+def test_another_size_is_exported_at_the_stride_that_was_trained(people, tmp_path, monkeypatch, size):
+    taught = recipe(stages=[{"pictures": 12, "size_hw": [32, 32], "last_stride": 1}])
+    where = places(people, tmp_path)
+    data = load_stage(taught, where, read_sets(taught, where), taught.stages[0])
+    save_checkpoint(Trainer(taught, data, None), tmp_path)
+    (tmp_path / "papers.json").write_text(
+        json.dumps(dict.fromkeys(("licence", "terms", "training_data", "provenance", "figures"), "x"))
+    )
+    seen = []
+
+    class Seen(Exception):
+        pass
+
+    def write(network, size_hw, _file):
+        seen.append((size_hw, tuple(network.backbone(torch.zeros(1, 3, *size_hw)).shape[2:])))
+        raise Seen
+
+    monkeypatch.setattr(exporting, "write_onnx", write)
+    with pytest.raises(Seen):
+        exporting.export(tmp_path / CHECKPOINT, people / "set", tmp_path / "cache", tmp_path, size)
+    assert seen == [(size or (32, 32), tuple(side // 16 for side in size or (32, 32)))]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("most_classifier", [2**20, 10])
 def test_kept_state_goes_on_and_is_small(people, tmp_path, monkeypatch, most_classifier):
