@@ -43,7 +43,7 @@ class AlignedReIDNet(nn.Module):
     """Backbone, global branch and local branch.
 
     Input (B, 3, H, W) RGB in -1..1. The map of a 256 x 128 picture at stride 32 has exactly 8 rows, one a stripe;
-    other heights are pooled to 8.
+    of any other height, each stripe is the mean of its eighth of the rows.
     """
 
     def __init__(self, backbone: str = "efficientnet_lite0", last_stride: int = 2) -> None:
@@ -59,9 +59,17 @@ class AlignedReIDNet(nn.Module):
         raw = self.global_head(fmap.mean(dim=(2, 3))).float()
         rows = fmap.mean(dim=3, keepdim=True)
         if rows.shape[2] != STRIPES:
-            rows = functional.interpolate(rows, size=(STRIPES, 1), mode="bilinear", align_corners=False)
+            rows = stripe_shares(int(rows.shape[2]), rows.device).to(rows.dtype) @ rows
         stripes = self.local_head(rows).squeeze(3).transpose(1, 2).float()
         return Features(raw, functional.normalize(raw, dim=1), functional.normalize(stripes, dim=2))
+
+
+def stripe_shares(rows: int, device: torch.device) -> Tensor:
+    """(8, rows) float32: what part of each stripe each row of a map makes up; rows on a border count in part."""
+    edges = torch.arange(STRIPES + 1, device=device) * rows / STRIPES
+    row = torch.arange(rows, device=device)
+    overlap = (torch.minimum(edges[1:, None], row + 1) - torch.maximum(edges[:-1, None], row)).clamp(min=0)
+    return overlap * STRIPES / rows
 
 
 class IdentityHead(nn.Module):

@@ -14,8 +14,14 @@ from reid_tracker.errors import ConfigError, ModelError  # noqa: E402
 from reid_tracker.training import backbones  # noqa: E402
 from reid_tracker.training.backbones import load_start_weights, make_backbone  # noqa: E402
 from reid_tracker.training.efficientnet_lite import SameConv2d, convolve_and_normalize  # noqa: E402
-from reid_tracker.training.export import fold_batchnorm  # noqa: E402
-from reid_tracker.training.network import AlignedReIDNet, PixelNetwork, pixels_to_input, set_last_stride  # noqa: E402
+from reid_tracker.training.export import fold_batchnorm, torch_answers, write_onnx  # noqa: E402
+from reid_tracker.training.network import (  # noqa: E402
+    AlignedReIDNet,
+    PixelNetwork,
+    pixels_to_input,
+    set_last_stride,
+    stripe_shares,
+)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +61,24 @@ def test_stripes_are_the_rows_of_the_map_from_head_to_foot():
     changed[:, :, 6] += 1
     moved = (network(fmap).stripes - network(changed).stripes).norm(dim=2)[0]
     assert moved.nonzero().flatten().tolist() == [6]
+
+
+@pytest.mark.parametrize("rows", [2, 6, 8, 10, 12, 16, 24])
+def test_every_row_of_a_map_counts_alike(rows):
+    shares = stripe_shares(rows, torch.device("cpu"))
+    torch.testing.assert_close(shares.sum(dim=1), torch.ones(8))
+    torch.testing.assert_close(shares.sum(dim=0), torch.full((rows,), 8 / rows))
+
+
+def test_a_map_of_ten_rows_is_exported_as_it_is_computed(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    network = AlignedReIDNet("resnet18").eval()
+    write_onnx(network, (320, 64), tmp_path / "model.onnx")
+    crops = np.random.default_rng(0).integers(0, 256, (3, 320, 64, 3), dtype=np.uint8)
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    (stripes,) = session.run(["stripes"], {"crops": crops})
+    np.testing.assert_allclose(stripes, torch_answers(network, crops)["stripes"], atol=1e-4)
 
 
 @pytest.mark.parametrize(("kernel", "size", "before", "after"), [(3, 8, 0, 1), (5, 8, 1, 2), (3, 7, 1, 1)])
