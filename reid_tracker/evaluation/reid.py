@@ -2,7 +2,8 @@
 
 For each query the gallery is ranked by distance; pictures of the same person from the query's own camera do not
 count (they are neighbours in time), nor does junk, which is an explicit mask here and not a property of how files
-were listed. Distractors (person 0) stay and count as wrong. A query without any right picture left is not scored.
+were listed. Distractors (person 0) stay and count as wrong, and ask nothing: two of them are not one person. A query
+without any right picture left is not scored.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from reid_tracker.errors import InputError
 from reid_tracker.types import BoolArray, FloatArray
 
+_DISTRACTOR = 0
 _BLOCK = 256  # queries ranked at a time: 256 x 16,000 distances and their order are 50 MB
 
 
@@ -144,9 +146,9 @@ def _check(distances: FloatArray, rows: slice, gallery: int) -> None:
 
 
 def _matches(row: int, ranking: NDArray[np.intp], queries: Labels, gallery: Labels) -> BoolArray | None:
-    """Which pictures of the cleaned ranking are right; None where none is or the query is junk."""
+    """Which pictures of the cleaned ranking are right; None where none is or the query is junk or a distractor."""
     person = queries.persons[row]
-    if queries.junk[row]:
+    if queries.junk[row] or person == _DISTRACTOR:
         return None
     same = gallery.persons[ranking] == person
     counts = ~gallery.junk[ranking] & ~(same & (gallery.cameras[ranking] == queries.cameras[row]))

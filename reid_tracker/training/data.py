@@ -234,6 +234,9 @@ def join_people(
     labels, sources, rows = [], [], []
     classes = 0
     for number, (people, (_, readable)) in enumerate(zip(sets, decoded, strict=True)):
+        nobody = int(np.count_nonzero(people.persons == DISTRACTOR_PERSON))
+        if nobody:
+            logger.warning("%s: %d pictures of person 0, a distractor, are left out of training", people.name, nobody)
         keep = np.flatnonzero(readable & (people.persons > DISTRACTOR_PERSON))
         found, local = np.unique(people.persons[keep], return_inverse=True)
         labels.append(local + classes)

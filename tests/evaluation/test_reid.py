@@ -39,6 +39,12 @@ def test_query_without_a_right_picture_is_skipped_and_counted():
     assert found.rank(1) == 1
 
 
+def test_a_distractor_that_asks_is_skipped_for_two_of_them_are_not_one_person():
+    gallery = labels([0, 3, 3], [2, 1, 2])
+    found = score_distances(np.zeros((2, 3), np.float32), labels([0, 3], [1, 1]), gallery)
+    assert (found.queries, found.skipped) == (1, 1)
+
+
 def test_nothing_to_score_is_an_error_and_not_a_division_by_zero():
     with pytest.raises(InputError, match="nothing to score"):
         score_distances(np.zeros((1, 1), np.float32), labels([1], [1]), labels([1], [1]))
@@ -62,7 +68,7 @@ def slow_reference(distances, queries: Labels, gallery: Labels) -> ReidScores:
             same = gallery.persons[g] == queries.persons[q]
             if not gallery.junk[g] and not (same and gallery.cameras[g] == queries.cameras[q]):
                 ranked.append(bool(same))
-        if queries.junk[q] or not any(ranked):
+        if queries.junk[q] or queries.persons[q] == 0 or not any(ranked):
             skipped += 1
             continue
         right, total = 0, 0.0
@@ -123,6 +129,7 @@ def test_agrees_with_a_slow_reference_on_any_small_case(data):
     except InputError:
         right = [
             not queries.junk[q]
+            and queries.persons[q] != 0
             and not gallery.junk[g]
             and gallery.persons[g] == queries.persons[q]
             and gallery.cameras[g] != queries.cameras[q]

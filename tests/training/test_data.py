@@ -77,13 +77,14 @@ def test_decoding_happens_once_and_again_when_a_file_changes(tmp_path):
     assert not (second == 10).all()
 
 
-def test_sets_together_keep_their_ids_apart_and_leave_junk_out(tmp_path):
+def test_sets_together_keep_their_ids_apart_and_leave_junk_out(tmp_path, caplog):
     first = read_people(write(tmp_path / "a", ["0005_c1_0.png", "0005_c2_0.png", "-1_c1_0.png", "0000_c1_0.png"], 10))
     second = read_people(write(tmp_path / "b", ["0005_c1_0.png", "0009_c1_0.png"], 200))
     decoded = [decode_people(people, (16, 8), tmp_path / "cache") for people in (first, second)]
     teacher = [np.eye(4, dtype=np.float32), np.eye(2, 4, dtype=np.float32)]
     together = join_people([first, second], decoded, teacher)
     assert together.labels.tolist() == [0, 0, 1, 2]
+    assert "a: 1 pictures of person 0" in caplog.text
     assert together.sources.tolist() == [0, 0, 1, 1]
     assert together.classes == 3
     assert (together.gather(np.array([3, 0]))[:, 0, 0, 0] == [201, 10]).all()
