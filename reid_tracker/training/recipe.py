@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
 from reid_tracker.errors import ConfigError
 
@@ -18,7 +18,9 @@ class _Part(BaseModel):
 class SetRecipe(_Part):
     """One folder of people."""
 
-    name: str = Field(description="how the set is called in logs and caches")
+    name: str = Field(
+        pattern=r"^[^/\\]+$", description="how the set is called in logs, packs and caches, each set otherwise"
+    )
     folder: str = Field(
         description="folder of pictures or MSMT17's list file, below the data folder of the command line"
     )
@@ -34,7 +36,7 @@ class StageRecipe(_Part):
     """A stretch of training at one picture size: small and cheap first, the size that ships last."""
 
     pictures: int = Field(ge=1, description="pictures seen in this stage")
-    size_hw: tuple[int, int] = Field(description="height and width in pixels")
+    size_hw: tuple[PositiveInt, PositiveInt] = Field(description="height and width in pixels")
     last_stride: int = Field(2, ge=1, le=2, description="1 keeps 8 rows of features on pictures of half the size")
     frozen_blocks: int = Field(0, ge=0, description="first blocks of the backbone that stay as they are")
     fixed_statistics: bool = Field(
@@ -119,13 +121,22 @@ class Recipe(_Part):
     partner: str = Field("", description="backbone of a second network for mutual learning; empty: none")
     seed: int = 0
     pictures_per_person: int = Field(4, ge=2)
-    teacher_size_hw: tuple[int, int] = (256, 128)
+    teacher_size_hw: tuple[PositiveInt, PositiveInt] = (256, 128)
     sets: tuple[SetRecipe, ...] = Field(min_length=1)
     stages: tuple[StageRecipe, ...] = Field(min_length=1)
     optimizer: OptimizerRecipe = OptimizerRecipe()
     loss: LossRecipe = LossRecipe()
     augment: AugmentRecipe = AugmentRecipe()
     compute: ComputeRecipe = ComputeRecipe()
+
+    @field_validator("sets")
+    @classmethod
+    def _names_differ(cls, sets: tuple[SetRecipe, ...]) -> tuple[SetRecipe, ...]:
+        names = [one.name for one in sets]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two sets are called {', '.join(twice)}: packs go by names, so give each its own")
+        return sets
 
     @property
     def batch(self) -> int:
@@ -177,6 +188,8 @@ def read_recipe(file: Path) -> Recipe:
         return Recipe.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
     except OSError as error:
         raise ConfigError(f"recipe {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"recipe {file}: not UTF-8 (byte {error.start}); save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"recipe {file}: not TOML: {error}") from error
     except ValidationError as error:

@@ -218,6 +218,12 @@ def test_shipped_recipes_are_valid(file):
         ("name = ", "not TOML"),
         ("name = 'x'\nspeed = 3", "Extra inputs"),
         ("name = 'x'\nstages = []\nsets = []", "at least 1"),
+        (
+            "sets = [{name = 'a', folder = 'a', people = 1}, {name = 'a', folder = 'b', people = 1}]",
+            "two sets are called a",
+        ),
+        ("sets = [{name = 'a/b', folder = 'a', people = 1}]", "sets.0.name"),
+        ("stages = [{pictures = 1, size_hw = [0, 64]}]", "stages.0.size_hw.0"),
     ],
 )
 def test_wrong_recipes_are_refused_with_file_and_key(tmp_path, text, message):
@@ -226,6 +232,13 @@ def test_wrong_recipes_are_refused_with_file_and_key(tmp_path, text, message):
     with pytest.raises(ConfigError, match=message) as caught:
         read_recipe(file)
     assert str(file) in str(caught.value)
+
+
+def test_a_recipe_that_is_not_utf8_is_named(tmp_path):
+    file = tmp_path / "recipe.toml"
+    file.write_bytes(b"name = '\xe9'")
+    with pytest.raises(ConfigError, match=r"recipe\.toml: not UTF-8"):
+        read_recipe(file)
 
 
 def test_teacher_is_asked_for_where_the_recipe_needs_one(people, tmp_path):
