@@ -76,7 +76,7 @@ docs: $(VENV)/.installed-dev  ## links between the documents hold
 RECIPE ?= alignedreid_large_gpu
 PACK ?= build/$(RECIPE).pack
 RUN ?= out/training/$(RECIPE)
-MINUTES ?= 9
+MINUTES ?= 8
 TRAIN_PYTHON ?= python3
 TRAIN_OPTIONS ?=
 
@@ -85,12 +85,12 @@ $(PACK):
 		$(if $(START),--start "$(START)") $(if $(TEACHER),--teacher "$(TEACHER)") --out $@
 
 # One piece: goes on from the checkpoint in $(RUN), else from its small state, else begins; ends after MINUTES.
-train-gpu-piece: $(PACK)  ## at most MINUTES (9) of it; the next call goes on from there
+train-gpu-piece: $(PACK)  ## at most MINUTES (8) of it; the next call goes on from there
 	$(TRAIN_PYTHON) -m reid_tracker.cli -v train --recipe reid_tracker/training/recipes/$(RECIPE).toml --pack $(PACK) \
 		--out $(RUN) --minutes $(MINUTES) --keep-state $(RUN)/state.fp16.pt \
 		$(if $(wildcard $(RUN)/state.fp16.pt),--resume $(RUN)/state.fp16.pt) $(TRAIN_OPTIONS)
 
-train-gpu:  ## the whole recipe on an accelerator, in pieces of MINUTES (9), each resuming from the last
+train-gpu:  ## the whole recipe on an accelerator, in pieces of MINUTES (8), each resuming from the last
 	@until grep -qs '"finished": true' $(RUN)/progress.json; do \
 		$(MAKE) --no-print-directory train-gpu-piece || exit 1; \
 	done

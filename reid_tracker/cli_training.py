@@ -117,7 +117,8 @@ def train(
     ] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="End with a checkpoint after so many minutes.")] = None,
     keep: Annotated[
-        Path | None, typer.Option("--keep-state", help="At the end also write a small state, for --state or --resume.")
+        Path | None,
+        typer.Option("--keep-state", help="With each checkpoint also write a small state, for --state or --resume."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or auto; overrides the recipe.")] = None,
     precision: Annotated[str | None, typer.Option(help="fp32, bf16 or fp16; overrides the recipe.")] = None,
@@ -131,7 +132,6 @@ def train(
     Example: `reid-tracker train --recipe mine.toml --data /data --out runs/mine
     --state engines/training/alignedreid_small.fp16.pt`
     """
-    from reid_tracker.training.checkpoints import CHECKPOINT, keep_state
     from reid_tracker.training.feed import use_threads
     from reid_tracker.training.recipe import read_recipe, with_compute
     from reid_tracker.training.reporting import reporting
@@ -153,14 +153,13 @@ def train(
         resume=resume,
         pack=pack,
         partner_start=partner_start,
+        keep=keep,
     )
     with reporting(wanted, tensorboard, err) as report:
         trainer = run(wanted, places, stop=stop, report=report)
     done = trainer.seen >= wanted.pictures
     if minutes is not None and not done and not trainer.steps:
         raise ConfigError(f"--minutes {minutes:g}: over before the first step, because loading took as long; give more")
-    if keep is not None:
-        keep_state(output / CHECKPOINT, keep)
     out.print(f"{'finished' if done else 'stopped'} after {trainer.seen} of {wanted.pictures} pictures: {output}")
 
 

@@ -20,10 +20,19 @@ _HALF_FROM = 1024  # smaller tensors stay as they are: nothing to gain
 _MOST_CLASSIFIER = 2**20
 
 
-def save_checkpoint(trainer: Trainer, folder: Path) -> None:
-    """Write the state so that an interruption leaves the old checkpoint or the new one, never half of one."""
+def save_checkpoint(trainer: Trainer, folder: Path, keep: Path | None = None) -> None:
+    """Write the state so that an interruption leaves the old checkpoint or the new one, never half of one.
+
+    Args:
+        trainer: whose state.
+        folder: for checkpoint and progress.
+        keep: file for a small state as ``keep_state`` makes it, or None.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    _save(trainer.state(), folder / CHECKPOINT)
+    state = trainer.state()
+    _save(state, folder / CHECKPOINT)
+    if keep is not None:
+        _save(_kept(state), keep)
     progress = {"seen": trainer.seen, "pictures": trainer.recipe.pictures}
     progress["finished"] = trainer.seen >= trainer.recipe.pictures
     young = folder / (PROGRESS + ".new")
@@ -38,12 +47,15 @@ def keep_state(checkpoint: Path, out: Path) -> None:
     ``train --state`` begins a new run from it; ``train --resume`` goes on in the middle of the same one. The
     optimizer's moments come back within a warm-up. 8 MB for EfficientNet-lite0, 12 MB for lite2.
     """
-    state = load(checkpoint)
+    _save(_kept(load(checkpoint)), out)
+
+
+def _kept(state: dict[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {name: state[name] for name in ("recipe", "seen", "sampler", "chance") if name in state}
     kept |= _kept_learner(state)
     if "partner" in state:
         kept["partner"] = _kept_learner(state["partner"])
-    _save(kept, out)
+    return kept
 
 
 def load(file: Path) -> dict[str, Any]:

@@ -55,6 +55,7 @@ class Places:
         resume: a kept state of this very run to go on from, where there is no checkpoint.
         pack: pictures, teacher's answers and start weights in one file, in place of ``data``, ``teacher``, ``start``.
         partner_start: published weights of the partner's backbone.
+        keep: file for a small state, written with each checkpoint.
     """
 
     data: Path
@@ -66,6 +67,7 @@ class Places:
     resume: Path | None = None
     pack: Path | None = None
     partner_start: Path | None = None
+    keep: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,10 +232,12 @@ def run(
     data = load_stage(recipe, places, sets, stage or recipe.stages[-1])
     trainer = Trainer(recipe, data, starter_of(recipe, places))
     before.go_on(trainer)
+    if stage is None:
+        save_checkpoint(trainer, places.out, places.keep)  # of a finished run, perhaps only its small state was here
     while stage is not None and not stop.asked:
         logger.info("stage %s: %d pictures, %d people", stage, len(data.labels), data.classes)
         trainer.enter(stage)
-        _run_stage(trainer, data, stage, places.out, checkpoint_minutes, stop, report)
+        _run_stage(trainer, data, stage, places, checkpoint_minutes, stop, report)
         following = recipe.stage_at(trainer.seen)
         if following is not None and following is not stage:
             data = load_stage(recipe, places, sets, following)
@@ -269,7 +273,7 @@ def _run_stage(
     trainer: Trainer,
     data: TrainingSet,
     stage: StageRecipe,
-    out: Path,
+    places: Places,
     checkpoint_minutes: float,
     stop: StopRequest,
     report: Callable[[Progress], None],
@@ -289,7 +293,7 @@ def _run_stage(
             sums.clear()
         if time.monotonic() - saved > checkpoint_minutes * 60:
             trainer.check({name: float(value) for name, value in sums.items()})
-            save_checkpoint(trainer, out)
+            save_checkpoint(trainer, places.out, places.keep)
             saved = time.monotonic()
     trainer.check({name: float(value) for name, value in sums.items()})
-    save_checkpoint(trainer, out)
+    save_checkpoint(trainer, places.out, places.keep)
