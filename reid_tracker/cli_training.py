@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec
 
@@ -71,13 +72,14 @@ def evaluate_reid(
     """
     from reid_tracker.training.partial import PartialBody
     from reid_tracker.training.protocols import read_protocol
-    from reid_tracker.training.reid_evaluation import fewer_queries, looks_of, open_judged, score_protocol
+    from reid_tracker.training.reid_evaluation import fewer_queries, looks_of, numbered, open_judged, score_protocol
 
-    protocols = [fewer_queries(read_protocol(name, data), queries) for name in sets or ["market1501"]]
+    read = [fewer_queries(read_protocol(name, data), queries) for name in sets or ["market1501"]]
+    protocols = [replace(one, name=name) for one, name in zip(read, numbered([one.name for one in read]), strict=True)]
+    judges = [open_judged(name, threads) for name in model]
     kinds = [None, PartialBody()] if partial else [None]
     results: dict[str, dict[str, Any]] = {}
-    for name in model:
-        judged = open_judged(name, threads)
+    for judged, model_name in zip(judges, numbered([one.name for one in judges]), strict=True):
         found: dict[str, Any] = {}
         for protocol in protocols:
             for kind in kinds:
@@ -87,8 +89,9 @@ def evaluate_reid(
                 label = f"{protocol.name}, partial" if kind else protocol.name
                 found[label] = {way: score.to_row() for way, score in scores.items()}
                 if plots is not None:
-                    _write_plots(plots, protocol, looks, scores, kind)
-        results[judged.name] = found
+                    folder = plots / model_name if len(judges) > 1 else plots
+                    _write_plots(folder, protocol, looks, scores, kind)
+        results[model_name] = found
     out.print(_table(results))
     if as_json is not None:
         _write_json(as_json, {"shortlist": shortlist, "queries": queries or "all", "models": results})

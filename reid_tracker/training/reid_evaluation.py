@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -63,6 +64,15 @@ def open_judged(model: str, threads: int = 0, precision: Literal["fp32", "bf16"]
     embedder = open_embedder(EmbeddingConfig(model=chosen, batch=BATCH), runtime)
     key = checksum(file)[:16]
     return Judged(name, embedder, key if precision == "fp32" else f"{key}-{precision}")
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """The names, those that came before with a number behind them: results of two models or folders are kept apart."""
+    found: list[str] = []
+    for name in names:
+        others = (f"{name}-{number}" for number in count(2))
+        found.append(name if name not in found else next(other for other in others if other not in (*found, *names)))
+    return found
 
 
 def looks_of(judged: Judged, people: PeopleSet, cache: Path, partial: PartialBody | None = None) -> Looks:

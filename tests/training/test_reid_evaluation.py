@@ -1,6 +1,7 @@
 """Protocols from folders, and a tiny embedder judged from pictures to table, plots and JSON."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from reid_tracker.cli import app
 from reid_tracker.errors import ConfigError, InputError
 from reid_tracker.training.partial import PartialBody
 from reid_tracker.training.protocols import read_protocol
+from reid_tracker.training.reid_evaluation import numbered
 
 CAMERAS = {"query": (1,), "bounding_box_test": (2, 3)}
 
@@ -154,6 +156,25 @@ def test_command_prints_a_table_and_writes_figures_and_plots(data, model, tmp_pa
     assert "market1501, partial" in printed
     drawn = {path.name for path in (tmp_path / "plots").iterdir()}
     assert {"market1501-cmc.svg", "market1501-distances-fused.svg", "cuhk01-partial-alignment-1.svg"} <= drawn
+
+
+def test_models_and_folders_of_one_name_are_kept_apart(data, model, tmp_path):
+    shutil.copytree(model, tmp_path / "other" / "colours")
+    shutil.copytree(data / "cuhk01", tmp_path / "other" / "cuhk01")
+    sets = ["--set", data / "cuhk01", "--set", tmp_path / "other" / "cuhk01", "--way", "global"]
+    files = ["--plots", tmp_path / "plots", "--json", tmp_path / "figures.json", "--cache", tmp_path / "cache"]
+    printed = run("--model", model, "--model", tmp_path / "other" / "colours", *sets, *files)
+    figures = json.loads((tmp_path / "figures.json").read_text())["models"]
+    assert {name: set(found) for name, found in figures.items()} == {
+        "colours": {"cuhk01", "cuhk01-2"},
+        "colours-2": {"cuhk01", "cuhk01-2"},
+    }
+    assert "colours-2" in printed
+    assert (tmp_path / "plots" / "colours-2" / "cuhk01-2-cmc.svg").is_file()
+
+
+def test_names_that_are_numbered_already_stay():
+    assert numbered(["a", "a", "a-2", "b", "a"]) == ["a", "a-3", "a-2", "b", "a-4"]
 
 
 def test_few_ways_and_queries_may_be_asked_for(data, model, tmp_path):
