@@ -95,7 +95,7 @@ def adapt_to_site(
         raise InputError(
             f"{len(site)} tracklets with readable crops; adaptation needs {LEAST_TRACKLETS}: track more video"
         )
-    network = _network_of(kept, recipe)
+    network = network_of(kept, recipe)
     vectors = look_at(network, pixels)
     held = hold_out(site, probable_people(site_links(vectors, site), len(site)), recipe.seed)
     examination = Examination(vectors, site, held)
@@ -166,7 +166,8 @@ def _one_round(
     return trainer
 
 
-def _network_of(kept: dict[str, Any], recipe: Recipe) -> AlignedReIDNet:
+def network_of(kept: dict[str, Any], recipe: Recipe) -> AlignedReIDNet:
+    """The averaged network of a kept state, in evaluation mode."""
     network = AlignedReIDNet(recipe.backbone)
     network.load_state_dict({name: value.float() for name, value in kept["averaged"].items()})
     return network.eval().requires_grad_(False)

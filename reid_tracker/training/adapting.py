@@ -11,8 +11,8 @@ import torch
 
 from reid_tracker.errors import ConfigError, ModelError
 from reid_tracker.results.crops import CROPS_FOLDER
-from reid_tracker.training.adapt import Adapted, adapt_to_site
-from reid_tracker.training.checkpoints import CHECKPOINT, load
+from reid_tracker.training.adapt import Adapted, adapt_to_site, network_of
+from reid_tracker.training.checkpoints import CHECKPOINT, fitting, load
 from reid_tracker.training.export import export
 from reid_tracker.training.recipe import Recipe
 from reid_tracker.training.site import read_site
@@ -58,10 +58,17 @@ def adapt_run(
 
     Raises:
         InputError: the run kept no crops, or too few.
+        ModelError: the state is damaged or does not fit the recipe.
         ModelError: the result is not better on held-out people by more than chance.
     """
     site = read_site(tracks)
-    adapted = adapt_to_site(site, load(state), recipe, cache, rounds, report)
+    kept = load(state, "averaged", "head", "recipe")
+    with fitting(state):
+        backbone = Recipe.model_validate_json(kept["recipe"]).backbone
+        if backbone != recipe.backbone:
+            raise ModelError(f"is of the backbone {backbone}, the recipe of {recipe.backbone}: name a recipe that fits")
+        network_of(kept, recipe)
+    adapted = adapt_to_site(site, kept, recipe, cache, rounds, report)
     if not adapted.better:
         raise ModelError(
             f"refused: agreement on held-out people {adapted.before:.4f} -> {adapted.after:.4f}, which "

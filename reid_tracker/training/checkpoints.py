@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,7 @@ def keep_state(checkpoint: Path, out: Path) -> None:
     ``train --state`` begins a new run from it; ``train --resume`` goes on in the middle of the same one. The
     optimizer's moments come back within a warm-up. 8 MB for EfficientNet-lite0, 12 MB for lite2.
     """
-    _save(_kept(load(checkpoint)), out)
+    _save(_kept(load(checkpoint, "averaged", "head", "recipe", "seen")), out)
 
 
 def _kept(state: dict[str, Any]) -> dict[str, Any]:
@@ -58,17 +60,49 @@ def _kept(state: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def load(file: Path) -> dict[str, Any]:
+def load(file: Path, *parts: str) -> dict[str, Any]:
     """A checkpoint or a kept state; only tensors and plain values are read, nothing that could run.
 
+    Args:
+        file: what ``save_checkpoint`` or ``keep_state`` wrote.
+        parts: what it has to hold for what is meant to be done with it.
+
     Raises:
-        ModelError: it is missing or damaged.
+        ModelError: it is missing or damaged, or holds something else.
     """
     try:
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
-        raise ModelError(f"{file}: cannot be read as a training state ({str(error).splitlines()[0]})") from error
+        state: object = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, ValueError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+        raise ModelError(f"{file}: cannot be read as a training state ({_one_line(error)})") from error
+    if not isinstance(state, dict):
+        raise ModelError(f"{file}: expected a training state, it holds a {type(state).__name__}")
+    missing = sorted(set(parts) - set(state))
+    if missing:
+        raise ModelError(
+            f"{file}: expected a training state with {', '.join(missing)}, it holds {sorted(map(str, state))[:5]}"
+        )
     return state
+
+
+@contextmanager
+def fitting(file: Path) -> Iterator[None]:
+    """Name the file of a state that does not fit where it is put.
+
+    Raises:
+        ModelError: it does not fit.
+    """
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}") from error
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"{file}: does not fit, it is of another backbone or of other people, or damaged ({_one_line(error)})"
+        ) from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _kept_learner(state: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from reid_tracker.embedding.crops import resize_crop
 from reid_tracker.errors import InputError
-from reid_tracker.training.data import DISTRACTOR_PERSON, PeopleSet, fingerprint, read_people
+from reid_tracker.training.data import DISTRACTOR_PERSON, PeopleSet, fingerprint, read_people, read_picture
 from reid_tracker.types import Image
 
 logger = logging.getLogger(__name__)
@@ -66,6 +66,8 @@ def _by_person_and_camera(people: PeopleSet) -> Sightings:
 
 
 def _write_all(sightings: Sightings, people: PeopleSet, count: int, folder: Path, chance: np.random.Generator) -> None:
+    if len(sightings) < 2:
+        raise InputError(f"{people.name}: {len(sightings)} people; it takes two to make others of their halves")
     made = fruitless = 0
     while made < count:
         upper, lower = (sightings[one] for one in chance.choice(len(sightings), 2, replace=False))
@@ -85,10 +87,10 @@ def _write_all(sightings: Sightings, people: PeopleSet, count: int, folder: Path
 
 
 def _read(path: Path) -> Image:
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    picture = read_picture(path)
     if picture is None:
         raise InputError(f"{path}: does not decode as a picture; remove it from the set")
-    return np.asarray(picture, dtype=np.uint8)
+    return picture
 
 
 def compose(above: Image, below: Image, waist: float) -> Image:

@@ -32,7 +32,8 @@ Number = TypeVar("Number", np.float16, np.float32)
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 JUNK_PERSON = -1
 DISTRACTOR_PERSON = 0
-_NAME = re.compile(r"(?P<person>-?\d+)_c(?P<camera>\d+)")
+# No more digits than 64 bits hold.
+_NAME = re.compile(r"(?P<person>-?\d{1,18})_c(?P<camera>\d{1,18})(?!\d)")
 # A line of MSMT17's lists: 0000/0000_000_01_0303morning_0008_0.jpg 0; the third number is the camera, the last the
 # person.
 _LISTED = re.compile(r"(?P<file>\S*?\d+_\d+_(?P<camera>\d+)_\S+)\s+(?P<person>\d+)\s*$")
@@ -76,10 +77,10 @@ def read_people(folder: Path, name: str | None = None) -> PeopleSet:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of pictures; expected files named like 0002_c1s1_000451_03.jpg")
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    found = [(path, _NAME.match(path.name)) for path in files]
+    found = [(path, _NAME.match(path.name) if _is_utf8(path.name) else None) for path in files]
     malformed = tuple(path for path, match in found if match is None)
     for path in malformed[:20]:
-        logger.warning("%s: left out, its name is not <person>_c<camera>...", path)
+        logger.warning("%s: left out, its name is not <person>_c<camera>... in UTF-8", path)
     good = [(path, match) for path, match in found if match is not None]
     if not good:
         raise InputError(f"{folder}: none of its {len(files)} pictures is named <person>_c<camera>..., nothing to use")
@@ -90,6 +91,15 @@ def read_people(folder: Path, name: str | None = None) -> PeopleSet:
         cameras=np.array([int(match["camera"]) for _, match in good], dtype=np.int64),
         malformed=malformed,
     )
+
+
+def _is_utf8(name: str) -> bool:
+    """Python stands lone surrogates for what is not; neither a checksum nor OpenCV takes them."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read_list(file: Path, name: str | None) -> PeopleSet:
@@ -170,13 +180,21 @@ def decode_people(
 
 
 def _decode_into(target: Image, path: Path, size_hw: tuple[int, int], partial: PartialBody | None) -> bool:
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
+    whole = read_picture(path)
+    if whole is None:
         logger.warning("%s: left out, it does not decode as a picture", path)
         return False
-    whole = np.asarray(picture, dtype=np.uint8)
     target[:] = resize_crop(partial.cut(whole, path.name) if partial else whole, size_hw)
     return True
+
+
+def read_picture(path: Path) -> Image | None:
+    """(H, W, 3) uint8 BGR; None where it does not decode, or is larger than OpenCV reads (2^30 pixels)."""
+    try:
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    except cv2.error:
+        return None
+    return None if picture is None else np.asarray(picture, dtype=np.uint8)
 
 
 def fingerprint(people: PeopleSet) -> str:

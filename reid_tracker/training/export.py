@@ -25,8 +25,8 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from reid_tracker.embedding.crops import CROP_RULE
-from reid_tracker.errors import ConfigError, ModelError
-from reid_tracker.training.checkpoints import keep_state, load
+from reid_tracker.errors import ConfigError, InputError, ModelError
+from reid_tracker.training.checkpoints import fitting, keep_state, load
 from reid_tracker.training.data import decode_people, read_people
 from reid_tracker.training.network import (
     GLOBAL_SIZE,
@@ -67,12 +67,11 @@ def load_trained(checkpoint: Path, last_stride: int | None = None) -> Trained:
     """
     if not checkpoint.is_file():
         raise ModelError(f"{checkpoint}: no such checkpoint")
-    state = load(checkpoint)
-    if not {"averaged", "recipe", "seen"} <= set(state):
-        raise ModelError(f"{checkpoint}: expected a training checkpoint, it holds {sorted(state)[:5]}")
-    recipe = Recipe.model_validate_json(state["recipe"])
-    network = AlignedReIDNet(recipe.backbone)
-    network.load_state_dict({name: _widen(value) for name, value in state["averaged"].items()})
+    state = load(checkpoint, "averaged", "recipe", "seen")
+    with fitting(checkpoint):
+        recipe = Recipe.model_validate_json(state["recipe"])
+        network = AlignedReIDNet(recipe.backbone)
+        network.load_state_dict({name: _widen(value) for name, value in state["averaged"].items()})
     set_last_stride(network, last_stride or recipe.stages[-1].last_stride)
     return Trained(network.eval().requires_grad_(False), recipe, int(state["seen"]))
 
@@ -247,6 +246,7 @@ def export(
 
     Raises:
         ConfigError: there are no papers.
+        InputError: no picture to compare on decodes.
         ModelError: no checkpoint, or two arrows disagree.
     """
     papers = _read_papers(papers_file or out / "papers.json")
@@ -255,13 +255,18 @@ def export(
     people = read_people(crops_folder)
     few = people.only(np.arange(len(people)) % max(1, len(people) // 64) == 0)
     crops, readable = decode_people(few, size_hw, cache)
+    if not readable.any():
+        raise InputError(f"{crops_folder}: none of {len(few)} of its pictures decodes; vectors are compared on them")
     out.mkdir(parents=True, exist_ok=True)
     young = out / "model.new.onnx"
-    write_onnx(trained.network, size_hw, young)
-    full = check_parity(trained.network, young, crops[readable])
-    store_half(young)
-    half = check_parity(trained.network, young, crops[readable], LEAST_COSINE_HALF)
-    young.replace(out / "model.onnx")
+    try:
+        write_onnx(trained.network, size_hw, young)
+        full = check_parity(trained.network, young, crops[readable])
+        store_half(young)
+        half = check_parity(trained.network, young, crops[readable], LEAST_COSINE_HALF)
+        young.replace(out / "model.onnx")
+    finally:
+        young.unlink(missing_ok=True)
     logger.info("%s after %d pictures; parity %s, stored half %s", out / "model.onnx", trained.seen, full, half)
     write_manifest(trained, size_hw, out, papers)
 

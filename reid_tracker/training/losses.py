@@ -187,14 +187,15 @@ def distillation(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         student: (B, D) unit vectors.
-        teacher: (B, D) unit vectors.
+        teacher: (B, D) unit vectors; the second answer allows another D.
 
     Returns:
-        Mean of 1 - cosine, and mean square error of the similarities of all pairs of the batch; 0 for B = 0.
+        Mean of 1 - cosine, 0 between different D, and mean square error of the similarities of all pairs of the batch;
+        0 for B = 0.
     """
     if not len(student):
         return student.sum(), student.sum()
-    direct = 1 - (student * teacher).sum(dim=1).mean()
+    direct = 1 - (student * teacher).sum(dim=1).mean() if student.shape == teacher.shape else student.sum() * 0.0
     pairs = functional.mse_loss(student @ student.T, teacher @ teacher.T)
     return direct, pairs
 

@@ -26,7 +26,7 @@ from torch import nn
 
 from reid_tracker.embedding.crops import resize_crop
 from reid_tracker.errors import InputError, ModelError
-from reid_tracker.training.data import PeopleSet
+from reid_tracker.training.data import PeopleSet, read_picture
 from reid_tracker.types import BoolArray, Image
 
 logger = logging.getLogger(__name__)
@@ -170,10 +170,9 @@ class Pack:
 
 
 def _encode(path: Path, size_hw: tuple[int, int], quality: int) -> bytes:
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
+    whole = read_picture(path)
+    if whole is None:
         raise InputError(f"{path}: does not decode as a picture; remove it and pack again")
-    whole = np.asarray(picture, dtype=np.uint8)
     height, width = (min(side, most) for side, most in zip(whole.shape[:2], size_hw, strict=True))
     encoded = cv2.imencode(".webp", resize_crop(whole, (height, width)), [cv2.IMWRITE_WEBP_QUALITY, quality])[1]
     return bytes(encoded)

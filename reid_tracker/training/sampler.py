@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reid_tracker.errors import ModelError
+
 
 class IdentitySampler:
     """Draws batches for ever; the same seed draws the same batches, and its state can be kept and restored.
@@ -63,6 +65,15 @@ class IdentitySampler:
         return {"rng": self._rng.bit_generator.state, "queues": [list(queue) for queue in self._queues]}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue exactly where ``state`` was taken."""
+        """Continue exactly where ``state`` was taken.
+
+        Raises:
+            ModelError: it was taken of other people.
+        """
+        if len(state["queues"]) != len(self._people):
+            raise ModelError(f"is of {len(state['queues'])} sets, the recipe has {len(self._people)}; begin a new run")
+        for number, (queue, people) in enumerate(zip(state["queues"], self._people, strict=True)):
+            if not set(queue) <= set(people.tolist()):
+                raise ModelError(f"is of other people than set {number + 1} now has; begin a new run with --state")
         self._rng.bit_generator.state = state["rng"]
         self._queues = [list(queue) for queue in state["queues"]]

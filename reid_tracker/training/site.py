@@ -70,8 +70,10 @@ def read_site(tracks: Path) -> SitePeople:
         tracks: its output folder.
 
     Raises:
-        InputError: the run kept no crops, or their table is damaged.
+        InputError: there is no such folder, the run kept no crops, or their table is damaged.
     """
+    if not tracks.exists():
+        raise InputError(f"{tracks}: no such folder of a run")
     folder = (tracks if tracks.is_dir() else tracks.parent) / CROPS_FOLDER
     table = folder / CROPS_TABLE
     if not table.is_file():
@@ -87,6 +89,9 @@ def read_site(tracks: Path) -> SitePeople:
         tracklets = np.array([int(row["tracklet"]) for row in rows])
     except (TypeError, ValueError) as error:
         raise InputError(f"{table}: {error}; expected the table that a run wrote") from error
+    if not np.isfinite(times).all():
+        row = int(np.argmin(np.isfinite(times)))
+        raise InputError(f"{table}: time {rows[row]['time']} of {rows[row]['file']}; expected seconds")
     _, cameras = np.unique([row["camera"] for row in rows], return_inverse=True)
     return gather_site("site", tuple(folder / row["file"] for row in rows), tracklets, cameras, times)
 

@@ -39,7 +39,7 @@ def teacher_vectors(
         cache_dir: for decoded pictures and answers.
 
     Raises:
-        ModelError: no such file.
+        ModelError: no such file, or one that cannot be run.
     """
     kept = _kept(model_file, people, cache_dir, "teacher")
     if not kept.exists():
@@ -97,9 +97,15 @@ def _ask(model_file: Path, pixels: NDArray[np.uint8], size_hw: tuple[int, int]) 
     import openvino
 
     core = openvino.Core()
-    model = core.read_model(model_file)
-    model.reshape([BATCH, 3, *size_hw])
-    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"})
+    try:
+        model = core.read_model(model_file)
+        model.reshape([BATCH, 3, *size_hw])
+        compiled = core.compile_model(
+            model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
+        )
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[-200:]
+        raise ModelError(f"teacher {model_file}: OpenVINO cannot run it on {size_hw} pictures ({reason})") from error
     answers = np.zeros((len(pixels), int(compiled.output(0).shape[1])), dtype=np.float32)
     queue = openvino.AsyncInferQueue(compiled)
 

@@ -6,6 +6,7 @@ sampler and chance are all in it. What ships are the averaged weights.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import signal
 import time
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 
 from reid_tracker.errors import ConfigError, ModelError
 from reid_tracker.training.backbones import load_start_weights
-from reid_tracker.training.checkpoints import CHECKPOINT, load, save_checkpoint
+from reid_tracker.training.checkpoints import CHECKPOINT, fitting, load, save_checkpoint
 from reid_tracker.training.composed import compose_people
 from reid_tracker.training.data import (
     PeopleSet,
@@ -256,17 +258,23 @@ class _Before:
 def _before(places: Places) -> _Before:
     checkpoint = places.out / CHECKPOINT
     if checkpoint.exists():
-        state = load(checkpoint)
-        logger.info("continuing after %d pictures", state["seen"])
-        return _Before(state["seen"], lambda trainer: trainer.restore(state))
+        return _from_state(checkpoint, Trainer.restore, "seen", "recipe", "network", "optimizer", "averaged", "head")
     if places.resume is not None:
-        kept = load(places.resume)
-        logger.info("going on after %d pictures from %s", kept["seen"], places.resume)
-        return _Before(kept["seen"], lambda trainer: trainer.resume(kept))
+        return _from_state(places.resume, Trainer.resume, "seen", "averaged", "head")
     if places.state is not None:
-        adopted = load(places.state)
-        return _Before(0, lambda trainer: trainer.adopt(adopted))
+        return dataclasses.replace(_from_state(places.state, Trainer.adopt, "seen", "averaged", "head"), seen=0)
     return _Before(0, lambda _trainer: None)
+
+
+def _from_state(file: Path, put: Callable[[Trainer, dict[str, Any]], None], *parts: str) -> _Before:
+    state = load(file, *parts)
+    logger.info("going on from %s, of %d pictures", file, state["seen"])
+
+    def go_on(trainer: Trainer) -> None:
+        with fitting(file):
+            put(trainer, state)
+
+    return _Before(int(state["seen"]), go_on)
 
 
 def _run_stage(

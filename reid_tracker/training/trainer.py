@@ -16,8 +16,15 @@ from reid_tracker.training.data import TrainingSet
 from reid_tracker.training.feed import Feed, choose_device, use_device
 from reid_tracker.training.learner import Answer, Learner, Starter
 from reid_tracker.training.losses import mutual_losses
-from reid_tracker.training.network import AlignedReIDNet, IdentityHead, pixels_to_input
-from reid_tracker.training.recipe import Recipe, StageRecipe
+from reid_tracker.training.network import (
+    GLOBAL_SIZE,
+    STRIPE_SIZE,
+    STRIPES,
+    AlignedReIDNet,
+    IdentityHead,
+    pixels_to_input,
+)
+from reid_tracker.training.recipe import LossRecipe, Recipe, StageRecipe
 from reid_tracker.training.sampler import IdentitySampler
 
 logger = logging.getLogger(__name__)
@@ -34,7 +41,8 @@ class Trainer:
         start: puts published weights into a backbone; None leaves random ones.
 
     Raises:
-        ConfigError: a set has fewer people than the recipe wants of it in each batch, or there is one person in all.
+        ConfigError: a set has fewer people than the recipe wants in each batch, there is one person in all, or the
+            teacher's answers are of another size than the losses need.
     """
 
     def __init__(self, recipe: Recipe, data: TrainingSet, start: Starter | None) -> None:
@@ -46,6 +54,7 @@ class Trainer:
         self.device = choose_device(recipe.compute)
         use_device(self.device)
         _check_people(recipe, data)
+        _check_teacher(recipe.loss, data)
         self.learners = [Learner(recipe, recipe.backbone, data.classes, start, self.device)]
         if recipe.partner:
             self.learners.append(Learner(recipe, recipe.partner, data.classes, start, self.device))
@@ -143,7 +152,7 @@ class Trainer:
             ModelError: the state does not say where the run was.
         """
         if not {"sampler", "chance"} <= set(kept):
-            raise ModelError("this state does not say where its run was: start a new run from it with --state")
+            raise ModelError("does not say where its run was; start a new run from it with --state")
         self.seen = self.warm_from = int(kept["seen"])
         self.learners[0].adopt(kept)
         if len(self.learners) == 2 and "partner" in kept:
@@ -174,7 +183,7 @@ class Trainer:
         self.learners[0].restore(state)
         if len(self.learners) == 2:
             if "partner" not in state:
-                raise ModelError("the checkpoint has no partner network, the recipe does; begin a new run")
+                raise ModelError("has no partner network, the recipe does; begin a new run")
             self.learners[1].restore(state["partner"])
         self.sampler.restore(state["sampler"])
         self.chance.set_state(state["chance"])
@@ -190,3 +199,21 @@ def _check_people(recipe: Recipe, data: TrainingSet) -> None:
             )
     if data.classes < 2:
         raise ConfigError(f"recipe {recipe.name}: one person in all; it takes two to tell people apart")
+
+
+def _check_teacher(loss: LossRecipe, data: TrainingSet) -> None:
+    if (
+        data.teacher is not None
+        and data.teacher.shape[1] != GLOBAL_SIZE
+        and (loss.teacher_direct or loss.teacher_ranks)
+    ):
+        raise ConfigError(
+            f"teacher: its vectors have {data.teacher.shape[1]} numbers; loss.teacher_direct and loss.teacher_ranks "
+            f"need {GLOBAL_SIZE}: set them to 0, or take another teacher"
+        )
+    stripes = data.teacher_stripes
+    if stripes is not None and stripes.shape[1:] != (STRIPES, STRIPE_SIZE):
+        raise ConfigError(
+            f"teacher: its stripes are {stripes.shape[1]} of {stripes.shape[2]} numbers; loss.teacher_stripes needs "
+            f"{STRIPES} of {STRIPE_SIZE}: set it to 0, or take another teacher"
+        )

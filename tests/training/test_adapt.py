@@ -206,6 +206,13 @@ def test_a_run_without_crops_or_with_a_damaged_table_is_named(tmp_path):
     write_crops(tmp_path, [{"file": "a.jpg", "tracklet": "five", "camera": "door", "time": 2.0}])
     with pytest.raises(InputError, match="five"):
         read_site(tmp_path)
+    (tmp_path / "crops" / "crops.csv").unlink()
+    (tmp_path / "crops").rmdir()
+    write_crops(tmp_path, [{"file": "a.jpg", "tracklet": 5, "camera": "door", "time": "nan"}])
+    with pytest.raises(InputError, match=r"time nan of a\.jpg"):
+        read_site(tmp_path)
+    with pytest.raises(InputError, match="mistyped: no such folder"):
+        read_site(tmp_path / "mistyped")
 
 
 class TestLearning:

@@ -63,3 +63,10 @@ def test_people_who_never_met_cannot_be_composed(tmp_path: Path) -> None:
     people = read_people(write_people(tmp_path / "set", {1: (1,), 2: (2,)}))
     with pytest.raises(InputError, match="nothing to compose"):
         compose_people(people, 3, tmp_path / "cache")
+
+
+def test_one_person_alone_has_nobody_to_share_halves_with(tmp_path):
+    (tmp_path / "one").mkdir()
+    cv2.imwrite(str(tmp_path / "one" / "0001_c1_0.png"), np.zeros((32, 16, 3), np.uint8))
+    with pytest.raises(InputError, match="one: 1 people; it takes two"):
+        compose_people(read_people(tmp_path / "one"), 3, tmp_path / "cache")

@@ -1,6 +1,9 @@
 """Folders of people: names to people and cameras, broken files named, ids of several sets kept apart."""
 
 import logging
+import os
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -45,6 +48,27 @@ def test_malformed_names_are_reported_with_their_path(tmp_path, caplog):
     assert [path.name for path in people.malformed] == ["holiday.jpg"]
     assert str(tmp_path / "holiday.jpg") in caplog.text
     assert len(people) == 1
+
+
+def test_names_that_are_not_utf8_or_longer_than_a_number_are_malformed(tmp_path):
+    write(tmp_path, ["0001_c1_0.png"])
+    odd = [b"0001_c1_\xe9.png", b"99999999999999999999_c1_0.png", b"1_c99999999999999999999.png"]
+    for name in odd:
+        Path(os.fsdecode(bytes(tmp_path) + b"/" + name)).write_bytes(b"")
+    people = read_people(tmp_path)
+    assert len(people) == 1
+    assert len(people.malformed) == 3
+    decode_people(people, (16, 8), tmp_path / "cache")
+
+
+def test_a_picture_larger_than_opencv_reads_is_broken(tmp_path, caplog):
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0))
+    (tmp_path / "0001_c1_0.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+    assert not decode_people(read_people(tmp_path), (16, 8), tmp_path / "cache")[1].any()
+    assert "0001_c1_0.png" in caplog.text
 
 
 def test_missing_or_useless_folders_are_refused(tmp_path):

@@ -1,7 +1,9 @@
 """Batches of P people x K pictures: balanced, fair, repeatable and continued exactly."""
 
 import numpy as np
+import pytest
 
+from reid_tracker.errors import ModelError
 from reid_tracker.training.sampler import IdentitySampler
 
 LABELS = np.repeat(np.arange(10), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
@@ -41,6 +43,16 @@ def test_same_seed_same_batches_and_another_seed_others():
     batches = [first.batch() for _ in range(5)]
     assert all((batch == second.batch()).all() for batch in batches)
     assert any((batch != other.batch()).any() for batch in batches)
+
+
+def test_a_state_of_other_people_or_sets_is_refused():
+    one = sampler()
+    one.batch()
+    fewer = IdentitySampler(LABELS[:-10], SOURCES[:-10], [3, 2], 4, 0)
+    with pytest.raises(ModelError, match="other people than set 2"):
+        fewer.restore({**one.state(), "queues": [[0], [9]]})
+    with pytest.raises(ModelError, match="of 1 sets"):
+        one.restore({**one.state(), "queues": [[]]})
 
 
 def test_continues_exactly_from_its_state():

@@ -50,6 +50,15 @@ def test_missing_teacher_is_named(tmp_path):
         teacher.teacher_vectors(tmp_path / "gone.xml", read_people(folder), (16, 8), tmp_path)
 
 
+def test_a_file_that_is_no_network_is_named(tmp_path):
+    (tmp_path / "set").mkdir()
+    cv2.imwrite(str(tmp_path / "set" / "0001_c1_0.png"), np.zeros((16, 8, 3), np.uint8))
+    (tmp_path / "broken.xml").write_text("<net")
+    with pytest.raises(ModelError, match=r"broken\.xml: OpenVINO cannot run it") as caught:
+        teacher.teacher_vectors(tmp_path / "broken.xml", read_people(tmp_path / "set"), (16, 8), tmp_path)
+    assert "\n" not in str(caught.value)
+
+
 def test_an_embedder_of_this_package_teaches_its_stripes_too(tmp_path, mean_colour):
     folder = tmp_path / "set"
     folder.mkdir()

@@ -18,45 +18,18 @@ from reid_tracker.training.checkpoints import CHECKPOINT, keep_state, save_check
 from reid_tracker.training.feed import Feed  # noqa: E402
 from reid_tracker.training.network import AlignedReIDNet  # noqa: E402
 from reid_tracker.training.pack import PackedSet, write_pack  # noqa: E402
-from reid_tracker.training.recipe import Recipe, read_recipe  # noqa: E402
+from reid_tracker.training.recipe import read_recipe  # noqa: E402
 from reid_tracker.training.train import Places, StopRequest, load_stage, read_sets, run  # noqa: E402
 from reid_tracker.training.trainer import Trainer  # noqa: E402
+from tests.training.tiny import BATCH, StopAfter, places, recipe, write_people  # noqa: E402
 
 RECIPES = Path(__file__).parents[2] / "reid_tracker" / "training" / "recipes"
-BATCH = 6
 
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory) -> Path:
-    """Five people of four pictures, each a colour of their own with noise."""
-    folder = tmp_path_factory.mktemp("data")
-    rng = np.random.default_rng(0)
-    (folder / "set").mkdir()
-    for person in range(1, 6):
-        shirt = rng.integers(0, 256, 3)
-        for number in range(4):
-            picture = np.clip(shirt + rng.integers(-20, 20, (64, 32, 3)), 0, 255).astype(np.uint8)
-            cv2.imwrite(str(folder / "set" / f"{person:04d}_c{1 + number % 2}_{number}.png"), picture)
-    return folder
-
-
-def recipe(**changes) -> Recipe:
-    return Recipe.model_validate(
-        {
-            "name": "tiny",
-            "pictures_per_person": 2,
-            "sets": [{"name": "set", "folder": "set", "people": 3}],
-            "stages": [
-                {"pictures": 2 * BATCH, "size_hw": [64, 32], "frozen_blocks": 3},
-                {"pictures": 2 * BATCH, "size_hw": [96, 48]},
-            ],
-            **changes,
-        }
-    )
-
-
-def places(people: Path, out: Path) -> Places:
-    return Places(data=people, out=out, cache=out / "cache")
+    """Five people of four pictures."""
+    return write_people(tmp_path_factory.mktemp("data"))
 
 
 @pytest.mark.slow
@@ -205,6 +178,45 @@ def test_wrong_checkpoints_are_refused(tmp_path):
         exporting.load_trained(tmp_path / "other.pt")
 
 
+def test_a_teacher_of_another_size_is_refused_where_a_loss_needs_its_numbers(people, tmp_path):
+    where = places(people, tmp_path)
+    data = load_stage(recipe(), where, read_sets(recipe(), where), recipe().stages[0])
+    taught = dataclasses.replace(data, teacher=np.eye(20, 16, dtype=np.float32))
+    with pytest.raises(ConfigError, match="16 numbers"):
+        Trainer(recipe(loss={"teacher_direct": 1}), taught, None)
+    striped = dataclasses.replace(taught, teacher_stripes=np.zeros((20, 6, 128), np.float16))
+    with pytest.raises(ConfigError, match="6 of 128 numbers"):
+        Trainer(recipe(loss={"teacher_pairs": 1}), striped, None)
+    trainer = Trainer(recipe(loss={"teacher_pairs": 1}), taught, None)
+    trainer.enter(trainer.recipe.stages[0])
+    assert float(trainer.step(taught)["teacher_direct"]) == 0
+
+
+def test_export_says_where_no_picture_decodes_and_leaves_nothing_half_done(people, tmp_path, monkeypatch):
+    where = places(people, tmp_path)
+    data = load_stage(recipe(), where, read_sets(recipe(), where), recipe().stages[0])
+    save_checkpoint(Trainer(recipe(), data, None), tmp_path)
+    (tmp_path / "papers.json").write_text(
+        json.dumps(dict.fromkeys(("licence", "terms", "training_data", "provenance", "figures"), "x"))
+    )
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "0001_c1_0.jpg").write_bytes(b"cut short")
+    with pytest.raises(InputError, match="none of 1 of its pictures decodes"):
+        exporting.export(tmp_path / CHECKPOINT, tmp_path / "broken", tmp_path / "cache", tmp_path)
+
+    def write(_network, _size_hw, file):
+        file.write_bytes(b"half")
+
+    def differ(*_):
+        raise ModelError("differs")
+
+    monkeypatch.setattr(exporting, "write_onnx", write)
+    monkeypatch.setattr(exporting, "check_parity", differ)
+    with pytest.raises(ModelError, match="differs"):
+        exporting.export(tmp_path / CHECKPOINT, people / "set", tmp_path / "cache", tmp_path)
+    assert not list(tmp_path.glob("*.onnx"))
+
+
 @pytest.mark.parametrize("file", sorted(RECIPES.glob("*.toml")), ids=lambda file: file.stem)
 def test_shipped_recipes_are_valid(file):
     # A recipe is named after the embedder it makes; two may make the same, the second going on from the first.
@@ -263,19 +275,6 @@ def test_too_few_people_for_a_batch_are_said_and_not_sought_for_ever(people, tmp
 def test_missing_pictures_are_named(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         run(recipe(), Places(tmp_path / "nowhere", tmp_path, tmp_path))
-
-
-class StopAfter(StopRequest):
-    """Says stop after a number of steps, as a time limit does."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self.left = steps
-
-    @property
-    def asked(self) -> bool:
-        self.left -= 1
-        return self.left < 0
 
 
 def test_a_time_box_of_nothing_stops_before_the_first_step_and_leaves_no_half_checkpoint(people, tmp_path):

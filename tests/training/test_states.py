@@ -1,0 +1,65 @@
+"""What is no state of this run, by each way in which it may come: one line with the file, and no traceback."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch")
+
+from reid_tracker.errors import ModelError  # noqa: E402
+from reid_tracker.training import checkpoints  # noqa: E402
+from reid_tracker.training.checkpoints import CHECKPOINT, save_checkpoint  # noqa: E402
+from reid_tracker.training.export import load_trained  # noqa: E402
+from reid_tracker.training.train import load_stage, read_sets, run  # noqa: E402
+from reid_tracker.training.trainer import Trainer  # noqa: E402
+from tests.training.tiny import BATCH, StopAfter, places, recipe, write_people  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory) -> Path:
+    """Five people of four pictures."""
+    return write_people(tmp_path_factory.mktemp("data"))
+
+
+FOREIGN = ("empty", "list", "other", "cut short", "backbone", "people")
+
+
+@pytest.fixture(scope="module")
+def states(people: Path, tmp_path_factory) -> Path:
+    """A file of each kind."""
+    folder = tmp_path_factory.mktemp("states")
+    short = recipe(stages=[{"pictures": BATCH, "size_hw": [32, 32]}])
+    where = places(people, folder)
+    data = load_stage(short, where, read_sets(short, where), short.stages[0])
+    save_checkpoint(Trainer(short, data, None), folder)
+    whole = checkpoints.load(folder / CHECKPOINT)
+    (folder / "empty").touch()
+    torch.save([1], folder / "list")
+    torch.save({"a": torch.zeros(3)}, folder / "other")
+    (folder / "cut short").write_bytes((folder / CHECKPOINT).read_bytes()[:5000])
+    mobile = Trainer(recipe(backbone="mobilenet_v2"), data, None)
+    torch.save(mobile.state(), folder / "backbone")
+    head = {name: value[:3] if name == "classifier.weight" else value for name, value in whole["head"].items()}
+    sampler = {**whole["sampler"], "queues": [[7]]}
+    torch.save({**whole, "head": head, "sampler": sampler}, folder / "people")
+    return folder
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+@pytest.mark.parametrize("way", ["checkpoint", "resume", "state", "export"])
+def test_what_is_no_state_of_this_run_is_refused_in_one_line_with_its_name(people, tmp_path, states, kind, way):
+    if kind == "people" and way in ("state", "export"):
+        pytest.skip("of other people is what these are for")
+    if kind == "backbone" and way == "export":
+        pytest.skip("is exported as what it is")
+    where = places(people, tmp_path)
+    if way == "checkpoint":
+        shutil.copy(states / kind, tmp_path / CHECKPOINT)
+    elif way != "export":
+        where = dataclasses.replace(where, **{way: states / kind})
+    short = recipe(stages=[{"pictures": BATCH, "size_hw": [32, 32]}])
+    with pytest.raises(ModelError, match=CHECKPOINT if way == "checkpoint" else kind) as caught:
+        load_trained(states / kind) if way == "export" else run(short, where, stop=StopAfter(0))
+    assert "\n" not in str(caught.value)
