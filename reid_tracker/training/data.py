@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from reid_tracker.embedding.crops import CROP_RULE, resize_crop
 from reid_tracker.errors import InputError
+from reid_tracker.training.keeping import save_array
 from reid_tracker.training.partial import PartialBody
 from reid_tracker.types import BoolArray, Image
 
@@ -170,12 +171,15 @@ def decode_people(
     shape = (len(people), *size_hw, 3)
     if not readable_file.exists():
         cache_dir.mkdir(parents=True, exist_ok=True)
-        pixels = np.memmap(pixels_file, dtype=np.uint8, mode="w+", shape=shape)
+        # A new file: whoever still reads the old one, as another run may, keeps it.
+        young = Path(f"{stem}.u8.new")
+        pixels = np.memmap(young, dtype=np.uint8, mode="w+", shape=shape)
         readable = np.zeros(len(people), dtype=np.bool_)
         for row, path in enumerate(people.paths):
             readable[row] = _decode_into(pixels[row], path, size_hw, partial)
         pixels.flush()
-        np.save(readable_file, readable)  # written last: it says that the pixels are complete
+        young.replace(pixels_file)
+        save_array(readable_file, readable)  # written last: it says that the pixels are complete
     return np.memmap(pixels_file, dtype=np.uint8, mode="r", shape=shape), np.load(readable_file)
 
 

@@ -21,8 +21,9 @@ from reid_tracker.errors import InputError
 from reid_tracker.evaluation.ranking import WAYS, Looks, distances_by_rows, ways_of
 from reid_tracker.evaluation.reid import ReidScores, mean_of, score_ways
 from reid_tracker.runtime.manifest import read_manifest
-from reid_tracker.runtime.registry import checksum, find_model
+from reid_tracker.runtime.registry import find_model
 from reid_tracker.training.data import PeopleSet, decode_people, fingerprint
+from reid_tracker.training.keeping import network_digest
 from reid_tracker.training.partial import PartialBody
 from reid_tracker.training.protocols import Protocol
 
@@ -62,7 +63,7 @@ def open_judged(model: str, threads: int = 0, precision: Literal["fp32", "bf16"]
     chosen = str(file) if path.exists() else model
     runtime = RuntimeConfig(threads=threads, precision=precision)
     embedder = open_embedder(EmbeddingConfig(model=chosen, batch=BATCH), runtime)
-    key = checksum(file)[:16]
+    key = network_digest(file)[:16]
     return Judged(name, embedder, key if precision == "fp32" else f"{key}-{precision}")
 
 

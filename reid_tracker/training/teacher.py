@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from reid_tracker.config import EmbeddingConfig, RuntimeConfig
 from reid_tracker.embedding.embedder import open_embedder
 from reid_tracker.errors import ModelError
-from reid_tracker.training.data import PeopleSet, decode_people
+from reid_tracker.training.data import PeopleSet, decode_people, fingerprint
+from reid_tracker.training.keeping import network_digest, save_array
 from reid_tracker.types import FloatArray
 
 logger = logging.getLogger(__name__)
@@ -41,13 +42,13 @@ def teacher_vectors(
     Raises:
         ModelError: no such file, or one that cannot be run.
     """
-    kept = _kept(model_file, people, cache_dir, "teacher")
+    kept = _kept(model_file, people, cache_dir, "teacher", None if _is_own(model_file) else size_hw)
     if not kept.exists():
         if _is_own(model_file):
             _keep_own_answers(model_file, people, cache_dir)
         else:
             pixels, _ = decode_people(people, size_hw, cache_dir)
-            np.save(kept, _ask(model_file, pixels, size_hw))
+            save_array(kept, _ask(model_file, pixels, size_hw))
     return np.asarray(np.load(kept), dtype=np.float32)
 
 
@@ -72,11 +73,13 @@ def _is_own(model_file: Path) -> bool:
     return model_file.with_suffix(".json").is_file()
 
 
-def _kept(model_file: Path, people: PeopleSet, cache_dir: Path, kind: str) -> Path:
+def _kept(
+    model_file: Path, people: PeopleSet, cache_dir: Path, kind: str, size_hw: tuple[int, int] | None = None
+) -> Path:
+    """The file of kept answers; ``size_hw`` where it decides what the teacher is shown."""
     if not model_file.is_file():
         raise ModelError(f"{model_file}: no such teacher model")
-    key = hashlib.sha256("\n".join(f"{path}\0{path.stat().st_size}" for path in people.paths).encode())
-    key.update(model_file.read_bytes())
+    key = hashlib.sha256(f"{network_digest(model_file)}\0{fingerprint(people)}\0{size_hw}".encode())
     return cache_dir / f"{people.name}-{kind}-{model_file.stem}-{key.hexdigest()[:16]}.npy"
 
 
@@ -89,7 +92,7 @@ def _keep_own_answers(model_file: Path, people: PeopleSet, cache_dir: Path) -> N
         global_, stripes = embedder.embed(pixels[start : start + 100 * BATCH])
         answers.append((global_, stripes.astype(np.float16)))
     for kind, parts in zip(("teacher", "teacher-stripes"), zip(*answers, strict=True), strict=True):
-        np.save(_kept(model_file, people, cache_dir, kind), np.concatenate(parts))
+        save_array(_kept(model_file, people, cache_dir, kind), np.concatenate(parts))
 
 
 def _ask(model_file: Path, pixels: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.float32]:

@@ -101,6 +101,15 @@ def test_decoding_happens_once_and_again_when_a_file_changes(tmp_path):
     assert not (second == 10).all()
 
 
+def test_pictures_that_are_read_stay_while_they_are_decoded_anew(tmp_path):
+    people = read_people(write(tmp_path / "set", ["0001_c1_0.png"], level=10))
+    first, _ = decode_people(people, (16, 8), tmp_path / "cache")
+    next((tmp_path / "cache").glob("*.ok.npy")).unlink()
+    people.paths[0].write_bytes(b"\0" * people.paths[0].stat().st_size)  # of the same size, so of the same key
+    decode_people(people, (16, 8), tmp_path / "cache")
+    assert (first == 10).all()
+
+
 def test_sets_together_keep_their_ids_apart_and_leave_junk_out(tmp_path, caplog):
     first = read_people(write(tmp_path / "a", ["0005_c1_0.png", "0005_c2_0.png", "-1_c1_0.png", "0000_c1_0.png"], 10))
     second = read_people(write(tmp_path / "b", ["0005_c1_0.png", "0009_c1_0.png"], 200))

@@ -1,6 +1,7 @@
-"""What is no state of this run, by each way in which it may come: one line with the file, and no traceback."""
+"""States that a run leaves on its way, and what is no state of this run: one line with the file, and no traceback."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from reid_tracker.errors import ModelError  # noqa: E402
 from reid_tracker.training import checkpoints  # noqa: E402
 from reid_tracker.training.checkpoints import CHECKPOINT, save_checkpoint  # noqa: E402
 from reid_tracker.training.export import load_trained  # noqa: E402
-from reid_tracker.training.train import load_stage, read_sets, run  # noqa: E402
+from reid_tracker.training.train import StopRequest, load_stage, read_sets, run  # noqa: E402
 from reid_tracker.training.trainer import Trainer  # noqa: E402
 from tests.training.tiny import BATCH, StopAfter, places, recipe, write_people  # noqa: E402
 
@@ -63,3 +64,35 @@ def test_what_is_no_state_of_this_run_is_refused_in_one_line_with_its_name(peopl
     with pytest.raises(ModelError, match=CHECKPOINT if way == "checkpoint" else kind) as caught:
         load_trained(states / kind) if way == "export" else run(short, where, stop=StopAfter(0))
     assert "\n" not in str(caught.value)
+
+
+def test_of_a_finished_run_the_small_state_is_enough(people, tmp_path):
+    short = recipe(stages=[{"pictures": BATCH, "size_hw": [32, 32]}])
+    first = dataclasses.replace(places(people, tmp_path / "a"), keep=tmp_path / "state.pt")
+    run(short, first)
+    there = dataclasses.replace(
+        places(people, tmp_path / "b"), resume=tmp_path / "state.pt", keep=tmp_path / "state.pt"
+    )
+    run(short, there)
+    assert json.loads((tmp_path / "b" / "progress.json").read_text())["finished"]
+    assert checkpoints.load(tmp_path / "state.pt")["seen"] == BATCH
+
+
+def test_the_small_state_is_written_with_each_checkpoint(people, tmp_path):
+    class Killed(Exception):
+        pass
+
+    class Kill(StopRequest):
+        asks = 0
+
+        @property
+        def asked(self) -> bool:
+            self.asks += 1
+            if self.asks > 2:
+                raise Killed
+            return False
+
+    where = dataclasses.replace(places(people, tmp_path), keep=tmp_path / "state.pt")
+    with pytest.raises(Killed):
+        run(recipe(), where, checkpoint_minutes=0, stop=Kill())
+    assert checkpoints.load(tmp_path / "state.pt")["seen"] == BATCH

@@ -42,6 +42,34 @@ def test_each_picture_gets_its_own_unit_vector_in_order(tmp_path, mean_colour, m
     np.testing.assert_array_equal(teacher.teacher_vectors(mean_colour, people, (16, 8), tmp_path), found)
 
 
+def test_weights_beside_an_xml_are_another_network(tmp_path):
+    (tmp_path / "set").mkdir()
+    cv2.imwrite(str(tmp_path / "set" / "0001_c1_0.png"), np.zeros((16, 8, 3), np.uint8))
+    people, file = read_people(tmp_path / "set"), tmp_path / "net.xml"
+    file.write_text("<net/>")
+    kept = set()
+    for weights in (b"one", b"two"):
+        file.with_suffix(".bin").write_bytes(weights)
+        kept.add(teacher._kept(file, people, tmp_path, "teacher"))
+    assert len(kept) == 2
+
+
+def test_answers_that_were_half_written_are_none(tmp_path, mean_colour, monkeypatch):
+    (tmp_path / "set").mkdir()
+    cv2.imwrite(str(tmp_path / "set" / "0001_c1_0.png"), np.full((16, 8, 3), 7, np.uint8))
+    people = read_people(tmp_path / "set")
+
+    def cut_short(target, _values):
+        target.write(b"half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(np, "save", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            teacher.teacher_vectors(mean_colour, people, (16, 8), tmp_path)
+    assert teacher.teacher_vectors(mean_colour, people, (16, 8), tmp_path).shape == (1, 3)
+
+
 def test_missing_teacher_is_named(tmp_path):
     folder = tmp_path / "set"
     folder.mkdir()

@@ -319,38 +319,6 @@ def test_pieces_end_in_the_bits_of_one_run_from_a_pack(people, tmp_path, partner
     assert not torch.equal(first, second)
 
 
-def test_of_a_finished_run_the_small_state_is_enough(people, tmp_path):
-    short = recipe(stages=[{"pictures": BATCH, "size_hw": [32, 32]}])
-    first = dataclasses.replace(places(people, tmp_path / "a"), keep=tmp_path / "state.pt")
-    run(short, first)
-    there = dataclasses.replace(
-        places(people, tmp_path / "b"), resume=tmp_path / "state.pt", keep=tmp_path / "state.pt"
-    )
-    run(short, there)
-    assert json.loads((tmp_path / "b" / "progress.json").read_text())["finished"]
-    assert checkpoints.load(tmp_path / "state.pt")["seen"] == BATCH
-
-
-def test_the_small_state_is_written_with_each_checkpoint(people, tmp_path):
-    class Killed(Exception):
-        pass
-
-    class Kill(StopRequest):
-        asks = 0
-
-        @property
-        def asked(self) -> bool:
-            self.asks += 1
-            if self.asks > 2:
-                raise Killed
-            return False
-
-    where = dataclasses.replace(places(people, tmp_path), keep=tmp_path / "state.pt")
-    with pytest.raises(Killed):
-        run(recipe(), where, checkpoint_minutes=0, stop=Kill())
-    assert checkpoints.load(tmp_path / "state.pt")["seen"] == BATCH
-
-
 @pytest.mark.slow
 def test_a_small_state_goes_on_in_the_middle(people, tmp_path):
     first = run(recipe(), places(people, tmp_path / "a"), stop=StopAfter(3))

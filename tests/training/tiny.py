@@ -23,7 +23,7 @@ def write_people(folder: Path) -> Path:
     return folder
 
 
-def recipe(**changes) -> Recipe:
+def recipe(**changes: object) -> Recipe:
     return Recipe.model_validate(
         {
             "name": "tiny",
