@@ -222,7 +222,7 @@ def adapt(
     rounds: Annotated[int, typer.Option(min=1, help="Times that the site's crops are asked anew.")] = 2,
     pictures: Annotated[int, typer.Option(min=0, help="Crops seen in each round; 0: as the recipe says.")] = 0,
     cache: Annotated[
-        Path | None, typer.Option(help="Folder for decoded crops; default: OUT/cache. Keep it out of any repository.")
+        Path | None, typer.Option(help="Folder to keep decoded crops in; default: one beside OUT, removed at the end.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or auto; overrides the recipe.")] = None,
     precision: Annotated[str | None, typer.Option(help="fp32, bf16 or fp16; overrides the recipe.")] = None,
@@ -242,7 +242,7 @@ def adapt(
     if pictures:
         stage = wanted.stages[0].model_copy(update={"pictures": pictures})
         wanted = wanted.model_copy(update={"stages": (stage,)})
-    adapted = adapt_run(tracks, output, state or shipped_state(), wanted, rounds, cache or output / "cache", err.print)
+    adapted = adapt_run(tracks, output, state or shipped_state(), wanted, rounds, cache, err.print)
     out.print(f"agreement on held-out people {adapted.before:.4f} -> {adapted.after:.4f}")
     out.print(f"{output / 'model.onnx'}: use it with --embedder {output / 'model.onnx'}", markup=False)
 

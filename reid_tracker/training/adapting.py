@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -17,9 +18,10 @@ from reid_tracker.training.export import export
 from reid_tracker.training.recipe import Recipe
 from reid_tracker.training.site import read_site
 
+PAPERS = "papers.json"
 _ENGINES = Path(__file__).parents[2] / "engines"
 _SHIPPED_STATE = _ENGINES / "training" / "alignedreid_small.fp16.pt"
-_SHIPPED_PAPERS = _ENGINES / "alignedreid_small" / "papers.json"
+_SHIPPED_PAPERS = _ENGINES / "alignedreid_small" / PAPERS
 
 
 def shipped_state() -> Path:
@@ -42,7 +44,7 @@ def adapt_run(
     state: Path,
     recipe: Recipe,
     rounds: int,
-    cache: Path,
+    cache: Path | None,
     report: Callable[[str], None],
 ) -> Adapted:
     """Adapt an embedder to the crops of a run and export it, if it became better.
@@ -53,7 +55,7 @@ def adapt_run(
         state: of the present embedder.
         recipe: of a round.
         rounds: how many.
-        cache: for decoded crops.
+        cache: for decoded crops; None takes a folder beside ``out`` that is removed at the end.
         report: told how it goes.
 
     Raises:
@@ -61,6 +63,10 @@ def adapt_run(
         ModelError: the state is damaged or does not fit the recipe.
         ModelError: the result is not better on held-out people by more than chance.
     """
+    if cache is None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
+            return adapt_run(tracks, out, state, recipe, rounds, Path(folder), report)
     site = read_site(tracks)
     kept = load(state, "averaged", "head", "recipe")
     with fitting(state):
@@ -91,10 +97,15 @@ def export_adapted(adapted: Adapted, state: Path, out: Path, crops: Path, cache:
         cache: for decoded pictures.
     """
     out.mkdir(parents=True, exist_ok=True)
-    torch.save(adapted.state, out / CHECKPOINT)
-    papers = out / "papers.json"
-    papers.write_text(json.dumps(_papers(state, adapted), indent=2) + "\n", encoding="utf-8")
-    export(out / CHECKPOINT, crops, cache, out, papers_file=papers)
+    with TemporaryDirectory(dir=out) as folder:
+        young = Path(folder)
+        torch.save(adapted.state, young / CHECKPOINT)
+        papers = young / PAPERS
+        papers.write_text(json.dumps(_papers(state, adapted), indent=2) + "\n", encoding="utf-8")
+        export(young / CHECKPOINT, crops, cache, out, papers_file=papers)
+        # Last, so that they are never those of a model that was not written.
+        for name in (CHECKPOINT, PAPERS):
+            (young / name).replace(out / name)
 
 
 def _papers(state: Path, adapted: Adapted) -> dict[str, Any]:

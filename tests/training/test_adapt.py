@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reid_tracker.errors import InputError
+from reid_tracker.errors import InputError, ModelError
 from reid_tracker.training.agreement import (
     Examination,
+    Gain,
     agreed_answers,
     mutual_links,
     probable_people,
@@ -283,3 +284,33 @@ class TestLearning:
         apart = gather_site("apart", site.pictures.paths, np.arange(len(alone)), one_camera, alone)
         with pytest.raises(InputError, match="0 questions to judge by"):
             self.adapted(apart, tmp_path)
+
+
+def test_what_is_refused_leaves_nothing_and_what_fails_to_export_leaves_the_last_model(tmp_path, monkeypatch):
+    pytest.importorskip("torch", reason="training needs torch")
+    from reid_tracker.training import adapting
+    from reid_tracker.training.recipe import read_recipe
+
+    recipe = read_recipe(Path(adapting.__file__).parent / "recipes" / "alignedreid_small_adapted.toml")
+    write_crops(tmp_path / "run", [{"file": "a.jpg", "tracklet": 5, "camera": "door", "time": 2.0}])
+
+    def adapt(_site, _kept, _recipe, cache, *_):
+        (cache / "decoded.u8").write_bytes(b"people")
+        return adapting.Adapted({"seen": 1}, Gain(0.5, 0.6, 0.1))
+
+    monkeypatch.setattr(adapting, "adapt_to_site", adapt)
+    with pytest.raises(ModelError, match="may be chance"):
+        adapting.adapt_run(tmp_path / "run", tmp_path / "mine", adapting.shipped_state(), recipe, 1, None, print)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+    def differ(*_, **__):
+        raise ModelError("two arrows differ")
+
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "papers.json").write_text("of the last model")
+    monkeypatch.setattr(adapting, "export", differ)
+    certain = adapting.Adapted({"seen": 1}, Gain(0.5, 0.6, 0.01))
+    with pytest.raises(ModelError, match="arrows"):
+        adapting.export_adapted(certain, adapting.shipped_state(), tmp_path / "mine", tmp_path, tmp_path)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["papers.json"]
+    assert (tmp_path / "mine" / "papers.json").read_text() == "of the last model"
