@@ -158,6 +158,15 @@ class Recipe(_Part):
             seen -= stage.pictures
         return None
 
+    def pixels_left(self, seen: int) -> int:
+        """Pixels of all pictures after the first ``seen``: what a step costs goes by them."""
+        left = 0
+        for stage in self.stages:
+            height, width = stage.size_hw
+            left += max(0, stage.pictures - seen) * height * width
+            seen = max(0, seen - stage.pictures)
+        return left
+
     @property
     def pictures(self) -> int:
         """Pictures seen over all stages."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import nan
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from reid_tracker.errors import ConfigError
 from reid_tracker.training.recipe import Recipe
@@ -69,10 +70,14 @@ def _bar(recipe: Recipe, console: Console) -> Iterator[Callable[[TrainingProgres
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("pictures, {task.fields[rate]:.0f}/s, loss {task.fields[loss]:.3f}"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[left]:.0f} min left"),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("training", total=recipe.pictures, name=recipe.name, rate=0.0, loss=float("nan"))
+        task = bar.add_task("training", total=recipe.pictures, name=recipe.name, rate=0.0, loss=nan, left=nan)
         yield lambda progress: bar.update(
-            task, completed=progress.seen, rate=progress.rate, loss=sum(progress.losses.values())
+            task,
+            completed=progress.seen,
+            rate=progress.rate,
+            loss=sum(progress.losses.values()),
+            left=progress.minutes_left,
         )

@@ -78,19 +78,16 @@ class Progress:
 
     Attributes:
         seen: pictures so far, of ``pictures``.
-        rate: pictures a second in this process.
+        rate: pictures a second in this stage and process.
+        minutes_left: at this rate, later stages by the size of their pictures.
         losses: means since the last report, by name.
     """
 
     seen: int
     pictures: int
     rate: float
+    minutes_left: float
     losses: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def minutes_left(self) -> float:
-        """At this rate."""
-        return (self.pictures - self.seen) / self.rate / 60 if self.rate else float("inf")
 
     def to_text(self) -> str:
         """One line."""
@@ -297,7 +294,9 @@ def _run_stage(
             rate = (trainer.seen - begun) / (time.monotonic() - started)
             losses = {name: float(value) / REPORT_STEPS for name, value in sums.items()}
             trainer.check(losses)
-            report(Progress(trainer.seen, trainer.recipe.pictures, rate, losses))
+            height, width = stage.size_hw
+            minutes = trainer.recipe.pixels_left(trainer.seen) / (height * width * rate * 60)
+            report(Progress(trainer.seen, trainer.recipe.pictures, rate, minutes, losses))
             sums.clear()
         if time.monotonic() - saved > checkpoint_minutes * 60:
             trainer.check({name: float(value) for name, value in sums.items()})

@@ -22,7 +22,7 @@ RECIPE = Recipe.model_validate(
         "stages": [{"pictures": 1000, "size_hw": [32, 32]}],
     }
 )
-PROGRESS = Progress(400, 1000, 10.0, {"identity": 2.5, "trihard_local": 0.25})
+PROGRESS = Progress(400, 1000, 10.0, 1.2, {"identity": 2.5, "trihard_local": 0.25})
 
 
 def test_a_log_gets_a_line_with_the_time_left(caplog):
@@ -37,6 +37,7 @@ def test_a_terminal_gets_a_bar(caplog):
         report(PROGRESS)
     assert "training mine" in screen.file.getvalue()
     assert "400/1000" in screen.file.getvalue()
+    assert "1 min left" in screen.file.getvalue()
     assert caplog.text == ""
 
 

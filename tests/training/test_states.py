@@ -96,3 +96,11 @@ def test_the_small_state_is_written_with_each_checkpoint(people, tmp_path):
     with pytest.raises(Killed):
         run(recipe(), where, checkpoint_minutes=0, stop=Kill())
     assert checkpoints.load(tmp_path / "state.pt")["seen"] == BATCH
+
+
+def test_time_left_goes_by_the_size_of_the_pictures_to_come():
+    two = recipe(stages=[{"pictures": 100, "size_hw": [128, 64]}, {"pictures": 50, "size_hw": [256, 128]}])
+    assert two.pixels_left(0) == (100 + 4 * 50) * 128 * 64
+    assert two.pixels_left(60) == (40 + 4 * 50) * 128 * 64
+    assert two.pixels_left(110) == 4 * 40 * 128 * 64
+    assert two.pixels_left(150) == two.pixels_left(200) == 0
