@@ -131,5 +131,6 @@ def load_start_weights(backbone: nn.Module, name: str, file: Path) -> None:
         backbone.load_state_dict(
             {key: value for key, value in ours.items() if not key.startswith(kind.classifier)}, strict=True
         )
-    except (RuntimeError, pickle.UnpicklingError, AttributeError) as error:
-        raise ModelError(f"{file}: its tensors do not fit {name}: {error}") from error
+    except (RuntimeError, EOFError, pickle.UnpicklingError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(f"{file}: its tensors do not fit {name}: {reason}") from error

@@ -1,14 +1,15 @@
 """Sets of people's pictures: file names to people and cameras, pictures to one memory-mapped array.
 
-Most layouts in use (Market-1501, DukeMTMC, CUHK01/03 as unpacked, crops that ``reid-tracker track --save-crops`` wrote)
-name a file ``<person>_c<camera>...``; MSMT17 has lists of files. What says neither person nor camera is reported with
-its path and left out, as is a picture that does not decode.
+Most layouts in use (Market-1501, DukeMTMC, crops that ``reid-tracker track --save-crops`` wrote) name a file
+``<person>_c<camera>...``; CUHK01 and CUHK03 have names of their own, MSMT17 has lists of files. What says neither
+person nor camera is reported with its path and left out, as is a picture that does not decode.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,11 +31,17 @@ logger = logging.getLogger(__name__)
 
 Number = TypeVar("Number", np.float16, np.float32)
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+_TOLD = 20  # files that are named one by one before the rest is counted
 JUNK_PERSON = -1
 DISTRACTOR_PERSON = 0
 # No more digits than 64 bits hold.
 _NAME = re.compile(r"(?P<person>-?\d{1,18})_c(?P<camera>\d{1,18})(?!\d)")
+# 0001003.png: person 1, the third of four pictures, of which camera A took the first two.
+_CUHK01_NAME = re.compile(r"(?P<person>\d{4})00(?P<picture>[1-4])\.")
+# 2_017_1_04.png: pair of cameras, person of that pair, camera of the pair, picture.
+_CUHK03_NAME = re.compile(r"(?P<pair>\d)_(?P<person>\d{3,4})_(?P<camera>[12])_\d{2}\.")
+_PERSONS_OF_A_PAIR = 10_000
 # A line of MSMT17's lists: 0000/0000_000_01_0303morning_0008_0.jpg 0; the third number is the camera, the last the
 # person.
 _LISTED = re.compile(r"(?P<file>\S*?\d+_\d+_(?P<camera>\d+)_\S+)\s+(?P<person>\d+)\s*$")
@@ -68,7 +75,9 @@ class PeopleSet:
 
 
 def read_people(folder: Path, name: str | None = None) -> PeopleSet:
-    """List a folder of ``<person>_c<camera>...`` pictures, or one of MSMT17's lists (``list_train.txt``).
+    """List a folder of pictures, or one of MSMT17's lists (``list_train.txt``).
+
+    Pictures are named ``<person>_c<camera>...``, or as CUHK01's (``0001003.png``) or CUHK03's (``2_017_1_04.png``) are.
 
     Raises:
         InputError: the folder or list is missing or holds no such picture.
@@ -78,20 +87,40 @@ def read_people(folder: Path, name: str | None = None) -> PeopleSet:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of pictures; expected files named like 0002_c1s1_000451_03.jpg")
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    found = [(path, _NAME.match(path.name) if _is_utf8(path.name) else None) for path in files]
-    malformed = tuple(path for path, match in found if match is None)
-    for path in malformed[:20]:
-        logger.warning("%s: left out, its name is not <person>_c<camera>... in UTF-8", path)
-    good = [(path, match) for path, match in found if match is not None]
+    found = [(path, _person_and_camera(path.name)) for path in files]
+    malformed = tuple(path for path, who in found if who is None)
+    _tell(malformed, "left out, its name is not <person>_c<camera>... in UTF-8")
+    good = [(path, who) for path, who in found if who is not None]
     if not good:
         raise InputError(f"{folder}: none of its {len(files)} pictures is named <person>_c<camera>..., nothing to use")
     return PeopleSet(
         name=name or folder.name,
         paths=tuple(path for path, _ in good),
-        persons=np.array([int(match["person"]) for _, match in good], dtype=np.int64),
-        cameras=np.array([int(match["camera"]) for _, match in good], dtype=np.int64),
+        persons=np.array([person for _, (person, _) in good], dtype=np.int64),
+        cameras=np.array([camera for _, (_, camera) in good], dtype=np.int64),
         malformed=malformed,
     )
+
+
+def _person_and_camera(name: str) -> tuple[int, int] | None:
+    """Who a file's name says it is and which camera saw them; None where it does not."""
+    if not _is_utf8(name):
+        return None
+    if match := _NAME.match(name):
+        return int(match["person"]), int(match["camera"])
+    if match := _CUHK01_NAME.match(name):
+        return int(match["person"]), 1 if int(match["picture"]) <= 2 else 2
+    if match := _CUHK03_NAME.match(name):
+        # Each pair of cameras numbers its people from 1.
+        return int(match["pair"]) * _PERSONS_OF_A_PAIR + int(match["person"]), int(match["camera"])
+    return None
+
+
+def _tell(paths: Sequence[Path], what: str) -> None:
+    for path in paths[:_TOLD]:
+        logger.warning("%s: %s", path, what)
+    if len(paths) > _TOLD:
+        logger.warning("and %d more: %s", len(paths) - _TOLD, what)
 
 
 def _is_utf8(name: str) -> bool:
@@ -115,8 +144,7 @@ def _read_list(file: Path, name: str | None) -> PeopleSet:
         raise InputError(f"{file}: no folder {half} or mask_{half}_v2 beside it")
     found = [(line, _LISTED.match(line)) for line in lines]
     malformed = tuple(root / line.split()[0] for line, match in found if match is None)
-    for path in malformed[:20]:
-        logger.warning("%s in %s: left out, its name says no camera, or its line no person", path, file)
+    _tell(malformed, f"left out of {file.name}, its name says no camera, or its line no person")
     good = [match for _, match in found if match is not None]
     if not good:
         raise InputError(f"{file}: none of its {len(lines)} lines is <file> <person> as MSMT17 writes them")
@@ -172,7 +200,7 @@ def decode_people(
     if not readable_file.exists():
         cache_dir.mkdir(parents=True, exist_ok=True)
         # A new file: whoever still reads the old one, as another run may, keeps it.
-        young = Path(f"{stem}.u8.new")
+        young = Path(f"{stem}.u8.{os.getpid()}.new")
         pixels = np.memmap(young, dtype=np.uint8, mode="w+", shape=shape)
         readable = np.zeros(len(people), dtype=np.bool_)
         for row, path in enumerate(people.paths):
@@ -180,13 +208,14 @@ def decode_people(
         pixels.flush()
         young.replace(pixels_file)
         save_array(readable_file, readable)  # written last: it says that the pixels are complete
-    return np.memmap(pixels_file, dtype=np.uint8, mode="r", shape=shape), np.load(readable_file)
+    readable = np.load(readable_file)
+    _tell([people.paths[row] for row in np.flatnonzero(~readable)], "left out, it does not decode as a picture")
+    return np.memmap(pixels_file, dtype=np.uint8, mode="r", shape=shape), readable
 
 
 def _decode_into(target: Image, path: Path, size_hw: tuple[int, int], partial: PartialBody | None) -> bool:
     whole = read_picture(path)
     if whole is None:
-        logger.warning("%s: left out, it does not decode as a picture", path)
         return False
     target[:] = resize_crop(partial.cut(whole, path.name) if partial else whole, size_hw)
     return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def network_digest(file: Path) -> str:
 
 def save_array(file: Path, values: NDArray[Any]) -> None:
     """Write a ``.npy`` file so that an interruption leaves none, and never half of one."""
-    young = file.with_name(file.name + ".new")
+    young = file.with_name(f"{file.name}.{os.getpid()}.new")
     with young.open("wb") as target:
         np.save(target, values)
     young.replace(file)

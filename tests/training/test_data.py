@@ -29,7 +29,11 @@ def write(folder: Path, names: list[str], level: int = 100) -> Path:
         ("-1_c3s2_000001_00.jpg", -1, 3),  # its junk
         ("0000_c6s1_000001_00.jpg", 0, 6),  # its distractors
         ("0001_c2_f0046182.jpg", 1, 2),  # DukeMTMC
-        ("0971_c2_04.png", 971, 2),  # CUHK01
+        ("0971_c2_04.png", 971, 2),  # CUHK01, renamed
+        ("0971002.png", 971, 1),  # as it is
+        ("0971003.png", 971, 2),
+        ("2_017_1_04.png", 20017, 1),  # CUHK03
+        ("0001_c2_1.webp", 1, 2),
         ("0007_c2s1_000451_12.jpg", 7, 2),  # what reid-tracker track --save-crops writes
         ("12_c104_x.jpeg", 12, 104),  # a site with more than nine cameras
     ],
@@ -69,6 +73,26 @@ def test_a_picture_larger_than_opencv_reads_is_broken(tmp_path, caplog):
     (tmp_path / "0001_c1_0.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
     assert not decode_people(read_people(tmp_path), (16, 8), tmp_path / "cache")[1].any()
     assert "0001_c1_0.png" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["0971005.png", "20240101.png", "2_017_3_04.png", "holiday_1.png"])
+def test_names_that_only_look_like_a_data_sets_are_malformed(tmp_path, name):
+    assert [path.name for path in read_people(write(tmp_path, ["0001_c1_0.png", name])).malformed] == [name]
+
+
+def test_many_malformed_names_are_counted(tmp_path, caplog):
+    read_people(write(tmp_path, ["0001_c1_0.png", *(f"holiday{number}.png" for number in range(50))]))
+    assert len(caplog.records) == 21
+    assert "and 30 more: left out, its name" in caplog.text
+
+
+def test_a_broken_picture_is_reported_again_on_the_next_run(tmp_path, caplog):
+    folder = write(tmp_path / "set", ["0001_c1_0.png"])
+    (folder / "0002_c1_0.png").write_bytes(b"cut short")
+    for _ in range(2):
+        caplog.clear()
+        decode_people(read_people(folder), (16, 8), tmp_path / "cache")
+        assert "0002_c1_0.png: left out, it does not decode" in caplog.text
 
 
 def test_missing_or_useless_folders_are_refused(tmp_path):

@@ -224,6 +224,12 @@ def test_wrong_or_incomplete_start_weights_are_refused(tmp_path, monkeypatch):
         load_start_weights(backbone, "efficientnet_lite0", file)
 
 
+def test_an_empty_file_is_no_start(tmp_path):
+    (tmp_path / "empty.pth").touch()
+    with pytest.raises(ModelError, match=r"empty\.pth: its tensors do not fit osnet_x0_25"):
+        load_start_weights(make_backbone("osnet_x0_25")[0], "osnet_x0_25", tmp_path / "empty.pth")
+
+
 def test_lite2_is_as_wide_and_deep_as_published():
     backbone, channels = make_backbone("efficientnet_lite2")
     assert channels == 1280
