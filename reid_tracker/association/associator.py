@@ -15,7 +15,7 @@ them has gained a passage, and once more when the run ends.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,13 @@ class CrossCameraAssociator:
 
     def __call__(self, tracks: Sequence[CameraTracks]) -> list[TrackedFrame]:
         """Take what all cameras saw at one moment; one result per input, in order."""
+        try:
+            return self._step(tracks)
+        except Exception:
+            self._let_go(tracklet.id for moment in tracks for tracklet in moment.ended)  # nobody tells of them again
+            raise
+
+    def _step(self, tracks: Sequence[CameraTracks]) -> list[TrackedFrame]:
         told: list[TrackedFrame] = []
         news = [self._read(moment) for moment in tracks]
         self._compare([passage for changed in news for passage in changed])
@@ -290,6 +297,13 @@ class CrossCameraAssociator:
             self.book.link(passage, target, time, self._explainer.like(passage, target, candidates))
 
     # 4. learn
+
+    def _let_go(self, tracklets: Iterable[int]) -> None:
+        """Passages that ended in a moment that failed: they stay with whom they belonged to, and teach nothing."""
+        for passage in (self._passages.pop(tracklet) for tracklet in tracklets if tracklet in self._passages):
+            passage.open = False
+            self._outlook.pop(passage.tracklet, None)
+            self._still.forget(passage.tracklet)
 
     def _close(self, passage: Passage, time: float) -> None:
         """A passage has ended: learn from it, and ask whether its person is somebody else as well, or is several."""

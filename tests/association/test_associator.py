@@ -245,6 +245,19 @@ def test_results_come_one_per_input_in_order() -> None:
     assert associator([]) == []
 
 
+def test_who_ended_in_a_moment_that_failed_is_not_in_view_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service goes on after a moment that fails; nobody is told of those who ended in it again."""
+    associator, looks = CrossCameraAssociator(), Wardrobe().looks(1, 4)
+    associator([CameraTracks("door", 0, 4.0, SIZE, (tracklet(1, "door", 0, 4, looks),))])
+    ended = tracklet(1, "door", 0, 4, looks, TrackletState.ENDED)
+    with monkeypatch.context() as broken:
+        broken.setattr(associator.ground, "learn", None)
+        with pytest.raises(TypeError):
+            associator([CameraTracks("door", 1, 5.0, SIZE, (), (), (ended,))])
+    assert associator.passages == ()
+    assert associator([CameraTracks("door", 2, 6.0, SIZE, ())])[0].people == ()
+
+
 def test_a_run_without_anybody_ends_without_events() -> None:
     assert CrossCameraAssociator().finish([]) == ()
 
