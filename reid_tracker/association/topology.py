@@ -242,7 +242,7 @@ class ReturnTimes:
         self._events = _grown(self._events, (capacity, capacity, len(_EDGES)))
         self._waited = _grown(self._waited, (capacity, len(_EDGES)))
         self._waiting = _grown(self._waiting, (capacity, len(_EDGES)))
-        if self._spans:
+        if self._ways:
             self._least = _grown(self._least, (capacity, capacity), -np.inf)
             self._most = _grown(self._most, (capacity, capacity), np.inf)
 

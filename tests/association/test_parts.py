@@ -308,3 +308,15 @@ def test_ways_of_a_camera_that_was_moved_are_unknown_again() -> None:
     assert times.log_rate(np.array([a]), b, np.array([1.0]))[0] > -20
     assert times.log_rate(np.array([a]), b, np.array([6.0]))[0] < known - 0.5
     times.index("d")  # a camera that turns up later finds nothing configured of the one that was moved
+
+
+def test_cameras_that_turn_up_after_all_configured_ways_are_gone_can_be_moved_too() -> None:
+    """What was kept of configured ways no longer grew, so the ninth camera that was moved ended the run."""
+    times = ReturnTimes([CameraConfig(id="a", source="-", neighbours={"b": (5.0, 10.0)})])
+    for name in "ab":
+        times.index(name)
+    times.forget_camera("a")
+    for number in range(10):
+        times.index(f"later {number}")
+    times.forget_camera("later 9")
+    assert times.log_rate(np.array([0]), 1, np.array([1.0]))[0] > -20
