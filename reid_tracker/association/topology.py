@@ -39,6 +39,9 @@ _PRIOR_EVENTS = 1.0  # what the starting law is worth in each bin
 _PAIR_EVENTS = np.where(np.isneginf(_EDGES), 0.5, 2.0)
 _TOO_FAST, _TOO_SLOW = -100.0, float(np.log(0.01))  # nobody is faster than possible; some people stop on the way
 
+# Origins, the destination, bins of the gaps, and how probably each came back.
+_Returns = tuple[NDArray[np.intp], int, NDArray[np.intp], NDArray[np.floating]]
+
 
 @dataclass(frozen=True, slots=True)
 class CameraLink:
@@ -77,7 +80,7 @@ class ReturnTimes:
         self._waiting = np.zeros((0, len(_EDGES)))
         self._least, self._most = np.zeros((0, 0)), np.zeros((0, 0))
         self._totals = np.zeros((2, len(_EDGES)))  # events in the same camera, and from one to another
-        self._new: list[tuple[NDArray[np.intp], int, NDArray[np.intp], NDArray[np.floating]]] = []
+        self._new: list[_Returns] = []
         self._began: float | None = None
         self._now = 0.0
         self._rates_known: _Rates | None = None
@@ -117,13 +120,16 @@ class ReturnTimes:
         self._now = max(self._now, now)
 
     def links(self) -> list[CameraLink]:
-        """The ways between different cameras that people are known to have taken."""
-        self._count()
-        names = list(self._index)
+        """The ways between different cameras that people are known to have taken.
+
+        Rates follow when the waiting is counted: reading the ways changes nothing that decides.
+        """
+        names, counted = list(self._index), self._events.copy()
+        _add(counted, self._new)
         found = []
-        for origin, destination in np.argwhere(self._events.sum(axis=2) >= _LEAST_LINK):
+        for origin, destination in np.argwhere(counted.sum(axis=2) >= _LEAST_LINK):
             if origin != destination:
-                events = self._events[origin, destination]
+                events = counted[origin, destination]
                 half = int(np.searchsorted(np.cumsum(events), events.sum() / 2))
                 seconds = 0.0 if half == 0 else float(_MIDDLE[half])
                 found.append(CameraLink(names[origin], names[destination], float(events.sum()), seconds))
@@ -213,8 +219,8 @@ class ReturnTimes:
         self._single.clear()
 
     def _count(self) -> None:
+        _add(self._events, self._new)
         for origins, destination, bins, weights in self._new:
-            np.add.at(self._events[:, destination], (origins, bins), weights)
             np.add.at(self._totals, ((origins != destination).astype(np.intp), bins), weights)
         self._new.clear()
 
@@ -266,6 +272,12 @@ class _Rates:
 
     exposure: NDArray[np.float64]
     shared: NDArray[np.float64]
+
+
+def _add(events: NDArray[np.float64], returns: Sequence[_Returns]) -> None:
+    """Count returns into (cameras, cameras, bins) events."""
+    for origins, destination, bins, weights in returns:
+        np.add.at(events[:, destination], (origins, bins), weights)
 
 
 def _bins(gaps: NDArray[np.floating]) -> NDArray[np.intp]:

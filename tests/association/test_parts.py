@@ -320,3 +320,18 @@ def test_cameras_that_turn_up_after_all_configured_ways_are_gone_can_be_moved_to
         times.index(f"later {number}")
     times.forget_camera("later 9")
     assert times.log_rate(np.array([0]), 1, np.array([1.0]))[0] > -20
+
+
+def test_reading_the_ways_decides_nothing() -> None:
+    """The live page's map asks for them at any time; what was seen since the waiting was looked at counts in them."""
+
+    def rate(read: bool) -> tuple[float, int]:
+        times = ReturnTimes()
+        door, hall = times.index("door"), times.index("hall")
+        times.advance(100.0)
+        times.log_rate(np.array([door]), hall, np.array([5.0]))
+        times.observe_returns(np.array([door]), hall, np.array([5.0]), np.array([1.0]))
+        links = times.links() if read else []
+        return float(times.log_rate(np.array([door]), hall, np.array([5.0]))[0]), len(links)
+
+    assert rate(True) == (rate(False)[0], 1)
