@@ -278,7 +278,7 @@ class CrossCameraAssociator:
             passage.settled = True
             return
         target = self.book.identities[number] if number is not None else None
-        if target is not None and target.number != passage.identity and target.meets([passage]):
+        if target is not None and target.number != passage.identity and target.meets(self.book.going_with(passage)):
             target = None  # given to somebody else of this camera a moment ago
         if passage.identity == 0:
             self._first_answer(passage, candidates, target, time)

@@ -1,7 +1,8 @@
 """The gallery: one prototype an identity for the wide search, bounded by count and age.
 
 Prototypes lie in one matrix, so that the search is one product however many people are remembered. Looks themselves
-stay with the passages (identities.py), a few per passage and a bounded number of passages per identity and camera.
+stay with the passages (identities.py), a few per passage and a bounded number of passages per identity and camera. Of
+the others stays where they were, for nobody else who was there can be the same person.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ class Gallery:
                 ended.pop()  # the newest one says where the person was last
                 ended.sort(key=lambda passage: (passage.looks.weight if passage.looks else 0, passage.end))
                 for passage in ended[:excess]:
-                    identity.passages.remove(passage)
+                    identity.let_go(passage)
                     self.dropped["passages"] += 1
 
     def _new_row(self, number: int) -> int:

@@ -86,7 +86,7 @@ class Reviser(Judge):
             if evidence[candidate] <= 0:
                 break
             partner = self._book.identities[int(self._gallery.numbers[candidate])]
-            if not identity.meets(partner.passages):
+            if not identity.meets(partner.known):
                 found.append((partner, float(evidence[candidate]) + self._space_and_time(identity, partner)))
         return found
 
@@ -100,5 +100,5 @@ class Reviser(Judge):
 
 
 def _rivals(partners: list[tuple[Identity, float]], chosen: Identity) -> float:
-    rivals = [gain for partner, gain in partners if partner is not chosen and partner.meets(chosen.passages)]
+    rivals = [gain for partner, gain in partners if partner is not chosen and partner.meets(chosen.known)]
     return float(np.logaddexp.reduce([0.0, *rivals]))
