@@ -29,9 +29,9 @@ def merge_identities(associator: CrossCameraAssociator, first: int, second: int,
     one, other = _known(associator, first), _known(associator, second)
     if one is other:
         raise InputError(f"identities {first} and {second} are one already")
-    take_back([*one.passages, *other.passages])
-    if one.meets(other.passages):
+    if one.was_beside(other.known):
         raise InputError(f"identities {first} and {second} were in one camera at the same time: they are two people")
+    take_back([*one.known, *other.known])
     pin([*one.passages, *other.passages])
     newer = max(one, other, key=lambda identity: identity.number)
     return associator.book.merge(one, other, time, newer.last, _evidence()).number

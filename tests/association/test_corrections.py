@@ -102,6 +102,15 @@ def test_two_seen_at_once_in_one_camera_cannot_be_merged() -> None:
         merge_identities(site.associator, 1, 2, 3)
 
 
+def test_a_merger_that_is_refused_takes_nothing_back() -> None:
+    site = Site()
+    assert site.see("door", 2, {1: 1, 2: 2}) == [1, 2]
+    keep_apart(site.associator, 1, 2)
+    with pytest.raises(InputError, match="same time"):
+        merge_identities(site.associator, 1, 2, 3)
+    assert [passage.apart for passage in site.associator.passages] == [{2}, {1}]
+
+
 def test_who_is_erased_is_nobody_known_any_more() -> None:
     site = two_people()
     assert erase_identity(site.associator, 1, 30)
