@@ -81,6 +81,7 @@ class Reviser(Judge):
             self._gallery.squares,
         )[0]
         evidence[row] = -np.inf
+        evidence[self._gallery.precisions <= 0] = -np.inf  # no look: what is computed of it is rounding, of either sign
         found: list[tuple[Identity, float]] = []
         for candidate in np.argsort(-evidence, kind="stable")[:_CLOSER_LOOKS]:
             if evidence[candidate] <= 0:

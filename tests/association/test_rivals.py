@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from reid_tracker.association import CrossCameraAssociator
 from reid_tracker.association import associator as associator_module
+from reid_tracker.association import revision
+from reid_tracker.association.evidence import appearance_evidence
 from reid_tracker.association.explain import Explainer
 from reid_tracker.association.judge import Parts
 from reid_tracker.association.remembered import RememberedPassage
@@ -81,3 +85,19 @@ def test_whoever_is_taken_for_somebody_merged_away_a_moment_ago_has_an_identity(
     told = associator([CameraTracks("hall", 1, 10.0, SIZE, (third,), (lost,))])[0]
     assert [(event.type, event.tracklets) for event in told.events[:1]] == [(EventType.MERGED, (2,))]
     assert {person.tracklet: person.identity for person in told.people} == {3: 1}
+
+
+def test_who_was_never_looked_at_is_merged_with_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What looks say of nobody's looks is nought but for rounding, which may go up; time alone then joined them."""
+
+    def rounded_up(*arguments: Any) -> np.ndarray:
+        return appearance_evidence(*arguments) + np.float32(1e-6)
+
+    monkeypatch.setattr(revision, "appearance_evidence", rounded_up)
+    wardrobe, associator = Wardrobe(noise=0.3), CrossCameraAssociator()
+    memory = [RememberedPassage(k, k, "door", 40.0 * k, 40.0 * k + 4, wardrobe.looks(k, 4)) for k in range(1, 7)]
+    restore(associator, [*memory, RememberedPassage(9, 9, "door", 45, 49, None)], last_identity=50, last_event=0)
+    for time in (40.0, 300.0):
+        associator([CameraTracks("door", 0, time, SIZE, ())])
+    associator.finish([])
+    assert 9 in associator.book.identities
