@@ -248,7 +248,9 @@ class CrossCameraAssociator:
         # an answer may merge whom another one has chosen: their last passage then says who they are
         lasts = {number: self.book.identities[number].last for number in chosen if number is not None}
         for passage, candidates, number in zip(passages, weighed, chosen, strict=True):
-            self._answer(passage, candidates, None if number is None else lasts[number].identity, time)
+            if number is not None and number not in self.book.identities:
+                number = lasts[number].identity
+            self._answer(passage, candidates, number, time)
 
     def _weighed(self, passages: list[Passage], changed: list[Passage]) -> list[Candidates]:
         """Passages against everybody; as it was last time where nothing about one has changed."""

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reid_tracker.association import CrossCameraAssociator
+from reid_tracker.association import CrossCameraAssociator, revision
 from reid_tracker.association import associator as associator_module
-from reid_tracker.association import revision
 from reid_tracker.association.evidence import appearance_evidence
 from reid_tracker.association.explain import Explainer
 from reid_tracker.association.judge import Parts
@@ -85,6 +84,28 @@ def test_whoever_is_taken_for_somebody_merged_away_a_moment_ago_has_an_identity(
     told = associator([CameraTracks("hall", 1, 10.0, SIZE, (third,), (lost,))])[0]
     assert [(event.type, event.tracklets) for event in told.events[:1]] == [(EventType.MERGED, (2,))]
     assert {person.tracklet: person.identity for person in told.people} == {3: 1}
+
+
+def test_somebody_known_is_not_who_was_taken_for_him_until_a_moment_ago() -> None:
+    """New looks throw the one out and name the other in the same moment; the other went out with the one."""
+    wardrobe, associator = Wardrobe(noise=0.1), CrossCameraAssociator()
+    cameras = ("hall", "door", "yard")
+    known = [
+        RememberedPassage(90 + j, 1, cameras[j % 3], 50.0 * j, 50.0 * j + 10, wardrobe.looks(1, 4)) for j in range(9)
+    ]
+    others = [
+        RememberedPassage(200 + j, 2 + j % 10, cameras[j % 3], 20.0 * j, 20.0 * j + 10, wardrobe.looks(20 + j % 10, 4))
+        for j in range(30)
+    ]
+    restore(associator, [*known, *others], last_identity=20, last_event=0)
+    mistaken = tracklet(1, "door", 600, 604, wardrobe.looks(1, 1))
+    associator([CameraTracks("door", 0, 604.0, SIZE, (mistaken,))])
+    lost = tracklet(1, "door", 600, 604, wardrobe.looks(50, 4))
+    told = associator(
+        [CameraTracks("door", 1, 608.0, SIZE, (tracklet(2, "door", 606, 608, wardrobe.looks(1, 4)),), (lost,))]
+    )
+    assert [person.identity for person in told[0].people] == [1]
+    assert {passage.tracklet: passage.identity for passage in associator.passages} == {1: 21, 2: 1}
 
 
 def test_who_was_never_looked_at_is_merged_with_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
