@@ -329,19 +329,13 @@ class CrossCameraAssociator:
 
     def _forget(self, time: float) -> None:
         """Let go of people who have not been seen for long, and of the longest unseen where there are too many."""
-        excess = len(self.gallery) - self.config.max_identities
-        if time < self._next_forgetting and excess <= 0:
+        if time < self._next_forgetting and len(self.gallery) <= self.config.max_identities:
             return
         self._next_forgetting = time + min(_FORGET_EVERY, self.config.memory_seconds / 4)
         present = {passage.identity for passage in self._passages.values()}
-        rows = np.argsort(self.gallery.seen, kind="stable")
-        numbers, seen = self.gallery.numbers[rows].tolist(), self.gallery.seen[rows].tolist()
-        for place, (number, last) in enumerate(zip(numbers, seen, strict=True)):
-            too_old = time - last > self.config.memory_seconds
-            if not too_old and place >= excess:
-                break
+        for number, reason in self.gallery.overdue(time, self.config.memory_seconds, self.config.max_identities):
             if number not in present:
-                self.gallery.dropped["too old" if too_old else "too many"] += 1
+                self.gallery.dropped[reason] += 1
                 self.ground.forget([passage.tracklet for passage in self.book.identities[number].passages])
                 self.book.forget(self.book.identities[number], time)
 

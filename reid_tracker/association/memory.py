@@ -110,6 +110,17 @@ class Gallery:
             self._rows[int(self._numbers[row])] = row
             self.touched.add(row)
 
+    def overdue(self, time: float, memory_seconds: float, most: int) -> list[tuple[int, str]]:
+        """Those not seen for longer than ``memory_seconds``, then the longest unseen beyond ``most``; and why."""
+        found = []
+        rows = np.argsort(self.seen, kind="stable")
+        for place, row in enumerate(rows.tolist()):
+            too_old = bool(time - self._seen[row] > memory_seconds)
+            if not too_old and place >= len(self) - most:
+                break
+            found.append((int(self._numbers[row]), "too old" if too_old else "too many"))
+        return found
+
     def _bound(self, identity: Identity) -> None:
         """Let go of the passages that say least: per camera the ended ones with the fewest good looks."""
         by_camera: dict[int, list[Passage]] = {}
