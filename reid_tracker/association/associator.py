@@ -26,7 +26,7 @@ from reid_tracker.association.candidates import Candidates, Weigher
 from reid_tracker.association.evidence import summarise
 from reid_tracker.association.explain import Explainer
 from reid_tracker.association.ground import GroundPlane
-from reid_tracker.association.identities import Identity, IdentityBook, Passage, seen_as
+from reid_tracker.association.identities import Identity, IdentityBook, Passage, seen_as, taken_twice
 from reid_tracker.association.judge import Parts
 from reid_tracker.association.memory import Gallery, varied
 from reid_tracker.association.rethinking import Rethinker
@@ -132,21 +132,20 @@ class CrossCameraAssociator:
         return changed
 
     def _taken_twice(self, moment: CameraTracks, changed: Sequence[Passage]) -> list[Passage]:
-        """Of the passages in view those whose person an earlier one of them is: somebody took a lost one's place.
+        """Part whoever took a lost one's place from the person who has come back; those of them to be asked besides.
 
-        The lost one has come back, so they were two; the later one is asked again.
+        That comes before anybody is weighed: with both in it their person speaks against each, and either may go.
         """
-        seen = [self._passages[tracklet.id] for tracklet in moment.tracklets]
-        holders: set[int] = set()
-        asked = []
-        for passage in sorted(seen, key=lambda one: (not one.pinned, one.start, one.tracklet)):
-            if passage.identity in holders:
-                passage.settled = False
-                self._outlook.pop(passage.tracklet, None)
-                asked += [passage] if passage not in changed else []
-            elif passage.identity:
-                holders.add(passage.identity)
-        return asked
+        twice = taken_twice([self._passages[tracklet.id] for tracklet in moment.tracklets])
+        for passage in twice:
+            self._part(passage, moment.time)
+        return [passage for passage in twice if passage not in changed]
+
+    def _part(self, passage: Passage, time: float) -> None:
+        """A passage is not whom it was taken for."""
+        passage.settled = False
+        self._outlook.pop(passage.tracklet, None)
+        self.book.move(passage, None, time, {"rule": "in view beside that person", "probability": 1.0})
 
     def _watch_still(self, passage: Passage, tracklet: Tracklet, time: float) -> None:
         """Somebody who turns out never to move, or to move after all, is asked for again."""
@@ -348,12 +347,11 @@ class CrossCameraAssociator:
     # 5. tell
 
     def _tell(self, moment: CameraTracks) -> TrackedFrame:
-        people = tuple(self._person(tracklet) for tracklet in moment.tracklets)
         return TrackedFrame(
             camera_id=moment.camera_id,
             index=moment.index,
             time=moment.time,
-            people=people,
+            people=tuple(self._person(tracklet) for tracklet in moment.tracklets),
             events=self.book.take_events(),
             size=moment.size,
             finished=moment.ended,

@@ -174,6 +174,21 @@ class Identity:
         return timetable(self.passages)
 
 
+def taken_twice(seen: list[Passage]) -> list[Passage]:
+    """Of the passages in view of a camera those who have the number of another one, which was there before.
+
+    Where somebody who knows said whose one of them is, that one has it.
+    """
+    holders: set[int] = set()
+    twice = []
+    for passage in sorted(seen, key=lambda one: (not one.pinned, one.start, one.tracklet)):
+        if passage.identity in holders:
+            twice.append(passage)
+        elif passage.identity:
+            holders.add(passage.identity)
+    return twice
+
+
 def _never_moves_but_is_elsewhere(passages: list[Passage]) -> bool:
     """All passages in one camera are of a thing that never moves, and there are others in other cameras."""
     walked = {passage.camera for passage in passages if not passage.still}

@@ -50,11 +50,18 @@ def test_a_third_whom_two_people_seen_together_resemble_waits(
     assert len(associator.book.identities) == len(crowd) + min(people, 2)
 
 
-def test_somebody_who_took_a_lost_ones_place_gives_it_back_when_the_lost_one_returns() -> None:
+@pytest.mark.parametrize("known_before", [False, True])
+@pytest.mark.parametrize("looks_then", [4, 5])
+def test_somebody_who_took_a_lost_ones_place_gives_it_back_when_the_lost_one_returns(
+    known_before: bool, looks_then: int
+) -> None:
+    """Also where the lost one has a new look, and both are asked who they are."""
     wardrobe, associator = Wardrobe(noise=0.1), CrossCameraAssociator()
+    if known_before:
+        restore(associator, [RememberedPassage(90, 1, "hall", -60, -50, wardrobe.looks(1, 4))], 1, 0)
 
-    def lost_one(now: float) -> Tracklet:
-        return tracklet(1, "door", 0, now, wardrobe.looks(1, 4))
+    def lost_one(now: float, count: int = 4) -> Tracklet:
+        return tracklet(1, "door", 0, now, wardrobe.looks(1, count))
 
     first = lost_one(4)
     associator([CameraTracks("door", 0, 4.0, SIZE, (first,))])
@@ -62,7 +69,7 @@ def test_somebody_who_took_a_lost_ones_place_gives_it_back_when_the_lost_one_ret
     taken = associator([CameraTracks("door", 1, 8.0, SIZE, (twin,), (first,))])[0]
     assert [person.identity for person in taken.people] == [1]
     twin = tracklet(2, "door", 6, 9, wardrobe.looks(1, 4))
-    back = associator([CameraTracks("door", 2, 9.0, SIZE, (lost_one(9), twin))])[0]
+    back = associator([CameraTracks("door", 2, 9.0, SIZE, (lost_one(9, looks_then), twin))])[0]
     assert {person.tracklet: person.identity for person in back.people} == {1: 1, 2: 2}
     assert [event.tracklets for event in back.events if event.type is EventType.SPLIT] == [(2,)]
 
