@@ -142,7 +142,15 @@ class CrossCameraAssociator:
         return [passage for passage in twice if passage not in changed]
 
     def _part(self, passage: Passage, time: float) -> None:
-        """A passage is not whom it was taken for."""
+        """A passage is not whom it was taken for, not even where somebody said so."""
+        if passage.pinned:
+            passage.pinned = False
+            _log.warning(
+                "camera %s: tracklet %d was said to be person %d, but is in view beside that person: they are two",
+                passage.camera_id,
+                passage.tracklet,
+                passage.identity,
+            )
         passage.settled = False
         self._outlook.pop(passage.tracklet, None)
         self.book.move(passage, None, time, {"rule": "in view beside that person", "probability": 1.0})

@@ -95,6 +95,19 @@ def test_what_cannot_be_corrected_is_refused(wrong: tuple[int, int]) -> None:
         split_identity(site.associator, 1, [1], 30)  # nothing would stay
 
 
+def test_two_who_were_merged_by_hand_and_turn_up_side_by_side_are_two(caplog: pytest.LogCaptureFixture) -> None:
+    """One of them was lost when it was said; both would carry one number in every frame from here on."""
+    associator, wardrobe = CrossCameraAssociator(), Wardrobe(noise=0.2)
+    lost = tracklet(1, "door", 0, 4, wardrobe.looks(1, 4))
+    associator([CameraTracks("door", 0, 4.0, SIZE, (lost,))])
+    associator([CameraTracks("door", 1, 6.0, SIZE, (tracklet(2, "door", 5, 6, wardrobe.looks(2, 4)),), (lost,))])
+    merge_identities(associator, 1, 2, 6.0)
+    both = tuple(tracklet(number, "door", 5 * number - 5, 7, wardrobe.looks(number, 5)) for number in (1, 2))
+    told = associator([CameraTracks("door", 2, 7.0, SIZE, both)])[0]
+    assert [person.identity for person in told.people] == [1, 3]
+    assert "tracklet 2 was said to be person 1" in caplog.text
+
+
 def test_two_seen_at_once_in_one_camera_cannot_be_merged() -> None:
     site = Site()
     assert site.see("door", 2, {1: 1, 2: 2}) == [1, 2]
