@@ -68,6 +68,7 @@ class Rethinker(Judge):
         return people
 
     def _solved(self, people: Sequence[Identity], passages: Mapping[int, Passage]) -> Refinement:
+        pinned = _pinned(people)
         assignment = Assignment(
             [as_remembered(one) for one in passages.values()],
             {one.tracklet: one.looks for one in passages.values() if one.looks is not None},
@@ -76,10 +77,11 @@ class Rethinker(Judge):
             self._book.people,
             _told_apart(people),
             self._ground,
-            aligned=self._aligned,
+            pinned,
+            self._aligned,
         )
         online = [frozenset(one.tracklet for one in person.passages) for person in people]
-        found = refine(assignment, online, _pinned(people), WHILE_RUNNING)
+        found = refine(assignment, online, pinned, WHILE_RUNNING)
         self._keep(assignment.aligned_distances, {one.tracklet for one in passages.values() if one.open})
         return found
 
@@ -112,11 +114,16 @@ class Rethinker(Judge):
     def _numbered(
         self, people: Sequence[frozenset[int]], passages: Mapping[int, Passage]
     ) -> list[tuple[list[Passage], int | None]]:
-        """Each person's passages and the number that they get, None where none of theirs is left."""
+        """Each person's passages and the number that they get, None where none of theirs is left.
+
+        Those whom somebody who knows has numbered come first: what is said of them stays where it is, and whoever else
+        got that number would be joined with them.
+        """
         in_view = {person: _longest_in_view(passages[tracklet] for tracklet in person) for person in people}
         taken: set[int] = set()
         plan = []
-        for person in sorted(people, key=lambda one: (_since(in_view[one]), -len(one), min(one))):
+        told = {person for person in people if any(passages[tracklet].pinned for tracklet in person)}
+        for person in sorted(people, key=lambda one: (one not in told, _since(in_view[one]), -len(one), min(one))):
             own = sorted((passages[tracklet] for tracklet in person), key=lambda one: (not one.pinned, one.tracklet))
             number = self._number_for(own, in_view[person], taken)
             plan.append((own, number))
