@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from reid_tracker.association import CrossCameraAssociator
-from reid_tracker.association.corrections import erase_identity, keep_apart, merge_identities, split_identity
-from reid_tracker.association.remembered import RememberedPassage
+from reid_tracker.association.corrections import (
+    Correction,
+    erase_identity,
+    keep_apart,
+    merge_identities,
+    split_identity,
+)
+from reid_tracker.association.remembered import RememberedPassage, as_remembered
 from reid_tracker.association.remembering import open_passages, restore
 from reid_tracker.errors import InputError
 from reid_tracker.results import final_identities
+from reid_tracker.store.told import with_constraints
 from reid_tracker.types import CameraTracks, EventType, TrackletState
 from tests.association.scenes import SIZE, Wardrobe, tracklet
 
@@ -166,6 +175,37 @@ def test_what_was_told_apart_stays_apart_over_a_restart() -> None:
     restore(associator, memory, 2, 2)
     associator.finish(())
     assert set(associator.book.identities) == {1, 2}
+
+
+def test_what_was_merged_by_hand_stays_so_over_a_restart_whatever_it_looks_like() -> None:
+    """The two look different; by itself the program would part them as soon as one of them is seen again."""
+    looks = Wardrobe(noise=0.2)
+    cameras = ("door", "hall", "yard")
+    merged = [
+        RememberedPassage(stay, 1, cameras[stay % 3], 40.0 * stay, 40.0 * stay + 8, looks.looks(1 + stay % 2, 4))
+        for stay in range(1, 7)
+    ]
+    others = [
+        RememberedPassage(100 + s, person, cameras[s % 3], 40.0 * s + 10, 40.0 * s + 18, looks.looks(person, 4))
+        for person in range(3, 11)
+        for s in (person, person + 8)
+    ]
+    told = Correction("merge", (1, 3, 5), (2, 4, 6), (1, 2), "2026-05-01T08:00:00+00:00")
+    associator = CrossCameraAssociator()
+    restore(associator, with_constraints([*merged, *others], [told]), 20, 0)
+    seen = tracklet(500, "door", 900, 905, looks.looks(2, 5))
+    associator([CameraTracks("door", 0, 905.0, SIZE, (seen,))])
+    associator([CameraTracks("door", 1, 909.0, SIZE, (), (), (replace(seen, state=TrackletState.ENDED),))])
+    assert {1, 2, 3, 4, 5, 6} <= {passage.tracklet for passage in associator.book.identities[1].passages}
+
+
+def test_what_is_known_of_a_passage_goes_with_it_from_one_associator_to_another() -> None:
+    associator, looks = CrossCameraAssociator(), Wardrobe().looks(1, 4)
+    memory = RememberedPassage(1, 1, "door", 0, 2, looks, frozenset({7}), pinned=True, grey=True, still=True)
+    restore(associator, [memory], 1, 1)
+    (passage,) = associator.book.identities[1].passages
+    assert passage.seen_by == "door by infrared"
+    assert as_remembered(passage) == memory
 
 
 def test_what_was_merged_by_hand_stays_so_while_in_view_whatever_it_looks_like() -> None:
