@@ -27,7 +27,7 @@ from reid_tracker.association.evidence import summarise
 from reid_tracker.association.explain import Explainer
 from reid_tracker.association.ground import GroundPlane
 from reid_tracker.association.identities import Identity, IdentityBook, Passage, seen_as, taken_twice
-from reid_tracker.association.judge import Parts
+from reid_tracker.association.judge import Parts, certainly_two
 from reid_tracker.association.memory import Gallery, varied
 from reid_tracker.association.rethinking import Rethinker
 from reid_tracker.association.revision import Reviser
@@ -287,8 +287,9 @@ class CrossCameraAssociator:
             passage.settled = True
             return
         target = self.book.identities[number] if number is not None else None
-        if target is not None and target.number != passage.identity and target.meets(self.book.going_with(passage)):
-            target = None  # given to somebody else of this camera a moment ago
+        if target is not None and target.number != passage.identity:
+            taken = certainly_two(self.topology, target, self.book.going_with(passage))
+            target = None if taken else target  # given to somebody else a moment ago
         if passage.identity == 0:
             self._first_answer(passage, candidates, target, time)
         elif target is None and not candidates.alone:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from reid_tracker.association.candidates import Candidates
 from reid_tracker.association.explain import Explainer
 from reid_tracker.association.identities import Identity, Passage
-from reid_tracker.association.judge import Judge, Parts
+from reid_tracker.association.judge import Judge, Parts, certainly_two
 from reid_tracker.association.refinement import WHILE_RUNNING, People, Refinement, refine
 from reid_tracker.association.remembered import as_remembered
 from reid_tracker.association.worth import Assignment
@@ -138,7 +138,7 @@ class Rethinker(Judge):
         """
         joined = {one.identity for one in own if one.identity == number or one.identity not in taken}
         known = [self._book.identities[each] for each in joined if each in self._book.identities]
-        return any(Identity(0, list(own)).meets(person.former) for person in known)
+        return any(certainly_two(self._topology, Identity(0, list(own)), person.former) for person in known)
 
     def _number_for(self, own: Sequence[Passage], longest: Passage | None, taken: Set[int]) -> int | None:
         free = [one for one in own if one.identity not in taken and self._remembered(one)]

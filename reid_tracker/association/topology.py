@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reid_tracker.association.identities import Passage, timetable
 from reid_tracker.config import CameraConfig
 
 # Gap bins: in view of another camera at that moment; below 1 s; 1-2 s; 2-4 s; ... ; above 36 h.
@@ -185,6 +186,27 @@ class ReturnTimes:
         latest = np.maximum.accumulate(ends)
         last = np.maximum.accumulate(np.where(ends >= latest, np.arange(len(ends)), 0))[:-1]
         return float(self.log_rate(cameras[last], cameras[1:], starts[1:] - ends[last]).sum())
+
+    @property
+    def least_times(self) -> Mapping[tuple[str, str], float]:
+        """Least seconds of the configured ways, by names of the camera that is left and the one that is reached."""
+        return {way: span[0] for way, span in self._spans.items()}
+
+    def longest_way(self, destination: int) -> float:
+        """The most seconds that a configured least travel time to a camera takes; -inf where there is none."""
+        return float(self._least[: len(self._index), destination].max()) if self._spans else -math.inf
+
+    def too_fast(self, some: list[Passage], others: list[Passage]) -> bool:
+        """Whether one person in all these places would have been faster than is possible between any two of them."""
+        if not self._spans:
+            return False
+        rest = [one for one in some if one not in others]
+        return self._too_soon(rest, others) or self._too_soon(others, rest)
+
+    def _too_soon(self, some: list[Passage], later: list[Passage]) -> bool:
+        (origins, begins, ends), (destinations, starts, _) = timetable(some), timetable(later)
+        hurried = starts - ends[:, None] < self._least[origins[:, None], destinations]
+        return bool((hurried & (begins[:, None] <= starts)).any())
 
     def log_new_rate(self, people: int) -> float:
         """Log of new people a second in one camera, ``people`` having come so far."""

@@ -230,14 +230,33 @@ class Assignment:
         return said
 
     def _exclusive(self, apart: Mapping[int, frozenset[int]]) -> dict[int, frozenset[int]]:
-        """Who is somebody else for certain: seen in one camera at once, or said to be."""
+        """Who is somebody else for certain: seen in one camera at once, too far away to come, or said to be."""
         found = {tracklet: set(apart.get(tracklet, ())) for tracklet in self.passages}
+        for one, other in [*self._side_by_side(), *self._too_fast()]:
+            found[one].add(other)
+            found[other].add(one)
+        return {tracklet: frozenset(others - self._told.get(tracklet, _NOBODY)) for tracklet, others in found.items()}
+
+    def _side_by_side(self) -> Iterator[Pair]:
+        """Passages in one camera at one time."""
         for camera in {one.camera_id for one in self.passages.values()}:
             open_: list[RememberedPassage] = []
-            for one in (each for each in self.passages.values() if each.camera_id == camera):
+            for one in self._in_cameras(camera):
                 open_ = [other for other in open_ if other.end >= one.start]
-                for other in open_:
-                    found[one.tracklet].add(other.tracklet)
-                    found[other.tracklet].add(one.tracklet)
+                yield from ((other.tracklet, one.tracklet) for other in open_)
                 open_.append(one)
-        return {tracklet: frozenset(others - self._told.get(tracklet, _NOBODY)) for tracklet, others in found.items()}
+
+    def _too_fast(self) -> Iterator[Pair]:
+        """Passages between which nobody is as fast as one person would have been, whatever lies between them."""
+        for (origin, destination), least in self._topology.least_times.items():
+            left: list[RememberedPassage] = []
+            for one in self._in_cameras(origin, destination):
+                if one.camera_id == destination:
+                    left = [other for other in left if other.end + least > one.start]
+                    yield from ((other.tracklet, one.tracklet) for other in left)
+                if one.camera_id == origin:
+                    left.append(one)
+
+    def _in_cameras(self, *cameras: str) -> list[RememberedPassage]:
+        """The passages in some cameras, in order of start."""
+        return [one for one in self.passages.values() if one.camera_id in cameras]
