@@ -176,10 +176,12 @@ class Weigher(Judge):
         self._calibration.observe_crowd(passage.looks, self._gallery.means, self._gallery.precisions, different)
 
     def _together(self, passages: Sequence[Passage], pairs: Pairs) -> NDArray[np.float64]:
-        """(P,) what the ground plane says of each passage and all of an identity."""
+        """(P,) what the ground plane says of each passage and all of an identity, of those that began later as well."""
         said = np.zeros(len(pairs.rows))
         if self._ground.known:
-            for pair in np.flatnonzero(pairs.gaps < _NO_LONGER_TOGETHER):
+            starts = np.array([passage.start for passage in passages])
+            unseen = starts[pairs.places] - self._gallery.seen[pairs.rows]
+            for pair in np.flatnonzero(unseen < _NO_LONGER_TOGETHER):
                 passage = passages[pairs.places[pair]]
                 identity = self._book.identities[int(self._gallery.numbers[pairs.rows[pair]])]
                 said[pair] = sum(self._ground.evidence(passage.tracklet, other.tracklet) for other in identity.passages)

@@ -88,7 +88,17 @@ def site_that_knows_somebody(cameras: tuple[CameraConfig, ...]) -> tuple[CrossCa
     return associator, wardrobe
 
 
-@pytest.mark.parametrize("cameras", [FAR[:1]])
+def metres(aside: float) -> tuple[tuple[float, ...], ...]:
+    return ((0.01, 0.0, aside), (0.0, 0.01, aside), (0.0, 0.0, 1.0))
+
+
+STANDING = (
+    CameraConfig(id="door", source="0", homography=metres(0)),
+    CameraConfig(id="hall", source="1", homography=metres(100)),
+)
+
+
+@pytest.mark.parametrize("cameras", [FAR[:1], STANDING])
 def test_who_is_known_to_be_elsewhere_meanwhile_is_nobody_here(cameras: tuple[CameraConfig, ...]) -> None:
     """Somebody stands at the door and is recognised late; person 1 was recognised in the hall while he stood there."""
     associator, wardrobe = site_that_knows_somebody(cameras)
