@@ -126,7 +126,8 @@ class Identity:
         """
         if any(other.still for other in passages) or any(own.still for own in self.passages):
             everything = [*passages, *(own for own in self.passages if own not in passages)]
-            if _never_moves_but_is_elsewhere(everything):
+            standing = [one.camera for one in everything if one.still]
+            if never_moves_but_is_elsewhere(standing, [one.camera for one in everything if not one.still]):
                 return True
         return self.was_beside(passages) or self._told_apart(passages)
 
@@ -189,13 +190,13 @@ def taken_twice(seen: list[Passage]) -> list[Passage]:
     return twice
 
 
-def _never_moves_but_is_elsewhere(passages: list[Passage]) -> bool:
-    """All passages in one camera are of a thing that never moves, and there are others in other cameras."""
-    walked = {passage.camera for passage in passages if not passage.still}
-    return (
-        any(passage.camera not in walked and passage.still for passage in passages)
-        and len({passage.camera for passage in passages}) > 1
-    )
+def never_moves_but_is_elsewhere(standing: list[int], walking: list[int]) -> bool:
+    """All passages in one camera are of a thing that never moves, and there are others in other cameras.
+
+    Args:
+        standing, walking: numbers of the cameras of the passages that never moved, and of those that did.
+    """
+    return not set(standing) <= set(walking) and len({*standing, *walking}) > 1
 
 
 def timetable(passages: list[Passage]) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:

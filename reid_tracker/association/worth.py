@@ -18,6 +18,7 @@ import numpy as np
 from reid_tracker.association.calibration import Calibration, PassageLooks
 from reid_tracker.association.evidence import appearance_evidence
 from reid_tracker.association.ground import GroundPlane
+from reid_tracker.association.identities import never_moves_but_is_elsewhere
 from reid_tracker.association.lives import Lives
 from reid_tracker.association.memory import varied
 from reid_tracker.association.remembered import RememberedPassage
@@ -79,6 +80,7 @@ class Assignment:
         self._camera = {one.tracklet: topology.index(one.camera_id) for one in self.passages.values()}
         self._new = topology.log_new_rate(max(people - 1, 0))
         self._told = {tracklet: group for group in together for tracklet in group}
+        self._still = frozenset(one.tracklet for one in passages if one.still) - self._told.keys()
         self._apart = self._exclusive(apart or {})
         self._ground = ground if ground is not None and ground.known else None
         self._stripes: dict[int, FloatArray | None] = {}
@@ -90,7 +92,15 @@ class Assignment:
     def possible(self, tracklets: Iterable[int]) -> bool:
         """Nothing forbids that they are one person."""
         one = frozenset(tracklets)
-        return not any(self._apart[tracklet] & one for tracklet in one)
+        return not any(self._apart[tracklet] & one for tracklet in one) and not self._is_thing_elsewhere(one)
+
+    def _is_thing_elsewhere(self, person: frozenset[int]) -> bool:
+        """A thing that never moves is nobody who was in other cameras."""
+        if self._still.isdisjoint(person):
+            return False
+        standing = [self._camera[tracklet] for tracklet in person if tracklet in self._still]
+        walking = [self._camera[tracklet] for tracklet in person if tracklet not in self._still]
+        return never_moves_but_is_elsewhere(standing, walking)
 
     def worth(self, person: frozenset[int]) -> float:
         """Nats by which one person explains the passages better than somebody new each time; -inf where impossible."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from reid_tracker.association.corrections import Constraints, constraints_of
 from reid_tracker.association.explain import Explainer
-from reid_tracker.association.hindsight import learn_ground, learn_topology
+from reid_tracker.association.hindsight import learn_ground, learn_topology, watched
 from reid_tracker.association.identities import Identity, IdentityBook, Passage
 from reid_tracker.association.refinement import FINISHED, Refinement, refine
 from reid_tracker.association.remembered import RememberedPassage
@@ -96,7 +96,9 @@ def solve_again(
     evidence = evidence_of(passages, events)
     calibration, looks = learned(evidence)
     topology = learn_topology(ReturnTimes(cameras), passages, evidence.sure)
-    ground = learn_ground(frames, passages, looks, calibration, cameras)
+    still: dict[int, bool] = {}
+    ground = learn_ground(watched(frames, still), passages, looks, calibration, cameras)
+    passages = [replace(one, still=still.get(one.tracklet, False)) for one in passages]
     people: defaultdict[int, set[int]] = defaultdict(set)
     for one in passages:
         people[one.identity].add(one.tracklet)
