@@ -9,6 +9,7 @@ from reid_tracker.association.corrections import keep_apart
 from reid_tracker.association.identities import Identity, Passage
 from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.association.remembering import restore
+from reid_tracker.association.sharing import Neighbourhood
 from reid_tracker.config import AssociationConfig, CameraConfig
 from reid_tracker.review.refining import solve_again
 from reid_tracker.types import CameraTracks
@@ -109,3 +110,17 @@ def test_who_is_known_to_be_elsewhere_meanwhile_is_nobody_here(cameras: tuple[Ca
         there = (tracklet(2, "hall", 5, time, good.select(slice(0, 5))),) if time >= 5 else ()
         told = associator([CameraTracks("door", 0, time, SIZE, (here,)), CameraTracks("hall", 0, time, SIZE, there)])
         assert [person.identity for frame in told for person in frame.people] == [21, 1][: 1 + len(there)]
+
+
+def test_a_merger_of_another_district_that_cannot_be_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """It had never seen the two together. The numbers are one everywhere by then, so here too, but not silently."""
+    associator, looks = CrossCameraAssociator(), Wardrobe().looks(1, 4)
+    starts = {1: 0.0, 2: 5.0, 3: 20.0}  # the first two are in view together
+    here = [RememberedPassage(number, number, "door", at, at + 10, looks) for number, at in starts.items()]
+    restore(associator, here, 20, 0)
+    neighbourhood = Neighbourhood(associator)
+    neighbourhood.merged(3, 1)
+    assert not caplog.records
+    neighbourhood.merged(2, 1)
+    assert "persons 2 and 1" in caplog.text
+    assert associator.book.identities.keys() == {1}
