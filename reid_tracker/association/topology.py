@@ -32,6 +32,7 @@ _ALL_BINS = np.arange(len(_EDGES))
 _FIRST_CAMERAS = 8
 
 _LEAST_LINK = 0.5  # people; less may be nobody
+_LEAP = 10 * 365 * 86400.0  # seconds that do not pass between two moments: a clock that said 1970 was set
 _RETURNS_PER_DOUBLING = 0.6
 _SHORTEST_WAIT = 5.0  # seconds; below it the starting law is flat
 _PRIOR_EVENTS = 1.0  # what the starting law is worth in each bin
@@ -116,8 +117,10 @@ class ReturnTimes:
         self._changed()
 
     def advance(self, now: float) -> None:
-        """Let time pass; the rate of new people is counted over it."""
+        """Let time pass; the rate of new people is counted over it, but not over years in which no clock was set."""
         self._began = now if self._began is None else min(self._began, now)
+        if now - self._now > _LEAP and self._now >= self._began:
+            self._began += now - self._now
         self._now = max(self._now, now)
 
     def links(self) -> list[CameraLink]:
@@ -309,7 +312,7 @@ def _bins(gaps: NDArray[np.floating]) -> NDArray[np.intp]:
 def _time_per_bin(gaps: NDArray[np.floating]) -> NDArray[np.float64]:
     """(K,) gaps to (K, bins): how long each waited inside each bin."""
     spent = np.clip(gaps[:, None] - _EDGES[1:], 0, _UPPER - _EDGES[1:])
-    in_view = np.clip(-gaps, 0, None)[:, None]
+    in_view = np.clip(-gaps, 0, _EDGES[-1])[:, None]  # more is a clock that was set meanwhile
     return np.concatenate([in_view, spent], axis=1)
 
 

@@ -335,3 +335,20 @@ def test_reading_the_ways_decides_nothing() -> None:
         return float(times.log_rate(np.array([door]), hall, np.array([5.0]))[0]), len(links)
 
     assert rate(True) == (rate(False)[0], 1)
+
+
+def test_years_in_which_no_clock_was_set_are_not_waited_for() -> None:
+    """A site that begins in 1970 and is set ten seconds later knows how often people come, and who is in two views."""
+
+    def judged(begin: float) -> tuple[float, float]:
+        times, today = ReturnTimes(), 1.79e9
+        door, hall = times.index("door"), times.index("hall")
+        for now in (begin, begin + 10, today, today + 10):
+            times.advance(now)
+        times.observe_waited(door, begin - today)  # was in view all the time
+        times.refresh(np.array([], np.intp), np.array([]))
+        return times.log_new_rate(3), float(times.log_rate(np.array([door]), hall, np.array([-1.0]))[0])
+
+    unset, known = judged(5.0), judged(1.79e9 - 86_400)
+    assert unset[0] > known[0]
+    assert unset[1] == pytest.approx(known[1], abs=0.5)
