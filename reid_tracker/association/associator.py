@@ -111,6 +111,10 @@ class CrossCameraAssociator:
         self._reviser.settle(self._now)
         for identity in self.book.identities.values():
             self.book.end(identity, self._now)
+        if counts := self.counters():
+            _log.info(
+                "dropped from memory, or noticed: %s", ", ".join(f"{count} {what}" for what, count in counts.items())
+            )
         return self.book.take_events()
 
     # 1. read
@@ -138,22 +142,10 @@ class CrossCameraAssociator:
         """
         twice = taken_twice([self._passages[tracklet.id] for tracklet in moment.tracklets])
         for passage in twice:
-            self._part(passage, moment.time)
+            passage.settled = False
+            self._outlook.pop(passage.tracklet, None)
+            self.book.part(passage, moment.time)
         return [passage for passage in twice if passage not in changed]
-
-    def _part(self, passage: Passage, time: float) -> None:
-        """A passage is not whom it was taken for, not even where somebody said so."""
-        if passage.pinned:
-            passage.pinned = False
-            _log.warning(
-                "camera %s: tracklet %d was said to be person %d, but is in view beside that person: they are two",
-                passage.camera_id,
-                passage.tracklet,
-                passage.identity,
-            )
-        passage.settled = False
-        self._outlook.pop(passage.tracklet, None)
-        self.book.move(passage, None, time, {"rule": "in view beside that person", "probability": 1.0})
 
     def _watch_still(self, passage: Passage, tracklet: Tracklet, time: float) -> None:
         """Somebody who turns out never to move, or to move after all, is asked for again."""

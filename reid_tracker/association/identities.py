@@ -10,6 +10,7 @@ Every change goes through ``IdentityBook`` and leaves an event, so replaying the
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ from reid_tracker.association.calibration import PassageLooks
 from reid_tracker.ids import IdAllocator
 from reid_tracker.types import Appearance, EventType, IdentityEvent
 
+_log = logging.getLogger(__name__)
 _FORMER = 256  # passages without looks that are remembered of a person, some 60 kB
 
 
@@ -335,6 +337,18 @@ class IdentityBook:
         self._changed(source, False)
         self._tell(EventType.SPLIT, time, passage, target, (source.number,), evidence)
         return target
+
+    def part(self, passage: Passage, time: float) -> None:
+        """The passage is in view beside its person, so it is somebody new, even where somebody said whose it is."""
+        if passage.pinned:
+            passage.pinned = False
+            _log.warning(
+                "camera %s: tracklet %d was said to be person %d, but is in view beside that person: they are two",
+                passage.camera_id,
+                passage.tracklet,
+                passage.identity,
+            )
+        self.move(passage, None, time, {"rule": "in view beside that person", "probability": 1.0})
 
     def forget(self, identity: Identity, time: float) -> None:
         """Drop an identity that nobody waits for any longer."""

@@ -211,11 +211,14 @@ def test_memory_is_bounded_by_count() -> None:
     assert associator.counters()["too many"] == len(forgotten) >= 20
 
 
-def test_memory_is_bounded_by_age() -> None:
+def test_memory_is_bounded_by_age_and_the_run_says_so_when_it_ends(caplog: pytest.LogCaptureFixture) -> None:
     associator = CrossCameraAssociator(AssociationConfig(memory_seconds=30))
     story = play(associator, [Visit(1, 1, "door", 0, 4), Visit(2, 2, "door", 100, 104)], Wardrobe(), finish=False)
     assert [event.identity for event in story.of(EventType.ENDED)] == [story.final[1]]
     assert associator.counters() == {"too old": 1}
+    with caplog.at_level("INFO", "reid_tracker.association"):
+        associator.finish([tracklet(2, "door", 100, 104, Wardrobe().looks(2, 1), TrackletState.ENDED)])
+    assert "dropped from memory, or noticed: 1 too old" in caplog.text
 
 
 def test_a_short_memory_is_kept_to_the_second() -> None:
