@@ -42,6 +42,13 @@ $(VENV)/.installed-dev: $(SETTINGS) tools/torch_if_cheap.sh tools/tensorrt_if_th
 	@tools/tensorrt_if_there.sh $(VENV) $(TENSORRT_RTX) $(TENSORRT_RTX_VERSION)
 	@touch $@ $(VENV)/.installed
 
+# On a GPU torch is wanted whatever it weighs, and TensorRT where its vendor has it for this system.
+$(VENV)/.installed-gpu: $(VENV)/.installed-dev
+	@tools/torch_if_cheap.sh $(VENV) yes $(TORCH_VERSION)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --editable '.[tensorrt]' || \
+		echo "What needs TensorRT will be left out: it is not to be had for this system"
+	@touch $@
+
 GPU_SITE := $(CURDIR)/build/gpu-site
 GPU_SITE_READY := $(if $(wildcard $(GPU_WHEELS)/*.whl),$(GPU_SITE)/.installed)
 WITH_GPU_SITE := PYTHONPATH=$(GPU_SITE)$(if $(PYTHONPATH),:$(PYTHONPATH))
@@ -49,7 +56,7 @@ ifdef GPU_PYTHON
 GPU_READY := $(GPU_SITE_READY)
 RUN_ON_GPU := $(WITH_GPU_SITE) $(GPU_PYTHON)
 else
-GPU_READY := $(VENV)/.installed-dev
+GPU_READY := $(VENV)/.installed-gpu
 RUN_ON_GPU := $(BIN)/python
 endif
 

@@ -1,13 +1,16 @@
-"""How the tests of a GPU start on a machine without network."""
+"""How the tests of a GPU start: on a machine without network, and on one that lacks what they need."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+WITHOUT_TORCH = "import sys, pytest; sys.modules['torch'] = None; sys.exit(pytest.main(sys.argv[1:]))"
 
 
 def ran(command: list[str], repository: Path, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -26,3 +29,23 @@ def test_a_named_python_is_used_and_no_environment_made(target: str, repository:
     assert "/gpu-site its_python -m" in told.stdout
     assert "pip install --quiet --disable-pip-version-check --no-index" in told.stdout
     assert "environment.sh" not in told.stdout
+
+
+@pytest.mark.parametrize(("required", "code"), [("0", pytest.ExitCode.OK), ("1", pytest.ExitCode.USAGE_ERROR)])
+def test_without_torch_tests_are_skipped_unless_a_gpu_is_required(
+    required: str, code: pytest.ExitCode, repository: Path
+) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        WITHOUT_TORCH,
+        "tests/gpu",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "not without_torch",
+    ]
+    told = ran(command, repository, REQUIRE_GPU=required)
+    assert told.returncode == code, told.stdout + told.stderr
+    assert ("need torch" in told.stderr) is (required == "1")
