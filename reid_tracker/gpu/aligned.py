@@ -95,14 +95,14 @@ def _takes_kernel(stripes: torch.Tensor, asked: bool | None) -> bool:
     if asked is False:
         return False
     missing = ""
-    if importlib.util.find_spec("triton") is None:
-        missing = "Triton is not installed"
-    elif not stripes.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
-        missing = f"the stripes lie on {stripes.device}"
-    elif stripes.shape[1] != _KERNEL_STRIPES:
+    if stripes.shape[1] != _KERNEL_STRIPES:
         missing = f"it takes {_KERNEL_STRIPES} stripes, not {stripes.shape[1]}"
     elif stripes.shape[2] % _KERNEL_LEAST_DEPTH:
         missing = f"it takes stripes of a multiple of {_KERNEL_LEAST_DEPTH} numbers, not {stripes.shape[2]}"
+    elif importlib.util.find_spec("triton") is None:
+        missing = "Triton is not installed"
+    elif not stripes.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
+        missing = f"the stripes lie on {stripes.device}"
     if missing and asked:
         raise InputError(f"aligned distance: the kernel cannot run, {missing}")
     return not missing and (bool(asked) or stripes.is_cuda)
