@@ -105,7 +105,8 @@ def _product_cost(left, right, own, theirs, rows, columns, row_inside, column_in
     return _cell_cost(t)
 
 
-@triton.jit
+# Counts change from call to call: compiled once for all of them, not once for 1, for multiples of 16 and for the rest.
+@triton.jit(do_not_specialize=["query_count", "gallery_count"])
 def _all_pairs_kernel(left, right, own, theirs, out, query_count, gallery_count, depth,
                       M: tl.constexpr, N: tl.constexpr):  # fmt: skip
     first_row, first_column = tl.program_id(1).to(tl.int64) * M, tl.program_id(0).to(tl.int64) * N
@@ -148,7 +149,7 @@ def _difference_cost(left, query, i, theirs, at, inside, depth):
     return _cell_cost(0.5 * tl.sum(difference * difference, axis=1))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count"])
 def _shortlist_kernel(left, right, candidates, out, count, depth, D: tl.constexpr, K: tl.constexpr):
     query = tl.program_id(0).to(tl.int64)
     places = tl.program_id(1) * K + tl.arange(0, K)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.util
+import logging
 import os
+import sys
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -12,7 +16,7 @@ torch = pytest.importorskip("torch")
 
 from reid_tracker import distance  # noqa: E402
 from reid_tracker.errors import InputError  # noqa: E402
-from reid_tracker.gpu import aligned_distance, aligned_distance_shortlist, rerank_distance  # noqa: E402
+from reid_tracker.gpu import aligned, aligned_distance, aligned_distance_shortlist, rerank_distance  # noqa: E402
 
 TRITON = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="needs triton")
 # Interpreted on a processor a kernel takes seconds where it takes microseconds on a GPU.
@@ -135,3 +139,34 @@ def test_candidates_outside_the_gallery_are_refused() -> None:
 def test_a_kernel_asked_for_in_vain_says_why(stripes: np.ndarray, why: str) -> None:
     with pytest.raises(InputError, match=why):
         aligned_distance(torch.from_numpy(stripes), torch.from_numpy(stripes), kernel=True)
+
+
+def test_a_kernel_that_does_not_compile_is_left_and_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = []
+
+    def broken(*_tensors: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        raise RuntimeError("Failed to find C compiler\nset CC")
+
+    kernels = ModuleType("aligned_kernel")
+    kernels.all_pairs = broken  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "reid_tracker.gpu.aligned_kernel", kernels)
+    monkeypatch.setattr("reid_tracker.gpu.aligned_kernel", kernels, raising=False)
+    monkeypatch.setattr(torch.Tensor, "is_cuda", True)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: importlib.machinery.ModuleSpec(name, None))
+    aligned._fault.cache_clear()
+    people = torch.from_numpy(unit(4, 8, 16))
+    try:
+        with caplog.at_level(logging.WARNING):
+            first, second = aligned_distance(people, people), aligned_distance(people, people)
+        with pytest.raises(InputError, match=r"does not compile on cpu: Failed to find C compiler$"):
+            aligned_distance(people, people, kernel=True)
+    finally:
+        aligned._fault.cache_clear()
+    expected = distance.aligned_distance(people.numpy(), people.numpy(), threads=1)
+    np.testing.assert_allclose(first.numpy(), expected, atol=1e-5)
+    assert torch.equal(first, second)
+    assert [record.getMessage().split(": ")[-1] for record in caplog.records] == ["Failed to find C compiler"]
+    assert len(calls) == 1
