@@ -134,7 +134,7 @@ def crops(bench: Bench) -> Iterator[Row]:
     frame = draw.integers(0, 256, (1080, 1920, 3), np.uint8)
     height = draw.uniform(120, 600, count)
     left, top = draw.uniform(0, 1500, count), draw.uniform(0, 400, count)
-    boxes = torch.from_numpy(np.stack([left, top, left + height * 0.4, top + height], axis=1)).to(bench.device)
+    boxes = torch.from_numpy(np.stack([left, top, left + height * 0.4, top + height], axis=1))
     held = torch.from_numpy(frame)
     resident = held.to(bench.device)
 
