@@ -67,7 +67,7 @@ $(GPU_SITE)/.installed: $(wildcard $(GPU_WHEELS)/*.whl)
 
 # Their needs without numpy, which comes with torch and must stay the one that torch was built for.
 gpu-wheels:  ## build/gpu-wheels: what a GPU machine without network lacks (GPU_WHEELS_PYTHON=3.12)
-	@rm -rf $(GPU_WHEELS)
+	@rm -f $(GPU_WHEELS)/*.whl
 	@for packages in pydantic "--no-deps lap"; do \
 		$(TRAIN_PYTHON) -m pip download --quiet --disable-pip-version-check --only-binary=:all: \
 			--implementation cp --python-version $(GPU_WHEELS_PYTHON) --dest $(GPU_WHEELS) \

@@ -24,7 +24,12 @@ def ran(command: list[str], repository: Path, **settings: str) -> subprocess.Com
 @pytest.mark.parametrize("target", ["test-gpu", "bench-gpu", "train-gpu-piece"])
 def test_a_named_python_is_used_and_no_environment_made(target: str, repository: Path, tmp_path: Path) -> None:
     (tmp_path / "one-1-py3-none-any.whl").touch()
-    told = ran(["make", "-n", target, "GPU_PYTHON=its_python", f"GPU_WHEELS={tmp_path}", "PACK=Makefile"], repository)
+    told = ran(
+        ["make", "-n", target, "GPU_PYTHON=its_python", f"GPU_WHEELS={tmp_path}", "PACK=Makefile"],
+        repository,
+        PYTHONPATH="",
+        MAKEFLAGS="",
+    )
     assert told.returncode == 0, told.stderr
     assert "/gpu-site its_python -m" in told.stdout
     assert "pip install --quiet --disable-pip-version-check --no-index" in told.stdout
@@ -45,6 +50,8 @@ def test_without_torch_tests_are_skipped_unless_a_gpu_is_required(
         "no:cacheprovider",
         "-k",
         "not without_torch",
+        "-m",
+        "not slow",
     ]
     told = ran(command, repository, REQUIRE_GPU=required)
     assert told.returncode == code, told.stdout + told.stderr
