@@ -93,6 +93,13 @@ class CameraReader:
         """Whether ``take`` has a picture to give."""
         return self._slot.ready
 
+    def due_within(self, seconds: float) -> bool:
+        """Whether the camera is live and its next picture should come (or should just have come) in that time."""
+        interval, last = self.health.interval, self._last_arrival
+        if interval is None or last is None:
+            return False
+        return abs(last + interval - self._clock.monotonic()) <= seconds
+
     @property
     def paused(self) -> bool:
         """Whether the camera is left alone for now."""

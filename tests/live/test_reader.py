@@ -111,6 +111,18 @@ def test_the_newest_picture_is_kept_and_the_others_counted() -> None:
     assert (report.received, report.processed, report.size) == (5, 1, (6, 4))
 
 
+def test_a_picture_is_due_an_interval_after_the_last_one() -> None:
+    reader, script = run(pictures(30))
+    assert not reader.due_within(0.03)  # the stream has ended
+    reader.health.enter(CameraState.LIVE, START)
+    script.clock.now = 3.0  # when the last one came
+    due = {}
+    for after in (0.0, 0.05, 0.08, 0.12, 0.15, 9.0):
+        script.clock.now = 3.0 + after
+        due[after] = reader.due_within(0.03)
+    assert due == {0.0: False, 0.05: False, 0.08: True, 0.12: True, 0.15: False, 9.0: False}
+
+
 def test_a_stream_that_ends_without_a_word_is_opened_again() -> None:
     """A killed server ends FFmpeg's packet loop without an exception: readers that waited for one froze for ever."""
     reader, script = run(pictures(3), pictures(3))
