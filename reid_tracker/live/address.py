@@ -13,11 +13,14 @@ from reid_tracker.sources.opening import STREAM_SCHEMES
 HIDDEN = "***"
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
-_USER_INFO = re.compile(r"(\w+://)[^/\s@]*@(?:[^/\s@]*@)*")
+_USER_INFO = re.compile(r"(\b\w+://)[^/\s@]*@(?:[^/\s@]*@)*")
 # A password with a slash in it ends the authority early; what follows a colon is no port then.
-_BROKEN_USER_INFO = re.compile(r"(\w+://)[^/\s@:]*:(?!\d+(?:[/?\s]|$))[^\s@]*@")
+_BROKEN_USER_INFO = re.compile(r"(\b\w+://)[^/\s@:]*:(?!\d+(?:[/?\s]|$))[^\s@]*@")
+# By parts of names, as vendors call them usr, loginpas, access_token ...; better one too many than one too few. Some
+# cameras have it in the path: /user=admin_password=X_channel=1_stream=0.sdp, where the channel may be shown.
 _SECRET_PARAMETER = re.compile(
-    r"(?i)([?&;](?:pass(?:word|wd)?|pwd|token|auth|secret|api_?key|key|user(?:name)?)=)[^&;\s]+"
+    r"(?i)([?&;/][\w.-]{0,30}(?:pas|pwd|token|auth|secret|key|user|usr|login|sign|credential)[\w.-]{0,30}=)"
+    r"[^&;\s]+?(?=_channel=|[&;\s]|$)"
 )
 _PERCENT_CODED = re.compile(r"%[0-9A-Fa-f]{2}")
 

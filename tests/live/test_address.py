@@ -19,6 +19,12 @@ from reid_tracker.live import Address, without_secrets
         ("rtsp://user:pa/ss@cam/stream", "rtsp://***@cam/stream"),  # a slash, which ought to be coded
         ("rtsp://cam:554/a@b", "rtsp://cam:554/a@b"),  # no user at all
         ("http://cam/mjpeg?user=me&pwd=secret&size=1", "http://cam/mjpeg?user=***&pwd=***&size=1"),
+        ("http://cam/video?access_token=secret&size=1", "http://cam/video?access_token=***&size=1"),
+        ("http://cam/video.cgi?loginuse=me&loginpas=secret", "http://cam/video.cgi?loginuse=***&loginpas=***"),
+        ("postgresql://db/site?sslmode=require&sslpassword=x", "postgresql://db/site?sslmode=require&sslpassword=***"),
+        ("rtsp://cam/user=me_password=se_cret_channel=1_stream=0.sdp", "rtsp://cam/user=***_channel=1_stream=0.sdp"),
+        ("rtsp://cam/user=me&password=secret&channel=1", "rtsp://cam/user=***&password=***&channel=1"),
+        ("rtsp://cam/live?channel=1&subtype=0", "rtsp://cam/live?channel=1&subtype=0"),
         ("${GATE}", "${GATE}"),
         ("film.mp4", "film.mp4"),
     ],
