@@ -123,9 +123,9 @@ class LiveCameras:
         with self._changed:
             if not self._changed.wait_for(lambda: self._closing.is_set() or self._any_ready(), timeout):
                 return []
-            readers = tuple(self._readers.values())
-            awaited = [each for each in readers if not each.ready and each.due_within(_TOGETHER_SECONDS)]
-            self._changed.wait_for(lambda: all(each.ready for each in awaited), _TOGETHER_SECONDS)
+            missing = [reader for reader in tuple(self._readers.values()) if not reader.ready]
+            awaited = [reader for reader in missing if reader.due_within(_TOGETHER_SECONDS)]
+            self._changed.wait_for(lambda: all(reader.ready for reader in awaited), _TOGETHER_SECONDS)
         with self._lock:
             readers = [reader for reader in self._readers.values() if reader.ready]
         frames = [reader.take() for reader in readers]
@@ -168,6 +168,4 @@ class LiveCameras:
                 return open_stream(address, self.config, self.decoding)
             return open_replay(address.reveal(), camera.id, self._closing, self._clock)
 
-        return CameraReader(
-            camera.id, open_camera, self.config, changed, recording=not address.is_stream, clock=self._clock
-        )
+        return CameraReader(camera.id, open_camera, self.config, changed, clock=self._clock)

@@ -51,12 +51,13 @@ class _Life:
 class CameraReader:
     """Reads one camera from ``start`` to ``close``. Thread-safe.
 
+    The end of a recording is the camera's end, unless the configuration repeats recordings.
+
     Args:
         camera_id: its name.
         opener: opens the stream; called again after every failure.
         config: timeouts and limits.
         changed: told when a picture arrives; may be shared.
-        recording: its end is the camera's end, unless the configuration repeats recordings.
         clock, source: of time and of chance; tests bring their own.
     """
 
@@ -66,7 +67,6 @@ class CameraReader:
         opener: Opener,
         config: LiveConfig,
         changed: threading.Condition | None = None,
-        recording: bool = False,
         clock: Clock | None = None,
         source: random.Random | None = None,
     ) -> None:
@@ -74,7 +74,7 @@ class CameraReader:
         self.health = Health(camera_id)
         self._opener = opener
         self._config = config
-        self._recording = recording
+        self._recording = False  # what was opened last
         self._clock = clock or SystemClock()
         self._random = source or random.Random()
         self._slot = NewestPicture(changed or threading.Condition())
@@ -206,7 +206,8 @@ class CameraReader:
 
     def _read(self, capture: Capture, life: _Life, backoff: Backoff) -> None:
         opened = self._clock.monotonic()
-        self._watch.opened(opened)
+        self._recording = capture.recording
+        self._watch.opened(opened, capture.recording)
         while life.alive and not self._paused.is_set():
             life.deadline = self._clock.monotonic() + self._config.stall_seconds + _GRACE
             reading = capture.read()

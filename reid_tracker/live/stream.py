@@ -84,6 +84,8 @@ class StreamCapture:
         trust: the device that it was opened for, and who is told whether it works; None on the CPU.
     """
 
+    recording = False
+
     def __init__(self, container: Any, trust: _Trust | None = None) -> None:
         self._container = container
         self._trust = trust

@@ -16,7 +16,7 @@ from tests.live.test_reader import picture
 class Beat:
     """A stream of a picture whenever the test lets one through."""
 
-    codec, decoder, fps = "fake", "cpu", None
+    codec, decoder, fps, recording = "fake", "cpu", None, False
 
     def __init__(self) -> None:
         self._let = threading.Semaphore(0)

@@ -49,6 +49,7 @@ class Script:
     clock: FakeClock
     connections: list[list[tuple[float, Reading | Exception]] | Exception]
     life: _Life = field(default_factory=_Life)
+    recording: bool = False
     closed: int = 0
     opened_at: list[float] = field(default_factory=list)
 
@@ -70,6 +71,7 @@ class ScriptedCapture:
 
     def __init__(self, script: Script, steps: Iterator[tuple[float, Reading | Exception]]) -> None:
         self._script, self._steps = script, steps
+        self.recording = script.recording
 
     def read(self) -> Reading:
         step = next(self._steps, None)
@@ -86,11 +88,11 @@ class ScriptedCapture:
 
 
 def run(
-    *connections: list[tuple[float, Reading | Exception]] | Exception, **settings: float
+    *connections: list[tuple[float, Reading | Exception]] | Exception, recording: bool = False, **settings: float
 ) -> tuple[CameraReader, Script]:
     """Let a reader read the script to its end."""
     clock = FakeClock()
-    script = Script(clock, list(connections))
+    script = Script(clock, list(connections), recording=recording)
     reader = CameraReader("gate", script, LiveConfig(**settings), clock=clock, source=random.Random(0))
     reader.run(script.life)
     return reader, script
@@ -227,13 +229,24 @@ def test_a_picture_that_does_not_convert_is_lost_and_nothing_else() -> None:
 
 def test_a_recording_ends_for_good_or_begins_again() -> None:
     clock = FakeClock()
-    script = Script(clock, [pictures(3), pictures(3)])
-    once = CameraReader("gate", script, LiveConfig(), recording=True, clock=clock)
+    script = Script(clock, [pictures(3), pictures(3)], recording=True)
+    once = CameraReader("gate", script, LiveConfig(), clock=clock)
     once.run(script.life)
     assert (once.health.report().state, once.health.report().received) == (CameraState.ENDED, 3)
-    again = CameraReader("gate", script, LiveConfig(repeat=True), recording=True, clock=clock)
+    again = CameraReader("gate", script, LiveConfig(repeat=True), clock=clock)
     again.run(script.life)
     assert again.health.report().received == 3
+
+
+def test_a_recording_may_be_still_late_and_full_of_gaps() -> None:
+    """A still passage, a gap between two files or a slow disk began it again from its first picture, for ever."""
+    still = [(0.1, Reading((picture(number * 0.1, fingerprint=7),))) for number in range(600)]
+    gap = [(0.2, Reading())] * 100
+    late = [(0.5, Reading((picture(90 + number * 0.1, number),))) for number in range(50)]
+    reader, script = run(still + gap + late, recording=True, frozen_seconds=3, stall_seconds=4)
+    report = reader.health.report()
+    assert (report.state, report.received, len(script.opened_at)) == (CameraState.ENDED, 650, 1)
+    assert (report.faults, report.lost) == ({}, {Loss.DROPPED: 649})
 
 
 @pytest.mark.slow
@@ -242,7 +255,7 @@ def test_a_read_that_never_comes_back_is_given_up() -> None:
     release, entered = threading.Event(), threading.Event()
 
     class Stuck:
-        codec, decoder, fps = "fake", "cpu", None
+        codec, decoder, fps, recording = "fake", "cpu", None, False
 
         def read(self) -> Reading:
             entered.set()
