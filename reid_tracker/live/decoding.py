@@ -17,11 +17,14 @@ from typing import Any, Literal
 
 from reid_tracker.errors import ConfigError
 
-PREFERRED = ("cuda", "videotoolbox", "vaapi", "qsv", "d3d11va")
-"""FFmpeg's names of devices that decode, in the order in which they are tried."""
+PREFERRED = ("cuda", "videotoolbox", "vaapi", "d3d11va")
+"""FFmpeg's names of devices that decode, in the order in which they are tried.
+
+Not Quick Sync: FFmpeg has decoders of its own for it (h264_qsv), and PyAV takes the usual ones.
+"""
 
 # Where Linux has none of these, there is no such device, and no library need be loaded to find out.
-_NODES = {"cuda": ("/dev/nvidiactl", "/dev/dxg"), "vaapi": ("/dev/dri",), "qsv": ("/dev/dri", "/dev/dxg")}
+_NODES = {"cuda": ("/dev/nvidiactl", "/dev/dxg"), "vaapi": ("/dev/dri",)}
 _MOST_FRUITLESS = 2  # openings; one may have ended before a key frame came
 _PROOF_SECONDS = 10.0  # of pictures after which a device is believed to decode a stream
 _RECENT_SECONDS = 2.0  # a stream whose last picture is no older when it ends did not end because of its device

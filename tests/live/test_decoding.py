@@ -118,6 +118,15 @@ def test_every_device_that_is_offered_passes_or_says_why() -> None:
         assert "\n" not in try_device(device)
 
 
+def test_no_device_is_tried_that_no_decoder_can_use() -> None:
+    """Quick Sync was: FFmpeg's decoders for it have names of their own, so its trial could never pass."""
+    from av import Codec
+    from av.codec.hwaccel import HWDeviceType
+
+    usable = {config.device_type for config in Codec("h264", "r").hardware_configs}
+    assert {HWDeviceType[device] for device in known_devices()} <= usable
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="devices are nodes on Linux")
 def test_a_device_without_a_node_is_not_even_tried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("reid_tracker.live.decoding._NODES", {"cuda": (str(tmp_path / "nvidiactl"),)})
