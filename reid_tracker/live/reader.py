@@ -24,7 +24,7 @@ from reid_tracker.live.watch import PictureWatch
 from reid_tracker.types import Frame
 
 _GRACE = 1.0  # seconds that a call may take longer than its own timeout before its thread is given up
-_MOST_STUCK = 3  # threads given up that have not come back; more are not started
+_MOST_STUCK = 4  # threads given up that have not come back; more are not started
 _STEADY = 2.0  # seconds of pictures after which waits begin with the shortest again
 _LEAST_WAIT = 0.05
 _CLOSING_SECONDS = 2.0
@@ -146,20 +146,21 @@ class CameraReader:
         return Frame(self.camera_id, arrived.index, arrived.time, image)
 
     def check(self) -> None:
-        """Give up a thread that has not come back from a call in time, and start another. Call now and then."""
+        """Give up a thread that has not come back from a call in time, and start another. Call now and then.
+
+        Where too many have not come back, the camera waits until one has.
+        """
         with self._lock:
             life = self._life
-            if life is None or life.deadline is None or self._clock.monotonic() < life.deadline:
+            if life is None:
                 return
             self._stuck = [thread for thread in self._stuck if thread.is_alive()]
-            if len(self._stuck) >= _MOST_STUCK:
-                return
-            life.alive = False
-            life.wake.set()
-            if life.thread is not None:
-                self._stuck.append(life.thread)
-            self.health.failed(Fault.STALLED, "the camera sends nothing and its connection does not end; given up")
-            self._life = self._new_life()
+            if life.alive:
+                if life.deadline is None or self._clock.monotonic() < life.deadline:
+                    return
+                self._give_up(life)
+            if len(self._stuck) < _MOST_STUCK:
+                self._life = self._new_life()
 
     def run(self, life: _Life | None = None) -> None:
         """What the thread does; returns when the camera is closed, given up, or a recording has ended."""
@@ -269,6 +270,19 @@ class CameraReader:
         with self._lock:
             if self._life is not None:
                 self._life.wake.set()
+
+    def _give_up(self, life: _Life) -> None:
+        life.alive = False
+        life.wake.set()
+        if life.thread is not None:
+            self._stuck.append(life.thread)
+        self.health.failed(Fault.STALLED, "the camera sends nothing and its connection does not end; given up")
+        if len(self._stuck) >= _MOST_STUCK:
+            message = (
+                f"{len(self._stuck)} connections hang; connecting anew when one ends, or with the program's restart"
+            )
+            self.health.enter(CameraState.WAITING, self._clock.utc(), message)
+            _log.error("camera %r: %s", self.camera_id, message)
 
     def _new_life(self) -> _Life:
         life = _Life()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -286,6 +287,56 @@ def test_a_read_that_never_comes_back_is_given_up() -> None:
     reader.close()
     release.set()
     assert reader.health.report().received == 0
+
+
+def test_a_camera_whose_connections_all_hang_says_so_and_comes_back_when_one_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """After three threads that hung, the fourth was left alone: the camera said "live" for ever, without a picture."""
+    releases: list[threading.Event] = []
+    hanging = threading.Semaphore(0)
+
+    class Hangs:
+        codec, decoder, fps, recording = "fake", "cpu", None, False
+
+        def __init__(self) -> None:
+            self._reads = 0
+            self._release = threading.Event()
+            releases.append(self._release)
+
+        def read(self) -> Reading:
+            self._reads += 1
+            if self._reads > 1:
+                hanging.release()
+                self._release.wait(60)
+            return Reading((picture(clock.now, len(releases)),))
+
+        def close(self) -> None:
+            pass
+
+    clock = FakeClock()
+    reader = CameraReader("gate", Hangs, LiveConfig(), clock=clock)
+    reader.start()
+    for _ in range(4):
+        assert hanging.acquire(timeout=20)
+        clock.now += 10
+        reader.check()
+    report = reader.health.report()
+    assert (report.state, report.faults, len(releases)) == (CameraState.WAITING, {Fault.STALLED: 4}, 4)
+    assert "4 connections hang" in report.message
+    assert [record.levelname for record in caplog.records if "hang" in record.message] == ["ERROR"]
+    reader.check()
+    assert len(releases) == 4
+    releases[1].set()
+    ends = time.monotonic() + 20
+    while not hanging.acquire(timeout=0.05):
+        assert time.monotonic() < ends
+        reader.check()
+    report = reader.health.report()
+    assert (report.state, report.message, len(releases)) == (CameraState.LIVE, "", 5)
+    for release in releases:
+        release.set()
+    reader.close()
 
 
 def test_times_never_fall() -> None:
