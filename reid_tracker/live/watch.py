@@ -8,7 +8,7 @@ from reid_tracker.live.timing import DelayGauge
 
 _LONGEST_FREEZE = 600.0  # seconds between two reconnections because of a picture that truly does not change
 _BEHIND_SECONDS = 5.0  # of late pictures only, after which reconnecting is the quicker way to the present
-_BEHIND_AGAIN = 3  # times in a row after which the stream's own clock is taken to run wrong, and lateness not judged
+_BEHIND_AGAIN = 3  # times in a row after which the stream's own clock is taken to run wrong: lateness is only measured
 _IN_TIME_AGAIN = 60.0  # seconds without a late picture that make good for having been behind
 
 
@@ -61,7 +61,7 @@ class PictureWatch:
         Raises:
             CaptureError: nothing but late pictures for seconds.
         """
-        if self._recording or picture.media_time is None or self._times_behind >= _BEHIND_AGAIN:
+        if self._recording or picture.media_time is None:
             return False
         if self._gauge(picture.media_time, now) <= self._config.late_seconds:
             self._behind_since = None
@@ -69,6 +69,8 @@ class PictureWatch:
                 self._times_behind = 0
             return False
         self._last_late = now
+        if self._times_behind >= _BEHIND_AGAIN:
+            return False
         self._behind_since = now if self._behind_since is None else self._behind_since
         if now - self._behind_since > _BEHIND_SECONDS:
             self._times_behind += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +15,7 @@ from reid_tracker.config import LiveConfig
 from reid_tracker.live import CameraReader, CameraState, CaptureError, Fault, Loss, Picture, Reading
 from reid_tracker.live.reader import _Life
 from reid_tracker.live.timing import Backoff, CaptureClock, DelayGauge
+from reid_tracker.live.watch import PictureWatch
 
 START = 1_700_000_000.0
 
@@ -200,6 +201,31 @@ def test_a_stream_whose_clock_runs_slow_is_read_all_the_same() -> None:
     report = reader.health.report()
     assert report.faults[Fault.BEHIND] == 3
     assert report.received > 400  # the fourth time its clock is no longer believed
+
+
+def test_lateness_is_judged_again_after_a_good_minute() -> None:
+    """Three congested half minutes switched it off for as long as the program ran."""
+    watch, clock = PictureWatch(LiveConfig()), FakeClock()
+
+    def behind(seconds: float, delay: Callable[[float], float]) -> tuple[int, int]:
+        """How many of the pictures that take ever that long were late, and how often the stream was given up."""
+        began, late, given_up = clock.now, 0, 0
+        while clock.now < began + seconds:
+            clock.now += 0.1
+            try:
+                late += watch.is_late(picture(clock.now - delay(clock.now - began)), clock.now)
+            except CaptureError:
+                given_up += 1
+                watch.opened(clock.now)
+        return late, given_up
+
+    for _ in range(3):
+        assert behind(20, lambda _: 0.0) == (0, 0)
+        assert behind(8, lambda passed: 0.3 * passed)[1] == 1
+    late, given_up = behind(120, lambda passed: 0.3 * passed)
+    assert (late, given_up) == (0, 0)  # it is the stream's clock, it seems
+    behind(300, lambda _: 0.0)
+    assert behind(8, lambda passed: 0.3 * passed)[1] == 1
 
 
 def test_an_impossible_time_gives_way_to_that_of_arrival_and_is_told() -> None:
