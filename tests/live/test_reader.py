@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 import time
@@ -14,7 +15,7 @@ import pytest
 from reid_tracker.config import LiveConfig
 from reid_tracker.live import CameraReader, CameraState, CaptureError, Fault, Loss, Picture, Reading
 from reid_tracker.live.reader import _Life
-from reid_tracker.live.timing import Backoff, CaptureClock, DelayGauge
+from reid_tracker.live.timing import Backoff, CaptureClock, CaptureTime, DelayGauge
 from reid_tracker.live.watch import PictureWatch
 
 START = 1_700_000_000.0
@@ -370,6 +371,54 @@ def test_times_never_fall() -> None:
     times = [clock(given, START + 1).time for given in (None, START + 0.5, START + 0.6, None, START + 3)]
     assert times == sorted(times)
     assert len(set(times)) == len(times)
+
+
+def steps_of(*stretches: tuple[float, float, float | None]) -> list[np.ndarray]:
+    """Seconds from picture to picture in stretches of (begin, end, how far the camera's clock is ahead if it tells)."""
+    clock, found = CaptureClock(most_error=5), []
+    for begin, end, ahead in stretches:
+        arrivals = START + np.arange(begin, end, 0.1)
+        told = [None if ahead is None else arrival + ahead for arrival in arrivals]
+        found.append(np.array([clock(each, arrival).time for each, arrival in zip(told, arrivals, strict=True)]))
+    return [np.diff(found[0]), *(np.diff([*before[-1:], *times]) for before, times in itertools.pairwise(found))]
+
+
+def test_a_camera_whose_clock_is_ahead_keeps_its_time_over_a_reconnection() -> None:
+    """Until it told its time again, its pictures stood 1 ms apart: tracks ran a hundred times as fast as people."""
+    before, untold, after = steps_of((0, 3, 3.0), (3, 5, None), (5, 7, 3.0))
+    for steps in (before, untold, after):
+        assert steps == pytest.approx(0.1, abs=1e-3)
+
+
+def test_times_slow_down_for_a_clock_that_steps_back_a_little() -> None:
+    """A camera that is behind, before it has told its time: pictures come on at half pace, not all at one moment."""
+    untold, behind = steps_of((0, 3, None), (3, 13, -2.0))
+    set_back = steps_of((30, 33, None), (0, 30, None))[1]
+    assert (set_back.min(), set_back.max()) == pytest.approx((1e-3, 0.05), abs=1e-3)
+    assert untold == pytest.approx(0.1, abs=1e-3)
+    assert behind.min() == pytest.approx(0.05, abs=1e-3)
+    assert behind[45:] == pytest.approx(0.1, abs=1e-3)
+
+
+def test_times_begin_anew_where_the_machines_clock_is_set_back_an_hour() -> None:
+    """For that hour, all pictures of a camera stood 1 ms apart."""
+    _, after = steps_of((3600, 3603, None), (0, 3, None))
+    assert after[0] < -3600
+    assert after[1:] == pytest.approx(0.1, abs=1e-3)
+
+
+def test_a_clock_that_became_impossible_is_not_carried_over() -> None:
+    clock = CaptureClock(most_error=5)
+    assert clock(START + 3, START).from_camera
+    assert clock(None, START + 1).time == START + 4
+    assert clock(START + 900, START + 5).implausible
+    assert clock(None, START + 6) == CaptureTime(START + 6, from_camera=False)
+
+
+def test_a_hiccup_of_the_network_changes_no_time_that_the_camera_tells() -> None:
+    clock, told = CaptureClock(most_error=5), START + np.arange(0, 3, 0.1)
+    arrivals = told + np.where((told > START + 1) & (told < START + 1.6), START + 1.6 - told, 0.0)
+    assert [clock(each, arrival).time for each, arrival in zip(told, arrivals, strict=True)] == list(told)
 
 
 def test_a_drifting_clock_is_not_lateness() -> None:
