@@ -44,6 +44,19 @@ def test_variables_are_filled_in_and_coded() -> None:
     assert address.reveal({"NAME": "me", "WORD": "a/b@c:#", "X": "1"}) == "rtsp://me:a%2Fb%40c%3A%23@cam/live?x=1"
 
 
+@pytest.mark.parametrize(
+    ("written", "revealed"),
+    [
+        ("rtsp://me:${WORD}@cam/", "rtsp://me:50%2541b%2523@cam/"),  # a % that begins no code
+        ("rtsp://me:a%2Fb${WORD}c@d@cam/", "rtsp://me:a%2Fb50%2541b%2523c%40d@cam/"),  # beside what is written in code
+        ("rtsp://${WORD}@cam/", "rtsp://50%2541b%2523@cam/"),
+    ],
+)
+def test_what_a_variable_holds_is_meant_as_it_is(written: str, revealed: str) -> None:
+    """A password with a % and two hex digits was taken to be coded already, and the camera refused it."""
+    assert Address(written).reveal({"WORD": "50%41b%23"}) == revealed
+
+
 def test_what_is_coded_already_stays() -> None:
     assert Address("rtsp://me:a%2Fb@cam/live").reveal({}) == "rtsp://me:a%2Fb@cam/live"
 
