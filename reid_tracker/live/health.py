@@ -29,6 +29,7 @@ class Loss(StrEnum):
 
     DROPPED = "dropped"
     LATE = "late"
+    REPEATED = "repeated"
     UNDECODABLE = "undecodable"
     IMPLAUSIBLE_TIME = "implausible_time"
 

@@ -218,6 +218,7 @@ class CameraReader:
             self.health.lose(Loss.UNDECODABLE, reading.undecodable)
             for picture in reading.pictures:
                 if not self._watch.is_new(picture, now):
+                    self.health.lose(Loss.REPEATED)
                     continue
                 if self._watch.is_late(picture, now):
                     self.health.lose(Loss.LATE)
@@ -257,7 +258,7 @@ class CameraReader:
         life.wake.clear()
 
     def _rest(self, life: _Life) -> None:
-        self._slot.clear()
+        self.health.lose(Loss.DROPPED, int(self._slot.clear()))
         self._state(life, CameraState.PAUSED, "")
         self._clock.wait(life.wake, 3600.0)
         life.wake.clear()

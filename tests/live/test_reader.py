@@ -175,6 +175,7 @@ def test_reads_that_succeed_and_bring_nothing_new_are_noticed() -> None:
     reader, script = run(stale, stall_seconds=4)
     assert reader.health.report().faults[Fault.STALE] == 1
     assert reader.health.report().received == 1
+    assert reader.health.report().lost == {Loss.REPEATED: 40}
     assert script.opened_at[1] < 7
 
 
@@ -253,6 +254,22 @@ def test_a_picture_that_does_not_convert_is_lost_and_nothing_else() -> None:
     reader, _ = run([(0.1, Reading((Picture(0.0, None, (6, 4), 1, broken),)))])
     assert reader.take() is None
     assert reader.health.report().lost == {Loss.UNDECODABLE: 1}
+
+
+def test_a_picture_that_waits_when_the_camera_is_paused_is_counted_as_dropped() -> None:
+    clock = FakeClock()
+    script = Script(clock, [pictures(3)])
+    reader = CameraReader("gate", script, LiveConfig(), clock=clock)
+    wait = clock.wait
+
+    def pause_and_resume(event: threading.Event, seconds: float) -> bool:
+        (reader.resume if reader.paused else reader.pause)()
+        return wait(event, seconds)
+
+    clock.wait = pause_and_resume  # type: ignore[method-assign]
+    reader.run(script.life)
+    report = reader.health.report()
+    assert (report.received, report.processed, report.lost) == (3, 0, {Loss.DROPPED: 3})
 
 
 def test_a_recording_ends_for_good_or_begins_again() -> None:
