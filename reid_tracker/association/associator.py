@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,7 @@ class CrossCameraAssociator:
         self._reviser = Reviser(parts, self._explainer)
         self._rethinker = Rethinker(parts, self._explainer)
         self._passages: dict[int, Passage] = {}
+        self._erased: set[int] = set()  # tracklets that a tracker elsewhere may still follow
         self._outlook: dict[int, Candidates] = {}
         self._moved_cameras = 0
         self._still = StillWatch()
@@ -77,6 +79,7 @@ class CrossCameraAssociator:
     def __call__(self, tracks: Sequence[CameraTracks]) -> list[TrackedFrame]:
         """Take what all cameras saw at one moment; one result per input, in order."""
         told: list[TrackedFrame] = []
+        tracks = [self._without_erased(moment) for moment in tracks] if self._erased else tracks
         news = [self._read(moment) for moment in tracks]
         self._compare([passage for changed in news for passage in changed])
         self._weigher.look_ahead([passage for changed in news for passage in changed])
@@ -92,6 +95,7 @@ class CrossCameraAssociator:
 
     def finish(self, ended: Sequence[Tracklet]) -> tuple[IdentityEvent, ...]:
         """The run is over: read the last tracklets, compare everybody once more, and close the book."""
+        ended = [tracklet for tracklet in ended if tracklet.id not in self._erased]
         changed = [passage for tracklet in ended if self._take_in(tracklet, passage := self._passage(tracklet))]
         self._compare(changed)
         by_camera: dict[int, list[Passage]] = {}
@@ -107,6 +111,13 @@ class CrossCameraAssociator:
         return self.book.take_events()
 
     # 1. read
+
+    def _without_erased(self, moment: CameraTracks) -> CameraTracks:
+        """One camera's tracks less those that were erased and that a tracker elsewhere still follows."""
+        parts = (moment.tracklets, moment.lost, moment.ended)
+        seen, lost, ended = (tuple(each for each in part if each.id not in self._erased) for part in parts)
+        self._erased.difference_update(each.id for each in moment.ended)
+        return replace(moment, tracklets=seen, lost=lost, ended=ended)
 
     def _read(self, moment: CameraTracks) -> list[Passage]:
         """Take in one camera's tracklets; the passages that have something new to say."""
@@ -366,10 +377,15 @@ class CrossCameraAssociator:
         """The passages that have not ended yet."""
         return tuple(self._passages.values())
 
-    def ask_again(self, passage: Passage) -> None:
-        """Forget what was thought of an open passage; it is decided anew with its camera's next frame."""
-        self._outlook.pop(passage.tracklet, None)
-        passage.version = -1
+    def leave_out(self, passages: Sequence[Passage]) -> None:
+        """Forget passages, and hear no more of their tracklets: they hold looks of somebody who was erased."""
+        self.ground.forget([passage.tracklet for passage in passages])
+        for passage in passages:
+            passage.looks = passage.kept = None
+            self._outlook.pop(passage.tracklet, None)
+            self._still.forget(passage.tracklet)
+            if self._passages.pop(passage.tracklet, None) is not None:
+                self._erased.add(passage.tracklet)
 
     def doubt(self, identities: Collection[int]) -> None:
         """Weigh the open passages of these identities anew when they are decided next: somebody else changed them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -101,8 +101,10 @@ class Service:
         self.site.listen(self.hub)
         self.site.listen(self.announcer)
         draw: list[Listener] = [self.pictures]
+        self._crops: _CropKeeper | None = None
         if config.store.crops:
-            draw.append(_CropKeeper(self.recorder, config.store.crops_per_tracklet))
+            self._crops = _CropKeeper(self.recorder, config.store.crops_per_tracklet)
+            draw.append(self._crops)
         if config.privacy.blur_faces:
             draw = [_FaceBlur(draw)]
         for listener in draw:
@@ -202,9 +204,13 @@ class Service:
         """Remove a person everywhere; how many passages went. Raises InputError (nobody known), Busy, StoreError."""
 
         def forget() -> bool:
+            tracklets = self._erased(identity)
+            self.recorder.ignore(tracklets)
+            if self._crops is not None:
+                self._crops.forget(tracklets)
             self.site.forget(identity)
             self.pictures.forget_person(identity)
-            return self._erased(identity)
+            return bool(tracklets)
 
         known = self.site.call(forget)
         gone = self.recorder.erase(identity)
@@ -239,9 +245,11 @@ class Service:
     def _apart(self, first: int, second: int) -> None:
         self.site.call(lambda: keep_apart(self.site.associator, first, second))
 
-    def _erased(self, identity: int) -> bool:
-        """Have the associator forget a person; whether it knew them. On the tracking thread."""
-        return erase_identity(self.site.associator, identity, time.time())
+    def _erased(self, identity: int) -> tuple[int, ...]:
+        """Have associator and trackers forget a person; the tracklets that they knew. On the tracking thread."""
+        tracklets = erase_identity(self.site.associator, identity, time.time())
+        self.site.pipeline.drop(tracklets)
+        return tracklets
 
     def _described(self, image: Image) -> Appearance:
         frame = Frame(_SEARCH_CAMERA, 0, 0.0, image)
@@ -312,6 +320,10 @@ class _CropKeeper:
         images = {frame.camera_id: frame.image for frame in frames}
         for moment in tracked:
             self._best.add(replace(moment, image=images.get(moment.camera_id)))
+
+    def forget(self, tracklets: Iterable[int]) -> None:
+        """Drop the pictures of somebody who is erased. On the tracking thread."""
+        self._best.forget(tracklets)
 
     def _keep(self, crops: list[Crop]) -> None:
         self._recorder.take_crops([StoredCrop(crop.tracklet, crop.time, crop.quality, crop.jpeg) for crop in crops])

@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field, replace
@@ -83,6 +83,10 @@ class Steps(Protocol):
 
     def let_go(self, camera_id: str) -> tuple[Tracklet, ...]:
         """End what is open in one camera."""
+        ...
+
+    def drop(self, tracklets: Collection[int], /) -> None:
+        """Forget some tracklets; who of them is still in view begins a new one."""
         ...
 
     def finish(self) -> tuple[tuple[IdentityEvent, ...], tuple[Tracklet, ...]]:
@@ -242,8 +246,7 @@ class LiveSite:
         return open_passages(self.associator)
 
     def _obey(self) -> None:
-        """Do what others asked for."""
-        obeyed = False
+        """Do what others asked for; whoever is answered finds told what was decided with it."""
         while True:
             try:
                 function, future = self._commands.get_nowait()
@@ -252,12 +255,12 @@ class LiveSite:
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                future.set_result(function())
+                result = function()
             except Exception as error:  # belongs to whoever asked
                 future.set_exception(error)
-            obeyed = True
-        if obeyed:
-            self._tell_loose_events()
+            else:
+                self._tell_loose_events()
+                future.set_result(result)
 
     def _let_go_of_silent_cameras(self, heard: set[str]) -> None:
         """Where no picture comes, no tracker grows older: end its people once they would have been given up."""

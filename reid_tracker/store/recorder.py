@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from reid_tracker.association.memory import varied
@@ -63,6 +63,7 @@ class Recorder:
         self._writing = threading.Lock()  # one batch at a time, and no erasure in the middle of one
         self._batch = Batch()
         self._numbers = store.numbers()
+        self._erased: set[int] = set()
         self._written: dict[int, tuple[float, int, int]] = {}
         self._lost = 0
         self._failure = ""
@@ -76,6 +77,8 @@ class Recorder:
         with self._lock:
             batch = self._batch
             for passage in passages:
+                if passage.tracklet in self._erased:
+                    continue
                 looks = 0 if passage.looks is None else id(passage.looks)
                 state = (passage.end, passage.identity, looks)
                 if self._written.get(passage.tracklet) != state:
@@ -84,6 +87,8 @@ class Recorder:
             for frame in tracked:
                 batch.events.extend(frame.events)
                 for tracklet in frame.finished:
+                    if tracklet.id in self._erased:
+                        continue
                     self._written.pop(tracklet.id, None)
                     batch.passages[tracklet.id] = self._ended(tracklet, batch.passages.get(tracklet.id))
             self._numbers = Numbers(
@@ -96,7 +101,7 @@ class Recorder:
     def take_crops(self, crops: Sequence[StoredCrop]) -> None:
         """Take pictures of people, where pictures are kept."""
         with self._lock:
-            self._batch.crops.extend(crops)
+            self._batch.crops.extend(crop for crop in crops if crop.tracklet not in self._erased)
             self._bound(self._batch)
 
     def flush(self) -> None:
@@ -127,6 +132,11 @@ class Recorder:
                 if passage.looks is not None and len(passage.looks)
             )
 
+    def ignore(self, tracklets: Iterable[int]) -> None:
+        """Take nothing more of passages of somebody who is being erased, whoever may still tell of them."""
+        with self._lock:
+            self._erased.update(tracklets)
+
     def erase(self, identity: int) -> int:
         """Remove a person from what waits, the store and the index; how many passages went.
 
@@ -135,13 +145,12 @@ class Recorder:
         """
         self.flush()
         with self._writing:
-            with self._lock:
-                for tracklet, passage in list(self._batch.passages.items()):
-                    if passage.identity == identity:
-                        del self._batch.passages[tracklet]
-                self._written.clear()
             gone = self.store.erase(identity)
             self.index.remove(gone)
+            self.ignore(gone)
+            with self._lock:
+                self._batch.drop(self._erased, identity)
+                self._written.clear()
         return len(gone)
 
     def report(self) -> RecorderReport:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -80,6 +80,15 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.passages) + len(self.events) + len(self.crops)
+
+    def drop(self, tracklets: Container[int], identity: int) -> None:
+        """Take out somebody's passages and pictures, by tracklets or number."""
+        self.passages = {
+            tracklet: passage
+            for tracklet, passage in self.passages.items()
+            if tracklet not in tracklets and passage.identity != identity
+        }
+        self.crops = [crop for crop in self.crops if crop.tracklet not in tracklets]
 
 
 class Store(Protocol):
