@@ -21,9 +21,9 @@ def _with_zone(moment: datetime) -> datetime:
 
 
 class Table(BaseModel):
-    """One table: unknown keys fail, nothing changes later."""
+    """One table: unknown keys fail, nothing changes later; errors do not show values, which may hold passwords."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
 
     @model_validator(mode="before")
     @classmethod
