@@ -201,7 +201,8 @@ class Delivery:
                 self._failed(error)
             except Exception as error:  # a fault of ours costs one message, not the thread
                 _log.exception("%s: message dropped", self.name)
-                self._failed(DeliveryError(f"{self.name}: {error}", "error", again=False))
+                unforeseen = f"{self.name}: {type(error).__name__}; the log says more"  # its text may quote an address
+                self._failed(DeliveryError(unforeseen, "error", again=False))
             else:
                 if answers:
                     self._succeeded()
