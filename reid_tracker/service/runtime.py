@@ -44,6 +44,7 @@ from reid_tracker.types import Appearance, Frame, IdentityEvent, Image, TrackedF
 
 _CROP_HEIGHT = 256
 _DAY = 86_400.0
+_WAYS_SECONDS = 1.0
 _SEARCH_CAMERA = "(search)"  # the camera that uploaded pictures come from, for the detector
 
 _log = logging.getLogger(__name__)
@@ -100,6 +101,9 @@ class Service:
             self.site.listen(lambda _frames, tracked, _events: telemetry.told(tracked))
         self.site.listen(self.hub)
         self.site.listen(self.announcer)
+        self._ways: list[CameraLink] = []
+        self._next_ways = 0.0
+        self.site.listen(self._note_ways)
         draw: list[Listener] = [self.pictures]
         self._crops: _CropKeeper | None = None
         if config.store.crops:
@@ -221,8 +225,14 @@ class Service:
         return gone
 
     def ways(self) -> list[CameraLink]:
-        """The ways that people are known to have taken from camera to camera. Raises Busy."""
-        return self.site.call(lambda: self.site.associator.topology.links())
+        """The ways that people are known to have taken from camera to camera, as they were a moment ago."""
+        return self._ways
+
+    def _note_ways(self, *_: object) -> None:
+        """Keep the ways for whoever asks, so that nobody waits for tracking (reid_tracker.service.site.Listener)."""
+        if time.monotonic() >= self._next_ways:
+            self._next_ways = time.monotonic() + _WAYS_SECONDS
+            self._ways = self.site.associator.topology.links()
 
     def site_state(self) -> SiteState:
         """How the parts of a cluster are; without any on one machine."""
