@@ -217,12 +217,13 @@ class Service:
             return bool(tracklets)
 
         known = self.site.call(forget)
-        gone = self.recorder.erase(identity)
-        self.hub.forget(identity)
-        self.announcer.forget(identity)
-        if not known and not gone:
+        self._forget_told(identity)  # whether or not the store answers
+        erased = self.recorder.erase(identity)
+        for number in erased.numbers:
+            self._forget_told(number)
+        if not known and not erased.tracklets:
             raise InputError(f"identity {identity}: nobody of that number is known")
-        return gone
+        return len(erased.tracklets)
 
     def ways(self) -> list[CameraLink]:
         """The ways that people are known to have taken from camera to camera, as they were a moment ago."""
@@ -260,6 +261,10 @@ class Service:
         tracklets = erase_identity(self.site.associator, identity, time.time())
         self.site.pipeline.drop(tracklets)
         return tracklets
+
+    def _forget_told(self, identity: int) -> None:
+        self.hub.forget(identity)
+        self.announcer.forget(identity)
 
     def _described(self, image: Image) -> Appearance:
         frame = Frame(_SEARCH_CAMERA, 0, 0.0, image)

@@ -6,6 +6,7 @@ from reid_tracker.store.recorder import Recorder, RecorderReport
 from reid_tracker.store.records import (
     AuditEntry,
     Batch,
+    Erased,
     Numbers,
     PersonSummary,
     Sighting,
@@ -18,6 +19,7 @@ from reid_tracker.store.sqlite import SqliteStore
 __all__ = [
     "AuditEntry",
     "Batch",
+    "Erased",
     "LookIndex",
     "Match",
     "Numbers",

@@ -89,8 +89,8 @@ class PostgresStore(SqlStore):
 
     def _after_erasing(self) -> None:
         """Let the room of erased rows be written over; the server's log and backups are its keeper's."""
-        with self._reading() as base:
-            for table in ("sightings", "looks", "crops", "events", "concerned", "corrections"):
+        for table in ("sightings", "looks", "crops", "events", "concerned", "corrections"):
+            with self._reading() as base:  # each has the time that one answer has
                 base.run(f"VACUUM {table}")
 
     def _has_pgvector(self) -> bool:

@@ -15,7 +15,7 @@ from reid_tracker.association.memory import varied
 from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.errors import StoreError
 from reid_tracker.store.index import LookIndex
-from reid_tracker.store.records import Batch, Numbers, Store, StoredCrop
+from reid_tracker.store.records import Batch, Erased, Numbers, Store, StoredCrop
 from reid_tracker.store.vectors import mean_look
 from reid_tracker.types import TrackedFrame, Tracklet
 
@@ -137,21 +137,22 @@ class Recorder:
         with self._lock:
             self._erased.update(tracklets)
 
-    def erase(self, identity: int) -> int:
-        """Remove a person from what waits, the store and the index; how many passages went.
+    def erase(self, identity: int) -> Erased:
+        """Remove a person from what waits, the index and the store.
 
         Raises:
             StoreError: the store cannot be reached; try again.
         """
         self.flush()
         with self._writing:
-            gone = self.store.erase(identity)
-            self.index.remove(gone)
-            self.ignore(gone)
+            # first, since a database that goes away may have erased and not said so
+            self.index.remove(sighting.tracklet for sighting in self.store.history(identity))
+            erased = self.store.erase(identity)
+            self.ignore(erased.tracklets)
             with self._lock:
                 self._batch.drop(self._erased, identity)
                 self._written.clear()
-        return len(gone)
+        return erased
 
     def report(self) -> RecorderReport:
         """How writing goes."""
@@ -172,9 +173,10 @@ class Recorder:
         try:
             self.flush()
             self._expire()
+            self.store.tidy()
         except StoreError as error:
             if str(error) != self._failure:
-                _log.error("%s; what was seen is kept in memory until it answers", error)
+                _log.error("%s; it is tried again, and what cannot be written is kept in memory", error)
             self._note(str(error))
         except Exception as error:  # whatever it is, what comes later is still to be kept
             _log.exception("records could not be written and were lost")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from reid_tracker.association.corrections import Correction
 from reid_tracker.association.remembered import RememberedPassage
@@ -61,6 +61,13 @@ class AuditEntry:
     who: str
     action: str
     about: str
+
+
+class Erased(NamedTuple):
+    """What went with a person: their passages, and the numbers that they ever had."""
+
+    tracklets: tuple[int, ...]
+    numbers: frozenset[int]
 
 
 @dataclass(slots=True)
@@ -154,12 +161,16 @@ class Store(Protocol):
         """What was said so far, oldest first; passages that are gone are no longer named in it."""
         ...
 
-    def erase(self, identity: int) -> list[int]:
-        """Remove every trace of a person; the tracklets that went."""
+    def erase(self, identity: int) -> Erased:
+        """Remove every trace of a person. What that leaves on disk is ``tidy``'s, where it cannot be taken at once."""
         ...
 
     def expire(self, before: float) -> list[int]:
         """Remove what ended before a time (UTC seconds); the tracklets that went."""
+        ...
+
+    def tidy(self) -> None:
+        """Take from disk what erased rows left there, where that is still to be done; to be called again and again."""
         ...
 
     def note(self, time: float, who: str, action: str, about: str) -> None:

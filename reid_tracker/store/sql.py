@@ -18,9 +18,10 @@ from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.errors import StoreError
 from reid_tracker.results.jsonl import event_to_json
 from reid_tracker.store import told
-from reid_tracker.store.records import AuditEntry, Batch, Numbers, PersonSummary, Sighting
+from reid_tracker.store.records import AuditEntry, Batch, Erased, Numbers, PersonSummary, Sighting
 from reid_tracker.store.schema import SCHEMA, SCHEMA_VERSION
 from reid_tracker.store.session import Session
+from reid_tracker.store.tidying import Tidying
 from reid_tracker.store.vectors import looks_from_blobs, mean_look
 from reid_tracker.types import EventType, FloatArray, IdentityEvent
 
@@ -77,6 +78,7 @@ class SqlStore(ABC):
                 raise StoreError(f"store {shown}: written by a newer release (version {version})")
             self._unclean = self._meta(base, "clean") == "0"
             self._set(base, version=SCHEMA_VERSION, clean=0)
+        self._tidying = Tidying(self._after_erasing, self._unclean)
 
     def _end(self) -> None:
         """Note that nothing is left to write."""
@@ -230,8 +232,8 @@ class SqlStore(ABC):
         with self._reading() as base:
             return told.kept(base)
 
-    def erase(self, identity: int) -> list[int]:
-        """Remove every trace of a person, from the database's log too where it can; the tracklets that went."""
+    def erase(self, identity: int) -> Erased:
+        """Remove every trace of a person, from the database's log too where it can."""
         with self._writing() as base:
             gone = [row[0] for row in base.rows("SELECT tracklet FROM sightings WHERE identity = ?", (identity,))]
             numbers = self._former_numbers(base, identity)
@@ -242,8 +244,8 @@ class SqlStore(ABC):
                     "DELETE FROM events WHERE event_id IN (SELECT event_id FROM concerned WHERE identity = ?)",
                     (number,),
                 )
-        self._after_erasing()
-        return gone
+        self._tidying.erased()
+        return Erased(tuple(gone), frozenset(numbers))
 
     def expire(self, before: float) -> list[int]:
         """Remove what ended before a time; the tracklets that went."""
@@ -254,8 +256,12 @@ class SqlStore(ABC):
             base.run("DELETE FROM events WHERE time < ?", (before,))
             base.run("DELETE FROM audit WHERE time < ?", (before,))
         if gone:
-            self._after_erasing()
+            self._tidying.erased()
         return gone
+
+    def tidy(self) -> None:
+        """Take from disk what erased rows left there, where that is still to be done; tried now and then."""
+        self._tidying()
 
     def note(self, time: float, who: str, action: str, about: str) -> None:
         """Write a line of the audit log."""

@@ -17,8 +17,10 @@ import numpy as np
 
 from reid_tracker.errors import StoreError
 from reid_tracker.store.sql import SqlStore
-from reid_tracker.store.sqlite_file import open_file
+from reid_tracker.store.sqlite_file import BUSY_SECONDS, open_file
 from reid_tracker.types import FloatArray
+
+_READER_MILLISECONDS = 200  # that a reader is waited for, while everybody waits for us
 
 _TYPES = {
     "integer": "INTEGER",
@@ -56,7 +58,7 @@ class SqliteStore(SqlStore):
             if self._closed:
                 return
             self._end()
-            self._after_erasing()
+            self._tidying.erased()
             self._closed = True
             self._base.close()
 
@@ -69,7 +71,13 @@ class SqliteStore(SqlStore):
     def _after_erasing(self) -> None:
         """The log of writes would keep what was erased."""
         with self._reading() as base:
-            base.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+            base.run(f"PRAGMA busy_timeout={_READER_MILLISECONDS}")
+            try:
+                ((busy, *_),) = base.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                base.run(f"PRAGMA busy_timeout={round(1e3 * BUSY_SECONDS)}")
+        if busy:
+            raise StoreError(f"store {self._path}: another program reads it, and keeps what was erased in its log")
 
     @contextmanager
     def _reading(self) -> Iterator[_Session]:

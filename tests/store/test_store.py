@@ -120,12 +120,12 @@ def test_erasing_leaves_nothing_of_the_person(store: Store) -> None:
     [(number, quality)] = store.crops_of(1)
     assert (store.crop(number), round(quality, 3)) == (PICTURE, 0.9)
     assert store.crops_of(77) == []
-    assert store.erase(1) == [1]
+    assert store.erase(1).tracklets == (1,)
     assert store.history(1) == store.events_of(1) == store.crops_of(1) == []
     assert store.crop(number) is None
     assert [tracklet for tracklet, _ in store.vectors()] == [2]
     assert [each.tracklet for each in store.history(2)] == [2]
-    assert store.erase(1) == []
+    assert store.erase(1).tracklets == ()
 
 
 def test_erasing_leaves_no_byte_in_the_file(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_erasing_leaves_no_byte_in_the_file(tmp_path: Path) -> None:
 
     assert on_disk(vector)
     assert on_disk(PICTURE)
-    assert store.erase(1) == [1]
+    assert store.erase(1).tracklets == (1,)
     assert not on_disk(vector)
     assert not on_disk(PICTURE)
     store.close()
@@ -154,8 +154,56 @@ def test_erasing_takes_what_was_merged_into_the_person(store: Store) -> None:
         )
     )
     store.save(batch(events=(event(3, EventType.MERGED, 1, (2,), (2,)),)))
-    assert sorted(store.erase(1)) == [1, 2]
+    erased = store.erase(1)
+    assert sorted(erased.tracklets) == [1, 2]
+    assert erased.numbers == {1, 2}
     assert store.events_after(0, 10) == []
+
+
+class UntidyStore(SqliteStore):
+    """A database that removes rows and, for a while, can take nothing from the disk."""
+
+    busy = False
+
+    def _after_erasing(self) -> None:
+        if self.busy:
+            raise StoreError("store: VACUUM took longer than 30 s")
+        super()._after_erasing()
+
+
+def test_what_cannot_be_tidied_is_erased_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The failure once kept whoever was erased or had expired in the index until the next start."""
+    monkeypatch.setattr("reid_tracker.store.tidying._PAUSE_SECONDS", 0.1)
+    store = UntidyStore(tmp_path / "people.db")
+    recorder = Recorder(store, LookIndex(), looks=3, retention_seconds=100, utc=lambda: 200.0)
+    recorder.take([], [passage(1, 1, 150), passage(2, 2, 150), passage(3, 3, 0)])
+    store.busy = True
+    recorder.flush()
+    wait_for(lambda: len(recorder.index) == 2)  # one has expired
+    assert recorder.erase(1).tracklets == (1,)
+    assert len(recorder.index) == 1
+    wait_for(lambda: "VACUUM" in recorder.report().failure)
+    store.busy = False
+    wait_for(lambda: recorder.report().failure == "")
+    recorder.close()
+    store.close()
+
+
+def test_what_a_reader_keeps_in_the_log_is_taken_from_it_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads holds the write-ahead log as it is, and that was not noticed."""
+    monkeypatch.setattr("reid_tracker.store.tidying._PAUSE_SECONDS", 0.0)
+    store = SqliteStore(tmp_path / "people.db")
+    store.save(two_people())
+    with closing(sqlite3.connect(tmp_path / "people.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM sightings").fetchone()
+        assert store.erase(1).tracklets == (1,)
+        with pytest.raises(StoreError, match="another program reads it"):
+            store.tidy()
+        reader.rollback()
+        store.tidy()
+        assert not any(PICTURE in file.read_bytes() for file in tmp_path.iterdir())
+    store.close()
 
 
 def test_old_things_expire(store: Store) -> None:
@@ -362,7 +410,7 @@ def test_what_waits_is_bounded_and_counted(tmp_path: Path, monkeypatch: pytest.M
 def test_erased_people_do_not_come_back_from_what_waits(store: Store) -> None:
     recorder = Recorder(store, LookIndex(), looks=3)
     recorder.take([], [passage(1, 1), passage(2, 2)])
-    assert recorder.erase(1) == 1
+    assert recorder.erase(1).tracklets == (1,)
     recorder.close()
     assert store.history(1) == []
     assert len(recorder.index) == 1
