@@ -1,6 +1,6 @@
 """Identities, appearances and sightings that outlast the program, and the search over them."""
 
-from reid_tracker.store.index import LookIndex
+from reid_tracker.store.index import IndexedLook, LookIndex
 from reid_tracker.store.postgres import PostgresStore
 from reid_tracker.store.recorder import Recorder, RecorderReport
 from reid_tracker.store.records import (
@@ -20,6 +20,7 @@ __all__ = [
     "AuditEntry",
     "Batch",
     "Erased",
+    "IndexedLook",
     "LookIndex",
     "Match",
     "Numbers",

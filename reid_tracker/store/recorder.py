@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from reid_tracker.association.memory import varied
 from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.errors import StoreError
-from reid_tracker.store.index import LookIndex
+from reid_tracker.store.index import IndexedLook, LookIndex
 from reid_tracker.store.records import Batch, Erased, Numbers, Store, StoredCrop
 from reid_tracker.store.vectors import mean_look
 from reid_tracker.types import TrackedFrame, Tracklet
@@ -126,11 +126,7 @@ class Recorder:
                 with self._lock:
                     self._lost += len(batch)
                 raise
-            self.index.add(
-                (tracklet, mean_look(passage.looks))
-                for tracklet, passage in batch.passages.items()
-                if passage.looks is not None and len(passage.looks)
-            )
+            self.index.add(map(_indexed, batch.passages.values()))
 
     def ignore(self, tracklets: Iterable[int]) -> None:
         """Take nothing more of passages of somebody who is being erased, whoever may still tell of them."""
@@ -222,3 +218,8 @@ class Recorder:
             del batch.passages[tracklet]
             excess -= 1
         del batch.events[:excess]
+
+
+def _indexed(passage: RememberedPassage) -> IndexedLook:
+    look = mean_look(passage.looks) if passage.looks is not None and len(passage.looks) else None
+    return IndexedLook(passage.tracklet, look, passage.camera_id, passage.start, passage.end)

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, Protocol
 
 from reid_tracker.association.corrections import Correction
 from reid_tracker.association.remembered import RememberedPassage
-from reid_tracker.types import FloatArray, IdentityEvent
+from reid_tracker.store.index import IndexedLook
+from reid_tracker.types import IdentityEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +118,8 @@ class Store(Protocol):
         last; each with those that were said to be of others."""
         ...
 
-    def vectors(self) -> Iterable[tuple[int, FloatArray]]:
-        """Tracklet and (D,) mean look of every passage that has looks."""
+    def vectors(self) -> Iterable[IndexedLook]:
+        """Every passage that has looks, as the index takes it."""
         ...
 
     def sightings(self, tracklets: Sequence[int]) -> dict[int, tuple[Sighting, RememberedPassage]]:

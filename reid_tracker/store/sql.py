@@ -18,6 +18,7 @@ from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.errors import StoreError
 from reid_tracker.results.jsonl import event_to_json
 from reid_tracker.store import told
+from reid_tracker.store.index import IndexedLook
 from reid_tracker.store.records import AuditEntry, Batch, Erased, Numbers, PersonSummary, Sighting
 from reid_tracker.store.schema import SCHEMA, SCHEMA_VERSION
 from reid_tracker.store.session import Session
@@ -124,16 +125,16 @@ class SqlStore(ABC):
         passages = [passage for _, passage in self.sightings([row[0] for row in rows]).values()]
         return told.with_constraints(passages, self.corrections())
 
-    def vectors(self) -> Iterable[tuple[int, FloatArray]]:
-        """Tracklet and (D,) mean look of every passage that has looks."""
+    def vectors(self) -> Iterable[IndexedLook]:
+        """Every passage that has looks, as the index takes it."""
         last = 0
         while rows := self._rows(  # a piece at a time: all of them may be gigabytes
-            f"SELECT tracklet, {self._mean} FROM sightings WHERE mean IS NOT NULL AND tracklet > ? "
-            "ORDER BY tracklet LIMIT ?",
+            f"SELECT tracklet, {self._mean}, camera, started, ended FROM sightings "
+            "WHERE mean IS NOT NULL AND tracklet > ? ORDER BY tracklet LIMIT ?",
             (last, _VECTORS_AT_ONCE),
         ):
             last = rows[-1][0]
-            yield from ((tracklet, self._vector_from_database(value)) for tracklet, value in rows)
+            yield from (IndexedLook(row[0], self._vector_from_database(row[1]), *row[2:]) for row in rows)
 
     def sightings(self, tracklets: Sequence[int]) -> dict[int, tuple[Sighting, RememberedPassage]]:
         """Passages by tracklet, with their looks; missing ones are left out."""

@@ -8,10 +8,11 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.errors import StoreError
 from reid_tracker.store import (
     Batch,
+    IndexedLook,
     LookIndex,
     Numbers,
     Recorder,
@@ -123,7 +125,7 @@ def test_erasing_leaves_nothing_of_the_person(store: Store) -> None:
     assert store.erase(1).tracklets == (1,)
     assert store.history(1) == store.events_of(1) == store.crops_of(1) == []
     assert store.crop(number) is None
-    assert [tracklet for tracklet, _ in store.vectors()] == [2]
+    assert [each.tracklet for each in store.vectors()] == [2]
     assert [each.tracklet for each in store.history(2)] == [2]
     assert store.erase(1).tracklets == ()
 
@@ -233,9 +235,11 @@ def test_numbers_go_on_after_a_clean_end_and_skip_after_a_kill(reopen: Callable[
 def test_vectors_come_back_whole_and_in_pieces(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reid_tracker.store.sql._VECTORS_AT_ONCE", 3)
     store.save(batch(*(passage(number, number) for number in range(1, 11))))
-    back = dict(store.vectors())
+    back = {each.tracklet: each for each in store.vectors()}
     assert sorted(back) == list(range(1, 11))
-    for number, vector in back.items():
+    for number, (_, vector, camera, started, ended) in back.items():
+        assert (camera, started, ended) == ("door", 0, 5)
+        assert vector is not None
         assert vector.dtype == np.float32
         np.testing.assert_allclose(vector, mean_look(looks(number)), atol=1e-3)
 
@@ -438,6 +442,43 @@ def test_search_ranks_and_filters(store: Store) -> None:
     assert all(match.sighting.camera_id == "door" and match.sighting.ended >= 1000 for match in only)
 
 
+@pytest.mark.parametrize(
+    ("filters", "fitting"),
+    [
+        ({"camera_id": "gate"}, range(5001, 5006)),
+        ({"since": 9000.0}, range(5001, 5006)),
+        ({"until": 3.0}, range(1, 4)),
+        ({"camera_id": "door", "since": 500.0, "until": 504.0}, range(495, 505)),
+        ({"camera_id": "nowhere"}, ()),
+    ],
+)
+def test_a_filter_finds_all_that_fit_however_unlike(filters: dict[str, Any], fitting: Sequence[int]) -> None:
+    """Filters once took from the nearest sixty of all: in a large store nobody was left."""
+    with closing(SqliteStore(":memory:")) as store:
+        crowd = [passage(number, number, float(number)) for number in range(1, 3001)]
+        few = [passage(number, number, 9000.0 + number, "gate") for number in range(5001, 5006)]
+        store.save(batch(*crowd, *few))
+        index = LookIndex()
+        index.add(store.vectors())
+        found = search(store, index, looks(42, 1), 20, **filters)
+        assert sorted(match.sighting.tracklet for match in found) == list(fitting)
+        assert len(search(store, index, looks(42, 1), 20, camera_id="door")) == 20
+
+
+def test_the_index_knows_until_when_somebody_was_seen(store: Store) -> None:
+    """Also where a passage brings no looks any more, or another one takes its row."""
+    recorder = Recorder(store, LookIndex(), looks=3)
+    recorder.take([], [passage(1, 1), passage(2, 2)])
+    recorder.flush()
+    recorder.take([], [replace(passage(2, 2), looks=None, end=80.0)])
+    recorder.flush()
+    recorder.erase(1)
+    query = looks(2, 1)
+    assert [match.sighting.tracklet for match in search(store, recorder.index, query, 5, since=60)] == [2]
+    assert search(store, recorder.index, query, 5, since=81) == []
+    recorder.close()
+
+
 def test_the_index_agrees_with_measuring_everybody() -> None:
     generator = np.random.default_rng(0)
     spread = generator.standard_normal((64, 64)) * (0.9 ** np.arange(64))[:, None]
@@ -445,7 +486,7 @@ def test_the_index_agrees_with_measuring_everybody() -> None:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     index = LookIndex()
     for start in range(0, 5000, 100):
-        index.add((number, vectors[number]) for number in range(start, start + 100))
+        index.add(IndexedLook(number, vectors[number], "door", 0, 0) for number in range(start, start + 100))
     index.remove(range(0, 5000, 2))
     assert len(index) == 2500
     for query in vectors[:20]:
