@@ -169,6 +169,8 @@ class Delivery:
             if self._trying is not None and identity in self._trying.message.people:
                 self._trying = None
             self._states.clear()  # the next picture brings new ones
+        if self._spool is not None:
+            self._spool.erase_copies()
 
     def report(self) -> DeliveryReport:
         """How it goes."""
@@ -299,8 +301,8 @@ class Delivery:
 
     def _drop(self, waiting: _Waiting, reason: str) -> None:
         self._dropped[reason] += 1
-        self._let_go(waiting, erased=reason == "erased")
+        self._let_go(waiting)
 
-    def _let_go(self, waiting: _Waiting, erased: bool = False) -> None:
+    def _let_go(self, waiting: _Waiting) -> None:
         if self._spool is not None and not waiting.message.state:
-            self._spool.let_go(self.name, waiting.message.key, erased)
+            self._spool.let_go(self.name, waiting.message.key)

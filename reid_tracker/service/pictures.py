@@ -13,7 +13,6 @@ import numpy as np
 
 from reid_tracker.errors import InputError
 from reid_tracker.results.drawing import Annotator
-from reid_tracker.service.site import without
 from reid_tracker.types import Frame, IdentityEvent, Image, TrackedFrame
 
 _QUALITY = 75
@@ -83,11 +82,13 @@ class CameraPictures:
             self._shown.pop(camera_id, None)
 
     def forget_person(self, identity: int) -> None:
-        """No longer know where a person is in the newest pictures."""
+        """Drop the newest pictures in which a person is; a camera that sends brings another one at once."""
         with self._lock:
-            for shown in self._shown.values():
-                image, tracked = shown.newest
-                shown.newest = (image, without(tracked, identity))
+            for camera_id, shown in list(self._shown.items()):
+                if any(person.identity == identity for person in shown.newest[1].people):
+                    del self._shown[camera_id]
+                else:  # where the person was a moment before, their way is not drawn any more
+                    self._shown[camera_id] = _Shown(shown.newest)
 
     def jpeg(self, camera_id: str, width: int | None = None, dots: int = 1, caption: bool = True) -> Drawn | None:
         """The newest drawn picture of a camera; None where none has come.

@@ -16,6 +16,7 @@ from reid_tracker.pipeline import Pipeline
 from reid_tracker.service.runtime import Service
 from reid_tracker.service.site import Cameras, LiveSite
 from reid_tracker.types import Frame
+from tests.processes import free_port
 from tests.service.conftest import wait_for
 from tests.service.site import colour_pipeline, picture
 
@@ -57,9 +58,9 @@ class ShownService(Service):
 
 
 @contextmanager
-def showing(path: Path) -> Iterator[tuple[ShownService, int]]:
+def showing(path: Path, **more: object) -> Iterator[tuple[ShownService, int]]:
     """A service that has seen red and green for a while, and red's number."""
-    values = {"store.path": str(path), "store.crops": True, "tracking.max_lost_seconds": 1.0}
+    values = {"store.path": str(path), "store.crops": True, "tracking.max_lost_seconds": 1.0, **more}
     with ShownService(Config().with_values(values), colour_pipeline) as service:
         wait_for(lambda: len(service.index) == 2, 20)
         time.sleep(1.0)  # so that there are looks and pictures of several moments
@@ -96,3 +97,24 @@ def test_nothing_from_before_an_erasure_comes_back(tmp_path: Path, in_view: bool
             kept = stored.execute(query, (number, 3 - number)).fetchall()
         assert len(kept) >= in_view
         assert all(moment >= erased for row in kept for moment in row)
+
+
+def test_who_was_merged_is_forgotten_under_every_number(tmp_path: Path) -> None:
+    """What was told before a merger has the number of then."""
+    values = {
+        "outbound.hold_seconds": 60.0,
+        "webhooks": [{"name": "alarm", "url": f"http://127.0.0.1:{free_port()}/"}],
+    }
+    with showing(tmp_path / "people.db", **values) as (service, number):
+        service.shown.people = []
+        wait_for(lambda: service.site.associator.passages == (), 20)
+        service.shown.people = [("blue", 100)]
+        wait_for(lambda: set(service.people_present()) == {3}, 20)
+        assert service.merge(number, 3) == number
+        assert {3, number} <= {event["identity"] for event in service.hub.events_after(0, 100)}
+        waiting = service.announcer.report()["alarm"].waiting
+        service.erase(number)
+        left = service.hub.events_after(0, 100)
+        assert {event["identity"] for event in left} <= {3 - number, 4}  # green, and blue who is in view still
+        assert service.announcer.report()["alarm"].waiting < waiting
+        assert all(3 not in each.message.people for each in service.announcer._deliveries[0]._queue)

@@ -13,10 +13,10 @@ from reid_tracker.service.pictures import CameraPictures
 from reid_tracker.types import Frame, TrackedFrame, TrackedPerson
 
 
-def show(shown: CameraPictures, number: int, camera: str = "door", grey: int = 90) -> None:
-    """A picture with person 7 in it."""
-    frame = Frame(camera, number, float(number), np.full((240, 320, 3), grey, np.uint8))
-    person = TrackedPerson(7, 1, (20, 20, 80, 200), 0.9, "settled")
+def show(shown: CameraPictures, number: int, camera: str = "door", identity: int = 7) -> None:
+    """A picture with a person in it."""
+    frame = Frame(camera, number, float(number), np.full((240, 320, 3), 90, np.uint8))
+    person = TrackedPerson(identity, identity, (20, 20, 80, 200), 0.9, "settled")
     shown([frame], [TrackedFrame(camera, number, float(number), (person,), (), (320, 240))], ())
 
 
@@ -47,3 +47,18 @@ def test_tracking_does_not_wait_for_viewers_pictures(monkeypatch: pytest.MonkeyP
     again = shown.jpeg("door")
     assert again is not None
     assert again.jpeg is newest.jpeg  # encoded once for all
+
+
+def test_no_picture_of_somebody_erased_is_shown() -> None:
+    """A camera that is dead or paused brings no other one: its last picture, person and number in it, once stayed."""
+    shown = CameraPictures(960)
+    show(shown, 1)
+    person = shown.jpeg("door")
+    assert person is not None
+    show(shown, 1, "hall", identity=8)
+    shown.forget_person(7)
+    assert shown.jpeg("door") is None
+    assert shown.person(7) is None
+    assert shown.jpeg("hall") is not None
+    show(shown, 2, identity=9)
+    assert shown.jpeg("door") is not None
