@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reid_tracker.errors import ConfigError, StoreError
+from reid_tracker.store.high_water import file_of_this_user
 from reid_tracker.store.sql import SqlStore
 from reid_tracker.types import FloatArray
 
@@ -73,7 +74,8 @@ class PostgresStore(SqlStore):
         self._base: Connection | None = None
         self._not_before = 0.0
         self._away = ""
-        self._begin(shown, _TYPES | {"vector": "vector" if self._has_pgvector() else "REAL[]"})
+        types = _TYPES | {"vector": "vector" if self._has_pgvector() else "REAL[]"}
+        self._begin(shown, types, file_of_this_user(shown))
 
     def close(self) -> None:
         """Complete what was written; may be called twice. A database that is away is left as it is."""

@@ -119,6 +119,7 @@ class Recorder:
             try:
                 self.store.save(batch)
             except StoreError:
+                self.store.keep_numbers(batch.numbers)
                 with self._lock:
                     self._put_back(batch)
                 raise

@@ -12,8 +12,7 @@ from reid_tracker.store.index import IndexedLook
 from reid_tracker.types import IdentityEvent
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
+class Numbers(NamedTuple):
     """The highest numbers given so far; a new run goes on after them."""
 
     identity: int = 0
@@ -111,6 +110,10 @@ class Store(Protocol):
 
     def numbers(self) -> Numbers:
         """Where a new run begins to count: beyond what a killed one may have given and not written."""
+        ...
+
+    def keep_numbers(self, numbers: Numbers) -> None:
+        """Keep numbers that were given and that could not be saved, for ``numbers`` of the next run. Does not raise."""
         ...
 
     def remembered(self, since: float, per_camera: int, most_people: int) -> list[RememberedPassage]:

@@ -9,6 +9,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.errors import StoreError
 from reid_tracker.results.jsonl import event_to_json
 from reid_tracker.store import told
+from reid_tracker.store.high_water import HighWater
 from reid_tracker.store.index import IndexedLook
 from reid_tracker.store.records import AuditEntry, Batch, Erased, Numbers, PersonSummary, Sighting
 from reid_tracker.store.schema import SCHEMA, SCHEMA_VERSION
@@ -61,12 +63,13 @@ class SqlStore(ABC):
 
     _mean = "mean"  # SQL that reads the column of mean looks
 
-    def _begin(self, shown: str, types: dict[str, str]) -> None:
+    def _begin(self, shown: str, types: dict[str, str], high_water: Path | None) -> None:
         """Make the tables where they are missing, and note that a program writes.
 
         Args:
             shown: the database, for messages.
             types: names of the column types in ``SCHEMA``.
+            high_water: file of the numbers that the database did not take; None where it does not outlast the program.
 
         Raises:
             StoreError: it was written by a newer release.
@@ -79,6 +82,7 @@ class SqlStore(ABC):
                 raise StoreError(f"store {shown}: written by a newer release (version {version})")
             self._unclean = self._meta(base, "clean") == "0"
             self._set(base, version=SCHEMA_VERSION, clean=0)
+        self._high_water = HighWater(high_water)
         self._tidying = Tidying(self._after_erasing, self._unclean)
 
     def _end(self) -> None:
@@ -104,14 +108,20 @@ class SqlStore(ABC):
                 tracklet=max(batch.numbers.tracklet, int(self._meta(base, "tracklet") or 0)),
                 event=max(batch.numbers.event, int(self._meta(base, "event") or 0)),
             )
+        self._high_water.clear()
 
     def numbers(self) -> Numbers:
         """Where a new run begins to count: beyond what a killed one may have given and not written."""
         with self._reading() as base:
-            given = {key: int(self._meta(base, key) or 0) for key in ("identity", "tracklet", "event")}
+            kept = self._high_water.numbers._asdict()
+            given = {key: max(known, int(self._meta(base, key) or 0)) for key, known in kept.items()}
         if self._unclean:
             given = {key: value + getattr(_MARGIN, key) for key, value in given.items()}
         return Numbers(**given)
+
+    def keep_numbers(self, numbers: Numbers) -> None:
+        """Keep numbers that were given and that could not be saved, beside the database."""
+        self._high_water.keep(numbers)
 
     def remembered(self, since: float, per_camera: int, most_people: int) -> list[RememberedPassage]:
         """The newest passages per person and camera that ended after ``since``, of the people seen last."""

@@ -56,7 +56,8 @@ class SqliteStore(SqlStore):
                 self._base = opening.enter_context(closing(open_file(self._path)))
             except (OSError, sqlite3.Error) as error:
                 raise StoreError(f"store {self._path}: cannot be opened ({error}); choose another file") from error
-            self._begin(str(self._path), _TYPES)
+            lasting = None if str(self._path) == MEMORY else Path(f"{self._path}.numbers")
+            self._begin(str(self._path), _TYPES, lasting)
             self._opened = opening.pop_all()
 
     def close(self) -> None:

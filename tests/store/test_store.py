@@ -33,7 +33,7 @@ from reid_tracker.store import (
     search,
 )
 from reid_tracker.store.vectors import mean_look
-from reid_tracker.types import Appearance, EventType, IdentityEvent
+from reid_tracker.types import Appearance, EventType, IdentityEvent, TrackedFrame
 
 DIMENSION, STRIPES = 32, 8
 
@@ -239,6 +239,35 @@ def test_numbers_go_on_after_a_clean_end_and_skip_after_a_kill(reopen: Callable[
     third = reopen()
     assert third.numbers().identity > 9
     third.close()
+
+
+def test_numbers_given_while_the_database_is_away_are_not_given_again(
+    reopen: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than a killed run is given credit for; they are known to whoever was told of them."""
+    store = reopen()
+    store.save(batch(passage(1, 1)))
+    recorder = Recorder(store, LookIndex(), looks=3)
+
+    def away(_batch: Batch) -> None:
+        raise StoreError("store: the database does not answer")
+
+    monkeypatch.setattr(store, "save", away)
+    started = event(70_000, EventType.STARTED, 50_000, (60_000,))
+    recorder.take([TrackedFrame("door", 1, 1.0, (), (started,))], [passage(60_000, 50_000)])
+    with pytest.raises(StoreError):
+        recorder.flush()
+    recorder.close()
+    abandon(store)
+    again = reopen()
+    numbers = again.numbers()
+    assert min(numbers.identity - 50_000, numbers.tracklet - 60_000, numbers.event - 70_000) >= 0
+    again.save(Batch(numbers=numbers))
+    again.close()
+    last = reopen()
+    assert last._high_water.numbers == Numbers()  # type: ignore[attr-defined]
+    assert last.numbers() == numbers
+    last.close()
 
 
 def test_two_programs_cannot_write_to_one_store(reopen: Callable[[], Store]) -> None:
