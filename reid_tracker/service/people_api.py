@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -89,11 +90,11 @@ def _add_knowledge(app: FastAPI, service: Service) -> None:
     @app.delete("/api/identities/{identity}", responses=problems(404), tags=["people"])
     def erase(person: Admin, identity: Number) -> models.Erased:
         """Remove a person everywhere: memory, store, index, pictures."""
+        service.store.note(time.time(), person.name, "erase", str(identity))
         try:
             gone = service.erase(identity)
         except InputError as error:
             raise HTTPException(404, str(error)) from error
-        service.store.note(time.time(), person.name, "erase", str(identity))
         return models.Erased(sightings=gone)
 
 
@@ -124,15 +125,14 @@ def _add_corrections(app: FastAPI, service: Service) -> None:
     @app.post("/api/corrections", responses=problems(), tags=["people"])
     def correct(person: Operator, told: models.Correction) -> models.Corrected:
         """Say what you know better: these are one, these passages are somebody else, these are never one."""
-        if isinstance(told, models.Split):
-            about, number = f"{told.identity} {told.tracklets}", service.split(told.identity, told.tracklets)
-        elif isinstance(told, models.Merge):
-            about, number = f"{told.first} {told.second}", service.merge(told.first, told.second)
-        else:
-            service.never(told.first, told.second)
-            about, number = f"{told.first} {told.second}", told.first
+        about = f"{told.identity} {told.tracklets}" if isinstance(told, models.Split) else f"{told.first} {told.second}"
         service.store.note(time.time(), person.name, told.kind, about)
-        return models.Corrected(identity=number)
+        if isinstance(told, models.Split):
+            return models.Corrected(identity=service.split(told.identity, told.tracklets))
+        if isinstance(told, models.Merge):
+            return models.Corrected(identity=service.merge(told.first, told.second))
+        service.never(told.first, told.second)
+        return models.Corrected(identity=told.first)
 
 
 def add_search(app: FastAPI, service: Service) -> None:
@@ -171,9 +171,11 @@ def add_search(app: FastAPI, service: Service) -> None:
         data = await _upload(request)
 
         def find() -> models.SearchAnswer:
-            image = decode_upload(data)
-            service.store.note(time.time(), person.name, "search", f"picture of {len(data)} bytes")
-            return answer(service.search_picture(image, limit, camera, since, until))
+            matches = service.search_picture(decode_upload(data), limit, camera, since, until)
+            found = " ".join(str(identity) for identity in dict.fromkeys(each.sighting.identity for each in matches))
+            about = f"picture {hashlib.sha256(data).hexdigest()} of {len(data)} bytes, found {found or 'nobody'}"
+            service.store.note(time.time(), person.name, "search", about)  # else nothing is answered
+            return answer(matches)
 
         return await run_in_threadpool(find)
 
