@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 
@@ -17,6 +18,7 @@ from reid_tracker.service.runtime import Service
 from reid_tracker.store import Match, Sighting
 
 SEARCH_PATH = "/api/search"
+_SEARCHES = 4  # by picture at once: one decoded may have 120 MB, and tracking describes one after the other anyway
 _PICTURE_TYPES = ("image/jpeg", "image/png")
 _PICTURE_BODY = {
     "requestBody": {
@@ -137,6 +139,7 @@ def _add_corrections(app: FastAPI, service: Service) -> None:
 
 def add_search(app: FastAPI, service: Service) -> None:
     """Add the search by picture and by person."""
+    at_once = asyncio.Semaphore(_SEARCHES)
 
     def answer(matches: list[Match]) -> models.SearchAnswer:
         return models.SearchAnswer(
@@ -177,7 +180,8 @@ def add_search(app: FastAPI, service: Service) -> None:
             service.store.note(time.time(), person.name, "search", about)  # else nothing is answered
             return answer(matches)
 
-        return await run_in_threadpool(find)
+        async with at_once:
+            return await run_in_threadpool(find)
 
     @app.post("/api/identities/{identity}/search", responses=problems(), tags=["search"])
     def by_person(

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.resources import files
 from urllib.parse import quote
@@ -81,6 +84,30 @@ def test_a_picture_that_somebody_was_searched_by_can_be_told_from_others(client:
     assert about.startswith(f"picture {hashlib.sha256(content).hexdigest()} of {len(content)} bytes, found ")
     found = [int(number) for number in about.rpartition("found ")[2].split()]
     assert found == list(dict.fromkeys(match["sighting"]["identity"] for match in answer["matches"]))
+
+
+def test_few_pictures_are_decoded_at_once(address: str, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each may have 120 MB, and forty requests are answered at once."""
+    inside, most, lock = [0], [0], threading.Lock()
+
+    def slow(*_: object) -> list[object]:
+        with lock:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+        time.sleep(0.1)
+        with lock:
+            inside[0] -= 1
+        return []
+
+    monkeypatch.setattr(service, "search_picture", slow)
+    content = jpeg(picture(("red", 100)))
+    with ThreadPoolExecutor(20) as people:
+        asked = [
+            people.submit(httpx.post, f"{address}/api/search", content=content, headers=JPEG, timeout=30)
+            for _ in range(20)
+        ]
+        assert {each.result().status_code for each in asked} == {200}
+    assert most == [4]
 
 
 @pytest.mark.parametrize("asked", ["merge", "erase", "picture"])
