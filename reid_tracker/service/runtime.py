@@ -60,8 +60,8 @@ class Service:
         pipeline_of: makes the pipeline, given the number of the first tracklet; by default the configuration's.
 
     Raises:
-        ConfigError: the store holds looks of another embedder, a destination of messages cannot be used, or a camera's
-            name has no place in an address.
+        ConfigError: sinks are configured, the store holds looks of another embedder, a destination of messages cannot
+            be used, or a camera's name has no place in an address.
         StoreError: the store cannot be opened.
         ModelError: a network cannot be used.
     """
@@ -71,6 +71,11 @@ class Service:
 
     def __init__(self, config: Config, pipeline_of: PipelineOf | None = None) -> None:
         check_names(config.cameras)
+        if config.output.sinks:
+            raise ConfigError(
+                f"output.sinks: {', '.join(config.output.sinks)}: sinks write what `track` makes of recordings, and a "
+                "service has none; leave them out, and use /api/stream, webhooks or a broker"
+            )
         self.config = config
         self.map = load_map(config.site.map)
         self.started = time.time()

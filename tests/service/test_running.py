@@ -70,6 +70,12 @@ def test_looks_of_another_embedder_are_not_mixed(scenes: Path, tmp_path: Path) -
         Service(other, colour_pipeline)
 
 
+def test_sinks_are_refused_not_left_out(scenes: Path) -> None:
+    """They are of recordings; a service once ignored them without a word."""
+    with pytest.raises(ConfigError, match=r"output\.sinks: acme-counts: .*leave them out"):
+        Service(site_config(scenes, **{"output.sinks": ["acme-counts"]}), colour_pipeline)
+
+
 @pytest.mark.slow
 def test_a_viewer_who_never_reads_delays_nobody(scenes: Path) -> None:
     """A socket that is never read fills the system's buffers; after that its messages are skipped and it is let go."""
