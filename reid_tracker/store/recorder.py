@@ -21,7 +21,8 @@ from reid_tracker.types import TrackedFrame, Tracklet
 
 _WRITE_SECONDS = 0.5
 _EXPIRE_SECONDS = 60.0
-_MOST_WAITING = 20_000  # passages and events together
+_MOST_WAITING = 20_000  # passages, events and pictures together
+_MOST_PICTURES = 1000  # of these, at some 20 kB each
 
 _log = logging.getLogger(__name__)
 
@@ -208,13 +209,11 @@ class Recorder:
 
     def _bound(self, batch: Batch) -> None:
         """Let the oldest go where too much waits: pictures first, then passages, events last."""
-        excess = len(batch) - _MOST_WAITING
-        if excess <= 0:
-            return
-        self._lost += excess
-        dropped = min(excess, len(batch.crops))
+        excess, pictures = len(batch) - _MOST_WAITING, len(batch.crops)
+        dropped = max(min(excess, pictures), pictures - _MOST_PICTURES, 0)
         del batch.crops[:dropped]
-        excess -= dropped
+        self._lost += max(excess, dropped)
+        excess = max(excess - dropped, 0)
         for tracklet in list(batch.passages)[:excess]:
             del batch.passages[tracklet]
             excess -= 1

@@ -459,6 +459,21 @@ def test_what_waits_is_bounded_and_counted(tmp_path: Path, monkeypatch: pytest.M
     store.close()
 
 
+def test_few_pictures_wait(tmp_path: Path) -> None:
+    """They are most of what waits: 20,000 of them were half a gigabyte."""
+    store = AwayStore(tmp_path / "people.db")
+    store.away = True
+    recorder = Recorder(store, LookIndex(), looks=3)
+    recorder.take([], [passage(1, 1)])
+    for number in range(1100):
+        recorder.take_crops([StoredCrop(1, float(number), 0.9, b"jpeg")])
+    assert (recorder.report().waiting, recorder.report().lost) == (1001, 100)
+    store.away = False
+    recorder.close()
+    assert len(store.crops_of(1)) == 1000
+    store.close()
+
+
 def test_erased_people_do_not_come_back_from_what_waits(store: Store) -> None:
     recorder = Recorder(store, LookIndex(), looks=3)
     recorder.take([], [passage(1, 1), passage(2, 2)])
