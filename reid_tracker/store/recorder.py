@@ -64,7 +64,7 @@ class Recorder:
         self._writing = threading.Lock()  # one batch at a time, and no erasure in the middle of one
         self._batch = Batch()
         self._numbers = store.numbers()
-        self._erased: set[int] = set()
+        self._erased, self._erased_people = set[int](), set[int]()
         self._written: dict[int, tuple[float, int, int]] = {}
         self._lost = 0
         self._failure = ""
@@ -78,6 +78,8 @@ class Recorder:
         with self._lock:
             batch = self._batch
             for passage in passages:
+                if passage.identity in self._erased_people:  # a district that has not heard of it yet goes on with them
+                    self._erased.add(passage.tracklet)
                 if passage.tracklet in self._erased:
                     continue
                 looks = 0 if passage.looks is None else id(passage.looks)
@@ -85,17 +87,18 @@ class Recorder:
                 if self._written.get(passage.tracklet) != state:
                     self._written[passage.tracklet] = state
                     batch.passages[passage.tracklet] = passage
+            told = [event for frame in tracked for event in frame.events]
+            batch.events.extend(event for event in told if event.identity not in self._erased_people)
             for frame in tracked:
-                batch.events.extend(frame.events)
                 for tracklet in frame.finished:
                     if tracklet.id in self._erased:
                         continue
                     self._written.pop(tracklet.id, None)
                     batch.passages[tracklet.id] = self._ended(tracklet, batch.passages.get(tracklet.id))
             self._numbers = Numbers(
-                max([self._numbers.identity, *(event.identity for event in batch.events)]),
+                max([self._numbers.identity, *(event.identity for event in told)]),
                 max([self._numbers.tracklet, *batch.passages]),
-                max([self._numbers.event, *(event.event_id for event in batch.events)]),
+                max([self._numbers.event, *(event.event_id for event in told)]),
             )
             self._bound(batch)
 
@@ -148,6 +151,8 @@ class Recorder:
             erased = self.store.erase(identity)
             self.ignore(erased.tracklets)
             with self._lock:
+                if erased.tracklets:  # else it may be a number that is given one day
+                    self._erased_people |= erased.numbers
                 self._batch.drop(self._erased, identity)
                 self._written.clear()
         return erased

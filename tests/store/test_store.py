@@ -483,6 +483,23 @@ def test_erased_people_do_not_come_back_from_what_waits(store: Store) -> None:
     assert len(recorder.index) == 1
 
 
+def test_what_is_told_late_of_somebody_erased_is_not_kept(store: Store) -> None:
+    """On a cluster a district goes on with a person until it hears of the erasure: with old passages and new ones."""
+    recorder = Recorder(store, LookIndex(), looks=3)
+    recorder.take([], [passage(1, 1), passage(2, 2)])
+    recorder.erase(1)
+    assert recorder.erase(9).numbers == {9}  # nobody, yet
+    started = event(7, EventType.STARTED, 9, (9,))
+    told = (event(5, EventType.LINKED, 1, (3,)), event(6, EventType.ENDED, 1), started)
+    recorder.take([TrackedFrame("door", 1, 1.0, (), told)], [passage(1, 1), passage(3, 1), passage(9, 9)])
+    recorder.take_crops([StoredCrop(1, 1.0, 0.9, PICTURE), StoredCrop(3, 1.0, 0.9, PICTURE)])
+    recorder.close()
+    assert {person.identity for person in store.people(0, 1000, 10)} == {2, 9}
+    assert [each["event_id"] for each in store.events_after(0, 10)] == [7]
+    assert len(recorder.index) == 2
+    assert recorder.report().waiting == 0
+
+
 def test_retention_removes_by_age(store: Store) -> None:
     recorder = Recorder(store, LookIndex(), looks=3, retention_seconds=100, utc=lambda: 200.0)
     recorder.take([], [passage(1, 1, 0), passage(2, 2, 150)])
