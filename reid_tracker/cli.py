@@ -136,7 +136,7 @@ def demo(
 
 @app.command()
 def evaluate(
-    truth: Annotated[Path, typer.Option(help="Ground truth: folder with <camera>/gt/gt.txt in MOTChallenge form.")],
+    truth: Annotated[Path, typer.Option(help="Ground truth: folder with CAMERA/gt/gt.txt in MOTChallenge form.")],
     tracks: TracksOption,
     ids: IdsOption = "final",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,

@@ -40,7 +40,7 @@ def evaluate_reid(
         typer.Option(
             "--set",
             metavar="NAME",
-            help="market1501 (default), dukemtmc, msmt17, cuhk01, cuhk03, or any folder of <person>_c<camera>... "
+            help="market1501 (default), dukemtmc, msmt17, cuhk01, cuhk03, or any folder of PERSON_cCAMERA... "
             "pictures; may be repeated.",
         ),
     ] = None,
@@ -167,7 +167,7 @@ def train(
 def export_model(
     checkpoint: Annotated[Path, typer.Option(help="Checkpoint or kept state of a training run.")],
     output: Annotated[Path, typer.Option("--out", help="Folder of the model; what lies there is replaced at the end.")],
-    crops: Annotated[Path, typer.Option(help="Folder of <person>_c<camera>... pictures to compare the arrows on.")],
+    crops: Annotated[Path, typer.Option(help="Folder of PERSON_cCAMERA... pictures to compare the vectors on.")],
     cache: Annotated[Path, typer.Option(help="Folder for decoded pictures; keep it out of any repository.")] = Path(
         "out/reid-cache"
     ),

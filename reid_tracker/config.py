@@ -125,9 +125,11 @@ class Config(Table):
         tree = self.model_dump(exclude_unset=True)  # what was not set stays a default
         for path, value in values.items():
             *tables, key = path.split(".")
-            branch = tree
+            branch: Any = tree
             for table in tables:
                 branch = branch.setdefault(table, {})
+                if not isinstance(branch, dict):
+                    raise ConfigError(f"settings: {path}: there may be several {table}; set them in a file")
             branch[key] = value
         return _checked(tree, "settings")
 
@@ -154,6 +156,8 @@ def load_config(path: Path | None = None, environment: Mapping[str, str] | None 
     for name, text in (os.environ if environment is None else environment).items():
         if name.startswith(ENVIRONMENT_PREFIX) and "__" in name:
             table, _, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
+            if table in _LISTS:
+                raise ConfigError(f"environment: {name}: there may be several {table}; set them in a file")
             branch = tree.setdefault(table, {})
             if isinstance(branch, dict):
                 branch[key] = text
@@ -214,7 +218,13 @@ def _explain(error: Any) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if not path:
         return str(message)
-    return f"{path}: {message} (got {error['input']!r})"
+    return f"{path}: {message}{_got(error['input'])}"
+
+
+def _got(value: Any) -> str:
+    """What was given, for messages; nothing where it is a table or may hold an address, which may hold a password."""
+    shown = repr(value)
+    return "" if isinstance(value, Mapping) or "@" in shown or "://" in shown else f" (got {shown})"
 
 
 def _keys_of(tables: list[str]) -> list[str]:

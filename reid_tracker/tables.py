@@ -5,8 +5,10 @@ Each leaf has its default, its unit and one line of help.
 
 from __future__ import annotations
 
+import math
+import tomllib
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -19,9 +21,27 @@ def _with_zone(moment: datetime) -> datetime:
 
 
 class Table(BaseModel):
-    """One table: unknown keys fail, nothing changes later."""
+    """One table: unknown keys fail, nothing changes later; errors do not show values, which may hold passwords."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_from_text(cls, given: Any) -> Any:
+        """An environment variable and ``--set`` hold text: ``["a", "b"]`` as in TOML, or ``a,b``."""
+        if not isinstance(given, dict):
+            return given
+        lists = {name for name, leaf in cls.model_fields.items() if get_origin(leaf.annotation) in (list, tuple)}
+        return {
+            name: _listed(value) if name in lists and isinstance(value, str) else value for name, value in given.items()
+        }
+
+
+def _listed(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return [part.strip() for part in text.split(",") if part.strip()]
 
 
 class CameraConfig(Table):
@@ -48,10 +68,25 @@ class CameraConfig(Table):
     )
 
     @model_validator(mode="after")
-    def _square(self) -> CameraConfig:
-        if self.homography is not None and len(self.homography) != 3:
-            raise ValueError(f"homography of camera {self.id!r} needs 3 rows of 3 numbers")
+    def _usable(self) -> CameraConfig:
+        if self.homography is not None:
+            if len(self.homography) != 3:
+                raise ValueError(f"homography of camera {self.id!r} needs 3 rows of 3 numbers")
+            if not _invertible(self.homography):
+                raise ValueError(f"homography of camera {self.id!r} maps the frame to no plane (determinant 0)")
+        for neighbour, (least, most) in self.neighbours.items():
+            if not 0 <= least <= most < math.inf:
+                raise ValueError(
+                    f"neighbour {neighbour!r} of camera {self.id!r}: expected [least, most] seconds, "
+                    f"0 or more and in that order, got [{least:g}, {most:g}]"
+                )
         return self
+
+
+def _invertible(rows: tuple[tuple[float, float, float], ...]) -> bool:
+    (a, b, c), (d, e, f), (g, h, i) = rows
+    determinant = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+    return math.isfinite(determinant) and determinant != 0
 
 
 class RuntimeConfig(Table):
@@ -315,7 +350,7 @@ class ClusterConfig(Table):
     retries: int = Field(3, ge=0, description="how often a piece is tried again when its worker or machine is lost")
     piece_seconds: Positive = Field(300.0, description="seconds of a camera's recording that one task tracks")
     overlap_seconds: Positive = Field(
-        10.0, description="seconds that a piece goes on into the next one, to recognise who walks through the seam"
+        12.0, description="seconds that a piece goes on into the next one, to recognise who walks through the seam"
     )
     group_cameras: int = Field(8, ge=1, description="most live cameras of one group, read and tracked by one worker")
     associator_cameras: int = Field(

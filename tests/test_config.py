@@ -86,6 +86,28 @@ def test_wrong_file_names_file_key_and_remedy(tmp_path: Path, text: str, parts: 
         assert part in str(failure.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[cameras]]\nsource = "rtsp://me:s3cret@gate/live"\n',
+        '[[cameras]]\nid = "gate"\nsource = ["rtsp://me:s3cret@gate/live"]\n',
+        '[[cameras]]\nid = "gate"\nsource = "rtsp://me:s3cret@gate/live"\nhomography = [[1, 0, 0]]\n',
+        '[[cameras]]\nid = "gate"\nsource = "rtsp://me:s3cret@gate/live"\nfps = -1\n',
+        '[[webhooks]]\nurl = "https://me:s3cret@host/"\n',
+        '[[webhooks]]\nname = "alarm"\nurl = { address = "https://host/?token=s3cret" }\n',
+        'cameras = "rtsp://me:s3cret@gate/live"\n',
+        '[store]\nurl = ["postgresql://me:s3cret@host/people"]\n',
+        '[nats]\nurl = ["me:s3cret@host:4222"]\n',
+    ],
+)
+def test_no_error_shows_a_password(tmp_path: Path, text: str) -> None:
+    """Neither in its line nor in the errors behind it, which a traceback shows."""
+    with pytest.raises(ConfigError) as failure:
+        load_config(write(tmp_path, text), {})
+    assert "s3cret" not in f"{failure.value} {failure.value.__cause__}"
+    assert "site.toml" in str(failure.value)
+
+
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.toml: cannot be read"):
         load_config(tmp_path / "nowhere.toml", {})
@@ -104,3 +126,39 @@ def test_the_page_shows_the_settings_as_they_are(repository: Path) -> None:
     page = (repository / "docs" / "configuration.md").read_text(encoding="utf-8")
     _, _, listed = page.partition("`reid-tracker settings` prints this, ready to be changed:\n\n```toml\n")
     assert listed.partition("```")[0] == settings_as_toml()
+
+
+@pytest.mark.parametrize("text", ["openvino,onnxruntime", '["openvino", "onnxruntime"]', " openvino , onnxruntime"])
+def test_lists_can_be_set_by_text(text: str) -> None:
+    config = load_config(None, {"REID_TRACKER_RUNTIME__FALLBACK": text})
+    assert config.runtime.fallback == ["openvino", "onnxruntime"]
+    assert Config().with_values({"runtime.fallback": text}).runtime.fallback == ["openvino", "onnxruntime"]
+    assert Config().with_values({"runtime.engine_batch": "1,8,32"}).runtime.engine_batch == (1, 8, 32)
+    assert Config().with_values({"service.hosts": ""}).service.hosts == []
+
+
+def test_tables_of_which_there_are_several_cannot_be_set_one_by_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="CAMERAS__X: there may be several cameras; set them in a file"):
+        load_config(None, {"REID_TRACKER_CAMERAS__X": "1"})
+    path = write(tmp_path, '[[cameras]]\nid = "door"\nsource = "door.mp4"\n')
+    with pytest.raises(ConfigError, match=r"cameras\.x: there may be several cameras"):
+        load_config(path, {}).with_values({"cameras.x": "1"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("neighbours = {hall = [60, 5]}", "expected \\[least, most\\] seconds"),
+        ("neighbours = {hall = [-1, 5]}", "expected \\[least, most\\] seconds"),
+        ("neighbours = {hall = [nan, 5]}", "expected \\[least, most\\] seconds"),
+        ("homography = [[0, 0, 0], [0, 0, 0], [0, 0, 0]]", "determinant 0"),
+        ("homography = [[nan, 0, 0], [0, 1, 0], [0, 0, 1]]", "determinant 0"),
+    ],
+)
+def test_a_camera_that_cannot_be_is_refused(tmp_path: Path, settings: str, said: str) -> None:
+    path = write(
+        tmp_path,
+        f'[[cameras]]\nid = "door"\nsource = "a.mp4"\n{settings}\n[[cameras]]\nid = "hall"\nsource = "b.mp4"\n',
+    )
+    with pytest.raises(ConfigError, match=said):
+        load_config(path, {})

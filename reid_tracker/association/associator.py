@@ -23,6 +23,7 @@ import numpy as np
 from reid_tracker.association.assignment import assign
 from reid_tracker.association.calibration import Calibration
 from reid_tracker.association.candidates import Candidates, Weigher
+from reid_tracker.association.erased import Erased
 from reid_tracker.association.evidence import summarise
 from reid_tracker.association.explain import Explainer
 from reid_tracker.association.ground import GroundPlane
@@ -67,6 +68,7 @@ class CrossCameraAssociator:
         self._reviser = Reviser(parts, self._explainer)
         self._rethinker = Rethinker(parts, self._explainer)
         self._passages: dict[int, Passage] = {}
+        self._erased = Erased()
         self._outlook: dict[int, Candidates] = {}
         self._moved_cameras = 0
         self._still = StillWatch()
@@ -77,7 +79,7 @@ class CrossCameraAssociator:
     def __call__(self, tracks: Sequence[CameraTracks]) -> list[TrackedFrame]:
         """Take what all cameras saw at one moment; one result per input, in order."""
         try:
-            return self._step(tracks)
+            return self._step(self._erased.left_out(tracks))
         except Exception:
             self._let_go(tracklet.id for moment in tracks for tracklet in moment.ended)  # nobody tells of them again
             raise
@@ -99,6 +101,7 @@ class CrossCameraAssociator:
 
     def finish(self, ended: Sequence[Tracklet]) -> tuple[IdentityEvent, ...]:
         """The run is over: read the last tracklets, compare everybody once more, and close the book."""
+        ended = self._erased.others(ended)
         changed = [passage for tracklet in ended if self._take_in(tracklet, passage := self._passage(tracklet))]
         self._compare(changed)
         by_camera: dict[int, list[Passage]] = {}
@@ -375,10 +378,15 @@ class CrossCameraAssociator:
         """The passages that have not ended yet."""
         return tuple(self._passages.values())
 
-    def ask_again(self, passage: Passage) -> None:
-        """Forget what was thought of an open passage; it is decided anew with its camera's next frame."""
-        self._outlook.pop(passage.tracklet, None)
-        passage.version = -1
+    def leave_out(self, passages: Sequence[Passage]) -> None:
+        """Forget passages, and hear no more of their tracklets: they hold looks of somebody who was erased."""
+        self.ground.forget([passage.tracklet for passage in passages])
+        for passage in passages:
+            passage.looks = passage.kept = None
+            self._outlook.pop(passage.tracklet, None)
+            self._still.forget(passage.tracklet)
+            if self._passages.pop(passage.tracklet, None) is not None:
+                self._erased.add(passage.tracklet)
 
     def doubt(self, identities: Collection[int]) -> None:
         """Weigh the open passages of these identities anew when they are decided next: somebody else changed them."""

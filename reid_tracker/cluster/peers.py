@@ -113,8 +113,7 @@ class Districts(Moments[TrackedFrame]):
                 frames, passages = self._registry.take(push.district, push.news, push.epoch)
             self._note_numbers(frames, passages)
             self._passages += passages
-            if frames:
-                self._put(frames)
+            self._put(frames)
             self._relieve()
             peer.reply = self._reply(push.district, peer)
             return peer.reply
@@ -257,8 +256,9 @@ class Districts(Moments[TrackedFrame]):
         """Leave frames for the loop; where it is far behind, those in which nothing was decided are let go."""
         if len(self._waiting) >= _MOST_WAITING:
             frames = [frame for frame in frames if frame.events or frame.finished]
-        self._waiting.append(frames)
-        self._changed.notify_all()
+        if frames:
+            self._waiting.append(frames)
+            self._changed.notify_all()
 
     def _note_numbers(self, frames: Sequence[TrackedFrame], passages: Sequence[RememberedPassage]) -> None:
         events = [event for frame in frames for event in frame.events]

@@ -146,6 +146,7 @@ class RemoteDistrict:
         self._front = front
         self._epoch, self._number, self._front_epoch = new_life(), 0, ""
         self._pending: Push | None = None
+        self._undone: Reply | None = None  # says once what to do: kept until the loop has done it
         self._ways: tuple[CameraLink, ...] = ()
         self._next_ways = 0.0
         cluster = config.cluster
@@ -213,6 +214,7 @@ class RemoteDistrict:
 
     def _exchange(self) -> None:
         """Push what waits, or what is new; do what is answered."""
+        self._finish_reply()
         if self._pending is None:
             now = time.monotonic()
             if now >= self._next_ways:
@@ -225,12 +227,20 @@ class RemoteDistrict:
         if reply.replaced:
             self._give_up()
             return
-        self._pending = None
+        self._pending, self._undone = None, reply
+        self._finish_reply()
+
+    def _finish_reply(self) -> None:
+        """Do what the front answered last, if that is not done. Raises Busy: the loop has no time, ask again."""
+        reply = self._undone
+        if reply is None:
+            return
         if reply.epoch != self._front_epoch:
             if self._front_epoch:
                 self.loop.call(self.loop.say_all)
             self._front_epoch = reply.epoch
         self.loop.call(lambda: self._follow(reply))
+        self._undone = None
         for charge in reply.charges:
             if charge.associator == self.name:
                 self.arrivals.take_on(charge)

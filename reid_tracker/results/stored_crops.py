@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reid_tracker.errors import InputError
@@ -30,15 +30,8 @@ class StoredCrops:
         self._folder = folder / CROPS_FOLDER
         self._axis = axis
         self._best: dict[int, tuple[float, dict[str, str]]] = {}
-        table = self._folder / CROPS_TABLE
-        if not table.is_file():
-            return
-        try:
-            with table.open(encoding="utf-8", newline="") as rows:
-                for row in csv.DictReader(rows):
-                    self._consider(int(row["tracklet"]), float(row["quality"]), row)
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{table}: not the table of a run's crops ({error})") from error
+        for row in crop_rows(folder):
+            self._consider(int(row["tracklet"]), float(row["quality"]), row)
 
     def __len__(self) -> int:
         return len(self._best)
@@ -59,21 +52,39 @@ class StoredCrops:
             self._best[tracklet] = quality, row
 
 
-def rename_crops(folder: Path, identity_of: Mapping[int, int]) -> None:
+def crop_rows(folder: Path) -> list[dict[str, str]]:
+    """The table of a run's stored crops; empty where none were stored.
+
+    Raises:
+        InputError: it cannot be understood.
+    """
+    table = folder / CROPS_FOLDER / CROPS_TABLE
+    if not table.is_file():
+        return []
+    try:
+        with table.open(encoding="utf-8", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+        for row in rows:
+            int(row["tracklet"]), int(row["identity"]), float(row["quality"]), row["file"].partition("_")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{table}: not the table of a run's crops ({error})") from error
+    return rows
+
+
+def rename_crops(folder: Path, rows: Sequence[dict[str, str]], identity_of: Mapping[int, int]) -> None:
     """Bring the names of a run's stored crops up to date, and its table.
 
     Args:
-        folder: of the run; one without stored crops is left as it is.
+        folder: of the run.
+        rows: of its table; where there are none, nothing is done.
         identity_of: tracklet -> identity as known now.
 
     Raises:
         OutputError: a file cannot be renamed or written.
     """
-    table = folder / CROPS_FOLDER / CROPS_TABLE
-    if not table.is_file():
+    if not rows:
         return
-    with table.open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines))
+    table = folder / CROPS_FOLDER / CROPS_TABLE
     for row in rows:
         identity = identity_of.get(int(row["tracklet"]), int(row["identity"]))
         before, name = table.parent / row["file"], f"{identity:04d}_{row['file'].partition('_')[2]}"
@@ -84,7 +95,7 @@ def rename_crops(folder: Path, identity_of: Mapping[int, int]) -> None:
                 raise output_error(before, error) from error
         row["file"], row["identity"] = name, str(identity)
     text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0] if rows else (), lineterminator="\n")
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
     writer.writeheader()
     writer.writerows(sorted(rows, key=lambda row: row["file"]))
     write_atomically(table, [text.getvalue()])

@@ -113,7 +113,7 @@ def read_corrections(path: str | Path) -> tuple[Correction, ...]:
     if not file.is_file():
         return ()
     found = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(file.read_text(encoding="utf-8").removesuffix("\n").split("\n"), 1):
         try:
             found.append(Correction.from_json(json.loads(line)))
         except (ValueError, AttributeError) as error:  # InputError is a ValueError

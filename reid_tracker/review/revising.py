@@ -25,7 +25,7 @@ from reid_tracker.results.looks import TrackletLooks
 from reid_tracker.results.mot import write_mot_of_run
 from reid_tracker.results.report import REPORT_FILE
 from reid_tracker.results.run_folder import MOT_FOLDER, VIDEO_FOLDER
-from reid_tracker.results.stored_crops import rename_crops
+from reid_tracker.results.stored_crops import crop_rows, rename_crops
 from reid_tracker.types import IdentityEvent
 
 STALE = (REPORT_FILE, VIDEO_FOLDER)  # reid_tracker.review.redrawing draws them anew
@@ -78,9 +78,11 @@ def revise(run: FinishedRun, events: Sequence[IdentityEvent]) -> tuple[str, ...]
         What lies in the folder and still shows the ids as they were when the run ended.
 
     Raises:
+        InputError: the table of stored crops cannot be understood; nothing was written then.
         OutputError: a file cannot be written.
     """
     folder = run.folder
+    crops = crop_rows(folder)
     decided_at = datetime.now(UTC).isoformat(timespec="seconds")
     known = _lines(folder / REVISIONS_FILE)
     added = [
@@ -97,13 +99,14 @@ def revise(run: FinishedRun, events: Sequence[IdentityEvent]) -> tuple[str, ...]
     _write_json(folder / IDENTITIES_FILE, run.summary.to_json())
     identity_of = {record.tracklet: run.summary.identity_of(record) for record in run.summary.records.values()}
     _write_mot(run, identity_of)
-    rename_crops(folder, identity_of)
+    rename_crops(folder, crops, identity_of)
     _write_counts(run)
     return tuple(name for name in STALE if (folder / name).exists())
 
 
 def _lines(file: Path) -> list[str]:
-    return file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    """Not ``splitlines``: a camera may be called by a name that holds one of Unicode's other line ends."""
+    return file.read_text(encoding="utf-8").removesuffix("\n").split("\n") if file.is_file() else []
 
 
 def _write_mot(run: FinishedRun, identity_of: Mapping[int, int]) -> None:

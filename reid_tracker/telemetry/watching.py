@@ -100,8 +100,8 @@ class Telemetry:
                 yield
             finally:
                 self._seconds.record(time.perf_counter() - began, {"stage": name})
-                if items:
-                    self._frames.add(len(items), {"stage": name})
+                if frames := sum(not isinstance(item, str) for item in items):  # a text stands for a trace
+                    self._frames.add(frames, {"stage": name})
 
     def told(self, frames: Sequence[Any]) -> None:
         """It was told who is in these frames (TrackedFrame): how old are they by now?"""

@@ -60,11 +60,6 @@ class Motion:
         """(T,) pixels, at least 1."""
         return np.maximum(self.mean[:, 3, 0], _LEAST_SIDE)
 
-    @property
-    def position_deviation(self) -> Array:
-        """(T, 2): standard deviation of the centre, x and y, in pixels."""
-        return np.sqrt(self.covariance[:, :2, 0, 0])
-
     def select(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> Motion:
         """The tracks that a mask or index array picks."""
         return Motion(self.mean[which], self.covariance[which])

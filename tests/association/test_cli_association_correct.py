@@ -192,3 +192,15 @@ def test_later_corrections_take_back_earlier_ones() -> None:
     again = constraints_of([*merged, told("never", {3}, {1, 2}), told("merge", {1, 2}, {3})])
     assert again.together == (frozenset({1, 2, 3}),)
     assert again.apart == {}
+
+
+def test_other_line_ends_than_newlines_may_stand_in_texts(run: Path) -> None:
+    """U+2028, in a camera's name or a reason, ends a line for Python's ``splitlines`` and for nobody else."""
+    correct("merge", "--tracks", run, *a_mergeable_pair(run))
+    for name in ("corrections.jsonl", "revisions.jsonl"):
+        file = run / name
+        file.write_text(file.read_text(encoding="utf-8").replace("told", "to\u2028ld"), encoding="utf-8")
+    assert "\u2028" in (run / "revisions.jsonl").read_text(encoding="utf-8")
+    assert correct("merge", "--tracks", run, *a_mergeable_pair(run)).exit_code == 0
+    assert len(read_corrections(run)) == 2
+    assert set(shown(run)) == set(tracklets_of(run))

@@ -142,12 +142,16 @@ def test_who_is_erased_is_nobody_known_any_more() -> None:
 
 
 def test_who_is_erased_while_in_view_goes_on_as_somebody_new() -> None:
+    """The tracklet is heard of no more: its looks are from before. Trackers elsewhere may go on with it."""
     site = Site()
     assert site.see("door", 2, {1: 1, 2: 2}) == [1, 2]
-    assert erase_identity(site.associator, 1, 3)
-    assert site.see("door", 4, {1: 1, 2: 2}) == [3, 2]
-    site.see("door", 5, {}, {1: 1, 2: 2})
-    assert site.final[1] == 3
+    assert erase_identity(site.associator, 1, 3) == (1,)
+    assert site.see("door", 4, {1: 1, 2: 2}) == [2]
+    assert {passage.tracklet for passage in site.associator.passages} == {2}
+    site.see("door", 5, {2: 2}, {1: 1})
+    assert site.see("door", 6, {2: 2, 3: 1}) == [2, 3]
+    assert site.final == {1: 1, 2: 2, 3: 3}
+    assert len(site.associator._erased) == 0
 
 
 def test_people_keep_their_numbers_over_a_restart() -> None:

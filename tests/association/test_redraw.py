@@ -88,3 +88,15 @@ def test_a_run_without_pictures_has_nothing_to_draw(run: Path) -> None:
     (run / "report.html").unlink()
     shutil.rmtree(run / "video")
     assert "neither report nor video" in reid_tracker("redraw", "--tracks", run).output
+
+
+def test_a_damaged_table_of_crops_is_named_before_anything_is_written(run: Path) -> None:
+    kept, gone = a_mergeable_pair(run)
+    table = run / "crops" / "crops.csv"
+    table.write_text(table.read_text().replace(",", ";", 3))
+    before = {path: path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
+    with pytest.raises(InputError, match=r"crops\.csv: not the table"):
+        reid_tracker("correct", "merge", "--tracks", run, gone, kept)
+    after = {path: path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
+    after.pop(run / "corrections.jsonl", None)  # what was said is kept first
+    assert after == before

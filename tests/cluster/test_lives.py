@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from reid_tracker.cluster.registry import Registry
 from reid_tracker.cluster.remote_district import RemoteDistrict
 from reid_tracker.cluster.site import ClusterService
 from reid_tracker.config import CameraConfig, Config
+from reid_tracker.service.site import Busy
 from tests.cluster.scenes import write_visits
 from tests.cluster.test_districts_live import Site, two_districts
 from tests.cluster.test_live import Link, group, identities_on, news, site_pipeline
@@ -138,4 +140,32 @@ def test_a_district_that_was_begun_again_elsewhere_ends(tmp_path: Path) -> None:
                 wait_for(lambda: service.districts.reports()[name][2] == 1, 30)
                 wait_for(lambda: older.arrivals.sync(GroupReport("group 1", "a life")).waits, 30)
                 assert not newer.arrivals.sync(GroupReport("group 1", "a life")).waits
+        site.front.service = None
+
+
+@pytest.mark.slow
+def test_what_the_front_answered_is_done_however_busy_the_district_is(tmp_path: Path) -> None:
+    """The front says once what to do; a district whose loop has no time for it just then does it later."""
+    site = Site(two_districts(tmp_path))
+    with site.new_front() as service:
+        site.front.service = service
+        name, names = next(iter(site.placed)), list(site.placed)
+        with RemoteDistrict(site.config, name, names, site.front) as district:
+            wait_for(lambda: service.districts.reports()[name][0].cameras != (), 30)
+            (camera, *_) = [each.id for each in district.arrivals.cameras]
+            answered, call, push = [], district.loop.call, site.front.push
+
+            def busy_after_an_answer(function: Callable[[], object], timeout: float = 30.0) -> object:
+                if answered and answered.pop():
+                    raise Busy("no time")
+                return call(function, timeout)
+
+            def pushed(news: Push) -> Reply:
+                reply = push(news)
+                answered.append(bool(reply.cameras))
+                return reply
+
+            district.loop.call, site.front.push = busy_after_an_answer, pushed  # type: ignore[method-assign,assignment]
+            service.districts.pause(camera)
+            wait_for(lambda: any(camera in charge.paused for charge in district.arrivals.charges()), 30)
         site.front.service = None
