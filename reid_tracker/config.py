@@ -218,7 +218,13 @@ def _explain(error: Any) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if not path:
         return str(message)
-    return f"{path}: {message} (got {error['input']!r})"
+    return f"{path}: {message}{_got(error['input'])}"
+
+
+def _got(value: Any) -> str:
+    """What was given, for messages; nothing where it is a table or may hold an address, which may hold a password."""
+    shown = repr(value)
+    return "" if isinstance(value, Mapping) or "@" in shown or "://" in shown else f" (got {shown})"
 
 
 def _keys_of(tables: list[str]) -> list[str]:

@@ -21,9 +21,9 @@ def _with_zone(moment: datetime) -> datetime:
 
 
 class Table(BaseModel):
-    """One table: unknown keys fail, nothing changes later."""
+    """One table: unknown keys fail, nothing changes later; errors do not show values, which may hold passwords."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -75,8 +75,6 @@ class CameraConfig(Table):
             if not _invertible(self.homography):
                 raise ValueError(f"homography of camera {self.id!r} maps the frame to no plane (determinant 0)")
         for neighbour, (least, most) in self.neighbours.items():
-            if neighbour == self.id:
-                raise ValueError(f"camera {self.id!r} is no neighbour of itself")
             if not 0 <= least <= most < math.inf:
                 raise ValueError(
                     f"neighbour {neighbour!r} of camera {self.id!r}: expected [least, most] seconds, "

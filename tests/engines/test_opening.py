@@ -63,6 +63,8 @@ def test_without_a_gpu_tensorrt_is_refused_and_the_way_out_named(path: Path, tmp
     ],
 )
 def test_what_stands_in_says_for_what_and_why(path: Path, tmp_path: Path, fallback: list[str], backend: str) -> None:
+    if backend == "OpenVINO":
+        pytest.importorskip("openvino")
     described = open_session(
         path, settings(tmp_path, backend="tensorrt", precision="fp16", fallback=fallback)
     ).describe()
