@@ -10,9 +10,9 @@ from pathlib import Path
 
 from reid_tracker.build import build_pipeline, model_facts
 from reid_tracker.config import CameraConfig, Config, load_config
-from reid_tracker.errors import ConfigError
+from reid_tracker.errors import ConfigError, InputError
 from reid_tracker.parts import Source
-from reid_tracker.results import CameraFacts, RunFacts, RunFolder
+from reid_tracker.results import CameraFacts, RunFacts, RunFolder, read_run
 from reid_tracker.sources import ImageSource, Problem, VideoSource, common_time_base, open_source
 
 
@@ -103,7 +103,8 @@ def track_recording(
             model_facts(config, pipeline),
         )
         recordings = [source for source in sources if isinstance(source, VideoSource | ImageSource)]
-        folder = open_things.enter_context(RunFolder(out, config, facts, overwrite, recordings))
+        inputs = list((detection_files or {}).values())
+        folder = open_things.enter_context(RunFolder(out, config, facts, overwrite, recordings, inputs))
         total = _total_frames(sources)
         done = 0
         for tracked in pipeline.run(sources, stop_now):
@@ -155,6 +156,15 @@ def demo_config() -> Config:
         if (folder / "site.toml").is_file():
             return load_config(folder / "site.toml")
     raise ConfigError(f"demo clip: no folder {package / 'demo_clip'}; the installation is incomplete, reinstall it")
+
+
+def holds_demo(out: Path) -> bool:
+    """Whether the results in a folder are those of the clip that ships."""
+    try:
+        cameras = read_run(out)["cameras"]
+    except InputError:
+        return False
+    return [camera["source"] for camera in cameras] == [camera.source for camera in demo_config().cameras]
 
 
 # What the summary points to, where it was written.
