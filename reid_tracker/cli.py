@@ -22,6 +22,7 @@ from reid_tracker.errors import ConfigError, ReidTrackerError
 
 Ids = Literal["emitted", "final"]
 USAGE, FAILURE, INTERRUPTED = 2, 1, 130
+_DEMO_FOLDER = Path("out/demo")
 
 app = typer.Typer(
     name="reid-tracker",
@@ -55,7 +56,13 @@ IdsOption = Annotated[
 
 @app.command()
 def track(
-    output: Annotated[Path, typer.Option("--out", help="Folder for the results; must be new or empty.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            help="Folder for the results. Other files in it stay; results of an earlier run need --overwrite.",
+        ),
+    ],
     camera: CameraOption = None,
     config: Annotated[
         Path | None, typer.Option(help="Settings and cameras of a site (TOML, docs/configuration.md).")
@@ -125,13 +132,19 @@ def track(
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("out/demo"),
+    output: Annotated[
+        Path,
+        typer.Option("--out", help="Folder for the results. Those of an earlier demo in it are replaced."),
+    ] = _DEMO_FOLDER,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the results of any other run in --out as well.")
+    ] = False,
 ) -> None:
     """Follow people through the two-camera clip that comes with the program, with video and report."""
-    from reid_tracker.recording import demo_config
+    from reid_tracker.recording import demo_config, holds_demo
 
     settings = demo_config().with_values({"output.video": True, "output.report": True})
-    _track(settings, output, overwrite=True, detection_files={})
+    _track(settings, output, overwrite or output == _DEMO_FOLDER or holds_demo(output), detection_files={})
 
 
 @app.command()

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from reid_tracker import cli, read_tracks
+from reid_tracker.recording import demo_config
 from reid_tracker.results import read_run
 from tests.runtime.networks import embedder
 
@@ -301,6 +302,22 @@ def test_a_run_is_replaced_only_on_request(site: Site, command: Callable[..., To
     assert "--overwrite" in _error_of(command(*site.track()))
     assert (site.out / "tracks.jsonl").read_bytes() == before
     assert command(*site.track("--overwrite")).code == 0
+
+
+def test_the_demo_replaces_a_run_of_its_own_and_another_only_on_request(
+    site: Site, command: Callable[..., Told], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(cli, "_track", lambda _settings, _out, overwrite, **_: asked.append(overwrite))
+    write = {"version": 1, "cameras": [{"source": camera.source} for camera in demo_config().cameras]}
+    for name, run in (("demo", write), ("mine", {**write, "cameras": [{"source": "door.mp4"}]})):
+        (site.folder / name).mkdir()
+        (site.folder / name / "run.json").write_text(json.dumps(run))
+    command("demo", "--out", site.folder / "demo")
+    command("demo", "--out", site.folder / "mine")
+    command("demo", "--out", site.folder / "mine", "--overwrite")
+    command("demo")
+    assert asked == [True, False, True, True]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
