@@ -22,10 +22,14 @@ _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _log = logging.getLogger(__name__)
 
 
+class FullDiskError(OutputError):
+    """There is no room any more. It meets many files at once, and is told of one."""
+
+
 def output_error(path: Path, error: OSError) -> OutputError:
     """What to tell a user whose results cannot be written to ``path``."""
     if error.errno in _FULL:
-        return OutputError(
+        return FullDiskError(
             f"{path}: the disk is full; free space or choose another output folder (what was written is readable)"
         )
     if error.errno in _FORBIDDEN:
@@ -50,9 +54,15 @@ def try_all(steps: Iterable[Callable[[], None]]) -> None:
         except OSError as error:  # of a sink that does not put it into words itself
             failures.append(output_error(Path(error.filename or "results"), error))
     for failure in failures[1:]:
-        _log.error("%s", failure)
+        log_further(failures[0], failure)
     if failures:
         raise failures[0]
+
+
+def log_further(first: BaseException, failure: ReidTrackerError) -> None:
+    """Put on record a failure that came after another one; aloud unless the other one says the same."""
+    same = isinstance(first, FullDiskError) and isinstance(failure, FullDiskError)
+    _log.log(logging.INFO if same else logging.ERROR, "%s", failure)
 
 
 def make_folder(path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -30,7 +29,15 @@ from reid_tracker.results.facts import (
     models_to_json,
     read_run,
 )
-from reid_tracker.results.files import file_name, make_folder, output_error, part_name, try_all, write_atomically
+from reid_tracker.results.files import (
+    file_name,
+    log_further,
+    make_folder,
+    output_error,
+    part_name,
+    try_all,
+    write_atomically,
+)
 from reid_tracker.results.identities import IDENTITIES_FILE, IdentitySummary
 from reid_tracker.results.jsonl import REVISIONS_FILE, TRACKS_FILE, JsonLinesSink
 from reid_tracker.results.lock import FolderLock
@@ -60,8 +67,6 @@ OWN_FILES = (
     REVISIONS_FILE,
 )
 _CROP = re.compile(r"\d{4,}_c\d+s1_\d{6,}_\d{2,}\.jpg|" + re.escape(CROPS_TABLE))
-
-_log = logging.getLogger(__name__)
 
 
 class RunFolder:
@@ -197,7 +202,7 @@ class RunFolder:
         try:
             self.close()
         except ReidTrackerError as failure:  # the first error is the one to hear of
-            _log.error("%s", failure)
+            log_further(error, failure)
 
     def _spare(self, inputs: Sequence[Path]) -> None:
         """Refuse to write or to remove what the run reads."""

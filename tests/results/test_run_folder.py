@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -361,12 +362,35 @@ def test_what_could_not_be_completed_is_not_left_half(
     for tracked in run:
         folder.write(tracked)
     monkeypatch.setattr(Path, "open", full)
-    with pytest.raises(OutputError, match=r"identities\.json: the disk is full"):
+    with caplog.at_level(logging.INFO), pytest.raises(OutputError, match=r"identities\.json: the disk is full"):
         folder.close()
     monkeypatch.undo()
     assert files_in(out) == {"run.json", "tracks.jsonl", "looks.npy"}
     assert read_run(out)["status"] == "failed"
     assert "door.txt: the disk is full" in caplog.text
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]  # one line tells it
+
+
+def test_a_full_disk_is_told_once_where_pictures_and_files_meet_it(
+    tmp_path: Path, pictured_run: list[TrackedFrame], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A crop that did not fit, then report, identities and MOT text one after the other: five lines said the same."""
+    config = Config().with_values({"output.report": True, "output.save_crops": True})
+    original = Path.open
+
+    def full(path: Path, mode: str = "r", *rest: object, **options: object) -> object:
+        file = original(path, mode, *rest, **options)  # type: ignore[call-overload]
+        return FullDisk(file, 0) if "w" in mode and path.name != ".run.json.part" else file
+
+    def write_until_full() -> None:
+        with RunFolder(tmp_path / "out", config, FACTS) as folder:
+            monkeypatch.setattr(Path, "open", full)
+            for tracked in pictured_run:
+                folder.write(tracked)
+
+    with pytest.raises(OutputError, match=r"the disk is full"):
+        write_until_full()
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
 
 
 def test_a_sink_of_another_package_is_written_to_and_closed(

@@ -313,6 +313,29 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, codec: str) -> N
         write_one()
 
 
+@pytest.mark.parametrize("code", [0, 1])
+def test_an_encoder_whose_disk_is_full_says_so_whatever_its_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """ffmpeg 5 ends with 0 where the end of the file did not fit: the run "finished", and its video did not play."""
+    program = tmp_path / "ffmpeg"
+    program.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *-encoders*) echo " V....D libx264"; exit;; esac\n'
+        "cat > /dev/null\n"
+        'for path; do :; done; echo part > "$path"\n'
+        f'echo "Error closing file $path: No space left on device" >&2; exit {code}\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    video = tmp_path / "door.mp4"
+    encoder = open_encoder(video, "h264", (64, 48), 10.0)
+    encoder.write(np.zeros((48, 64, 3), np.uint8))
+    with pytest.raises(OutputError, match=r"door\.mp4: the disk is full"):
+        encoder.close()
+    assert not video.exists()
+
+
 class Reports(http.server.SimpleHTTPRequestHandler):
     """Serves a folder and keeps what a page says at /said."""
 
