@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from reid_tracker import __version__, cli_association, cli_cluster, cli_engines, cli_serve, cli_training
-from reid_tracker.config import CameraConfig, Config, load_config
+from reid_tracker.config import Config, load_config
 from reid_tracker.errors import ConfigError, ReidTrackerError
 
 Ids = Literal["emitted", "final"]
@@ -124,9 +124,7 @@ def track(
             **({"privacy.blur_faces": True} if blur_faces else {}),
         },
     )
-    detection_files = {
-        name: Path(file) for name, file in (_assignment(text, "--detections") for text in detections or [])
-    }
+    detection_files = {name: Path(file) for name, file in _named(detections or [], "--detections").items()}
     _track(settings, output, overwrite, detection_files, cluster)
 
 
@@ -247,18 +245,10 @@ def _track(
 def _settings(path: Path | None, cameras: list[str], start_times: list[str], values: dict[str, Any]) -> Config:
     """File, then environment, then the command line's cameras and values."""
     settings = load_config(path)
-    known = {entry.id: entry for entry in settings.cameras}
-    seen: set[str] = set()
-    for text in cameras:
-        name, source = _assignment(text, "--camera")
-        if name in seen:
-            raise ConfigError(f"--camera: two cameras are called {name!r}; give each its own name")
-        seen.add(name)
-        described = known[name].model_dump() if name in known else {"id": name}
-        known[name] = CameraConfig.model_validate({**described, "source": source})
-    entries = {name: entry.model_dump() for name, entry in known.items()}
-    for text in start_times:
-        name, moment = _assignment(text, "--start-time")
+    entries = {entry.id: entry.model_dump() for entry in settings.cameras}
+    for name, source in _named(cameras, "--camera").items():
+        entries[name] = {**entries.get(name, {"id": name}), "source": source}
+    for name, moment in _named(start_times, "--start-time").items():
         if name not in entries:
             raise ConfigError(f"--start-time: no camera is called {name!r} (cameras: {', '.join(entries) or 'none'})")
         entries[name]["start_time"] = moment
@@ -272,6 +262,17 @@ def _assignment(text: str, option: str) -> tuple[str, str]:
     if not equals or not name or not value:
         raise ConfigError(f"{option} {text!r}: expected NAME=VALUE")
     return name, value
+
+
+def _named(texts: list[str], option: str) -> dict[str, str]:
+    """Camera -> what an option says of it."""
+    named: dict[str, str] = {}
+    for text in texts:
+        name, value = _assignment(text, option)
+        if name in named:
+            raise ConfigError(f"{option}: camera {name!r} is given twice; give each camera once")
+        named[name] = value
+    return named
 
 
 def _ids(value: str) -> Ids:

@@ -209,9 +209,19 @@ def _detections(site: Site, line: str) -> list[str]:
         (lambda s: _camera(s, "rtsp://camera/1"), USAGE, r"rtsp:// is a live stream.*reid-tracker serve"),
         (lambda s: ["track", "--camera", str(s.door), "--out", str(s.out)], USAGE, r"--camera .*expected NAME=VALUE"),
         (lambda s: ["track", "--out", str(s.out)], USAGE, r"no camera: give --camera"),
-        (lambda s: s.track("--camera", f"door={s.hall}"), USAGE, r"two cameras are called 'door'; give each"),
+        (lambda s: s.track("--camera", f"door={s.hall}"), USAGE, r"--camera: camera 'door' is given twice; give"),
+        (
+            lambda s: s.track("--detections", f"door={s.boxes}"),
+            USAGE,
+            r"--detections: camera 'door' is given twice; give",
+        ),
+        (
+            lambda s: s.track(*["--start-time", "door=2026-05-01T08:00:00Z"] * 2),
+            USAGE,
+            r"--start-time: camera 'door' is given twice; give",
+        ),
         (lambda s: s.track("--start-time", "dor=2026-05-01T08:00:00Z"), USAGE, r"no camera is called 'dor'.*door"),
-        (lambda s: s.track("--start-time", "door=yesterday"), USAGE, r"start_time.*yesterday"),
+        (lambda s: s.track("--start-time", "door=yesterday"), USAGE, r"camera 'door': start_time.*yesterday"),
         (
             lambda s: s.track("--start-time", "door=2026-05-01T08:00:00Z"),
             USAGE,
