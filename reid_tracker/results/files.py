@@ -113,7 +113,8 @@ def write_atomically(path: Path, parts: Iterable[str | bytes]) -> None:
     try:
         with beside.open("wb") as file:
             for part in parts:
-                file.write(part.encode() if isinstance(part, str) else part)
+                # names of files may be no UTF-8: what stands for their bytes is written as JSON has it, \udcff
+                file.write(part.encode(errors="backslashreplace") if isinstance(part, str) else part)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)

@@ -191,6 +191,9 @@ def _header(capture: cv2.VideoCapture, path: Path) -> VideoHeader:
 
 
 def _open(path: Path) -> cv2.VideoCapture:
+    shown = str(path).encode(errors="backslashreplace").decode()
+    if shown != str(path):  # OpenCV ends the process at such names
+        raise SourceError(f"{shown}: the name is not valid UTF-8; rename the file or folder")
     head = _first_bytes(path)
     if not head:
         raise SourceError(f"{path}: the file is empty (0 bytes); record or copy it again")

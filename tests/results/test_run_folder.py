@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,15 @@ def test_credentials_are_never_written(tmp_path: Path, run: list[TrackedFrame]) 
     out = write_run(tmp_path / "out", run, config)
     assert read_run(out)["cameras"][0]["source"] == "rtsp://host/door"
     assert all(b"secret" not in (out / name).read_bytes() for name in files_in(out))
+
+
+def test_names_that_are_not_utf8_are_kept_as_json_writes_them(tmp_path: Path, run: list[TrackedFrame]) -> None:
+    """A folder of pictures may be called so: writing run.json ended in a traceback."""
+    pictures = os.fsdecode(b"hall\xff")
+    facts = replace(FACTS, cameras=(CameraFacts("door", "door.mp4"), CameraFacts("hall", pictures)))
+    with RunFolder(tmp_path / "out", Config(), facts) as folder:
+        folder.write(run[0])
+    assert [camera["source"] for camera in read_run(tmp_path / "out")["cameras"]] == ["door.mp4", pictures]
 
 
 def test_mot_text_of_both_kinds_of_ids(tmp_path: Path, run: list[TrackedFrame]) -> None:
