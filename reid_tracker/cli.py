@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from reid_tracker import __version__, cli_association, cli_cluster, cli_engines, cli_serve, cli_training
 from reid_tracker.config import Config, load_config
 from reid_tracker.errors import ConfigError, ReidTrackerError
+
+if TYPE_CHECKING:
+    from reid_tracker.recording import RunSummary
 
 Ids = Literal["emitted", "final"]
 USAGE, FAILURE, INTERRUPTED = 2, 1, 130
@@ -230,10 +234,19 @@ def _track(
             f"embedder {model.name}: {model.terms} (--embedder {model.name} accepts; or name your own)", markup=False
         )
     cli_engines.prepare(settings)
-    with _stop_on_interrupt() as stop, _progress() as advance:
-        follow = track_recording if cluster is None else cli_cluster.on(cluster)
+    with _stop_on_interrupt() as stop, _progress() as watched:
+        follow: Callable[..., RunSummary] = (
+            functools.partial(track_recording, drawing=watched("drawing videos", "pictures"))
+            if cluster is None
+            else cli_cluster.on(cluster)
+        )
         summary = follow(
-            settings, output, overwrite=overwrite, detection_files=detection_files, stop=stop, progress=advance
+            settings,
+            output,
+            overwrite=overwrite,
+            detection_files=detection_files,
+            stop=stop,
+            progress=watched("tracking", "camera-frames"),
         )
     out.print(summary.to_text(), markup=False)
     if summary.interrupted:
@@ -305,31 +318,36 @@ def _stop_on_interrupt() -> Iterator[Any]:
         restore()
 
 
-def _say_nothing(_done: int, _total: int | None) -> None:
-    """Progress where nobody watches."""
+_Advance = Callable[[int, int | None], None]
 
 
 @contextmanager
-def _progress() -> Iterator[Any]:
-    """Frames done, rate and time left, where somebody watches."""
+def _progress() -> Iterator[Callable[[str, str], _Advance]]:
+    """What is done, its rate and the time left, where somebody watches: a bar per stage, from its first step on."""
     if not err.is_terminal:
-        yield _say_nothing
+        yield lambda _stage, _unit: lambda _done, _total: None
         return
     columns = (
-        TextColumn("tracking"),
+        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("camera-frames, {task.fields[rate]:.0f}/s"),
+        TextColumn("{task.fields[unit]}, {task.fields[rate]:.0f}/s"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=True) as bar:
-        task = bar.add_task("tracking", total=None, rate=0.0)
+    with Progress(*columns, console=err, transient=True) as bars:
 
-        def advance(done: int, total: int | None) -> None:
-            elapsed = bar.tasks[task].elapsed or 0.0
-            bar.update(task, completed=done, total=total, rate=done / elapsed if elapsed else 0.0)
+        def watched(stage: str, unit: str) -> _Advance:
+            begun: list[TaskID] = []
 
-        yield advance
+            def advance(done: int, total: int | None) -> None:
+                if not begun:
+                    begun.append(bars.add_task(stage, total=total, unit=unit, rate=0.0))
+                elapsed = bars.tasks[begun[0]].elapsed or 0.0
+                bars.update(begun[0], completed=done, total=total, rate=done / elapsed if elapsed else 0.0)
+
+            return advance
+
+        yield watched
 
 
 # Behind the commands above, because help lists them in this order.

@@ -68,14 +68,16 @@ def track_recording(
     detection_files: Mapping[str, Path] | None = None,
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int, int | None], None] = lambda _done, _total: None,
+    drawing: Callable[[int, int | None], None] = lambda _done, _total: None,
 ) -> RunSummary:
     """Track the configuration's cameras to their end and write the results to ``out``.
 
     Args:
         overwrite: replace the results of an earlier run in ``out``.
         detection_files: camera id -> MOT file whose detections stand in for the detector.
-        stop: asked after each moment; once true the run completes what there is.
+        stop: asked after each moment, and while videos are drawn; once true the run completes what there is.
         progress: told (camera-frames done, in all where known) after each camera-frame.
+        drawing: told (pictures done, in all) after each picture of the videos that are drawn at the end.
 
     Raises:
         ReidTrackerError: as its parts do; what was already written stays readable.
@@ -87,6 +89,9 @@ def track_recording(
         nonlocal stopped
         stopped = stopped or stop()
         return stopped
+
+    def stop_drawing() -> bool:
+        return not folder.interrupted and stop_now()  # a run that was stopped before is drawn as far as it came
 
     with ExitStack() as open_things:
         sources = [
@@ -104,7 +109,9 @@ def track_recording(
         )
         recordings = [source for source in sources if isinstance(source, VideoSource | ImageSource)]
         inputs = list((detection_files or {}).values())
-        folder = open_things.enter_context(RunFolder(out, config, facts, overwrite, recordings, inputs))
+        folder = open_things.enter_context(
+            RunFolder(out, config, facts, overwrite, recordings, inputs, stop_drawing, drawing)
+        )
         total = _total_frames(sources)
         done = 0
         for tracked in pipeline.run(sources, stop_now):
@@ -116,7 +123,8 @@ def track_recording(
         problems = tuple(line for source in sources for line in _problem_lines(source))  # before they are read again
         if stopped:
             folder.mark_interrupted()
-    return summary_of(folder, len(sources), done, time.monotonic() - started, problems, stopped)
+        seconds = time.monotonic() - started  # without the drawing of videos
+    return summary_of(folder, len(sources), done, seconds, problems, folder.interrupted)
 
 
 def summary_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +27,9 @@ def draw_recordings(
     rates: Mapping[str, float | None],
     recordings: Sequence[Source],
     blur_faces: bool = False,
-) -> None:
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[int], None] = lambda _done: None,
+) -> bool:
     """Read recordings a second time and write an annotated video of each into ``folder``.
 
     A link that was found late shows from the first frame on, which a video drawn during the run cannot do. Frames
@@ -39,16 +41,28 @@ def draw_recordings(
         rates: frames a second by camera, where known.
         recordings: that the run followed; each may be read again.
         blur_faces: blur the top of everybody's box (reid_tracker.results.blurring).
+        stop: asked before each picture; once true no more is drawn, and of a video that was begun nothing is left.
+        progress: told the pictures drawn so far, over all recordings.
+
+    Returns:
+        Whether all were drawn.
 
     Raises:
         OutputError: a video cannot be written.
         SourceError: a recording cannot be read any more.
     """
+    done = 0
     for source in recordings:
         _log.info("camera %r: drawing the video", source.camera_id)
         with VideoSink(folder, codec, rates, NOTE) as sink:
             for tracked in pictured(tracks, source, blur_faces):
+                if stop():
+                    sink.discard()
+                    return False
                 sink.write(tracked)
+                done += 1
+                progress(done)
+    return True
 
 
 def pictured(tracks: Path, source: Source, blur_faces: bool) -> Iterator[TrackedFrame]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,6 +83,8 @@ class RunFolder:
         recordings: cameras that can be read again; their videos are drawn when the run has ended, with the ids as known
             then. Those of other cameras are drawn during the run, with the ids as given at the time.
         inputs: further files that the run reads.
+        stop: asked while videos are drawn at the end; once true no more are, and the run counts as interrupted.
+        drawing: told (pictures drawn, in all) after each of them.
 
     Raises:
         ConfigError: another run is writing to the folder, it holds results and ``overwrite`` is off, something that the
@@ -98,6 +100,8 @@ class RunFolder:
         overwrite: bool = False,
         recordings: Sequence[Source] = (),
         inputs: Sequence[Path] = (),
+        stop: Callable[[], bool] = lambda: False,
+        drawing: Callable[[int, int | None], None] = lambda _done, _total: None,
     ) -> None:
         self.path = Path(out)
         self.config = config
@@ -105,6 +109,7 @@ class RunFolder:
         self.facts = facts or RunFacts()
         self._progress = RunCounts({camera.id: CameraCount(camera) for camera in self.facts.cameras})
         self._summary = IdentitySummary()
+        self._stop, self._drawing = stop, drawing
         self._interrupted = False
         self._failure: str | None = None
         self._closed = False
@@ -151,6 +156,11 @@ class RunFolder:
         """Record how many frames of a camera could not be decoded, for run.json."""
         camera = self._progress.cameras.setdefault(camera_id, CameraCount(CameraFacts(camera_id)))
         camera.undecodable = frames
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the run was ended on request."""
+        return self._interrupted
 
     def mark_interrupted(self) -> None:
         """Record that the run was ended before its sources were; closing then completes what there is."""
@@ -265,14 +275,20 @@ class RunFolder:
     def _draw_recordings(self) -> None:
         if self._codec and self._recordings:
             recordings = list(self._recordings.values())
-            draw_recordings(
+            total = sum(
+                self._progress.cameras[camera].frames for camera in self._recordings if camera in self._progress.cameras
+            )
+            drawn = draw_recordings(
                 self.path / TRACKS_FILE,
                 self.path / VIDEO_FOLDER,
                 self._codec,
                 self._rates(),
                 recordings,
-                blur_faces=self.config.privacy.blur_faces,
+                self.config.privacy.blur_faces,
+                self._stop,
+                lambda done: self._drawing(done, total),
             )
+            self._interrupted = self._interrupted or not drawn
 
     def _rates(self) -> dict[str, float | None]:
         return {camera.id: camera.fps for camera in self.facts.cameras}

@@ -20,7 +20,7 @@ import pytest
 
 from reid_tracker.config import Config
 from reid_tracker.errors import ConfigError, OutputError
-from reid_tracker.results import CameraFacts, RunFacts, RunFolder
+from reid_tracker.results import CameraFacts, RunFacts, RunFolder, read_run
 from reid_tracker.results.colours import (
     LOOKS,
     PALETTE,
@@ -123,6 +123,44 @@ def test_recordings_are_drawn_with_the_ids_known_at_the_end(
     chip = frames[20][50:59, 61:64].reshape(-1, 3).mean(0)  # the label's margin above the person
     distance = {one: np.linalg.norm(chip - np.array(identity_colour(one)[::-1])) for one in (1, 2, 3)}
     assert min(distance, key=distance.__getitem__) == (1 if again else 3)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_drawing_is_stopped_on_request_and_leaves_whole_videos_alone(
+    tmp_path: Path, pictured_run: list[TrackedFrame], codec: str
+) -> None:
+    """Ctrl-C was not heard any more once the videos were drawn, which takes as long as the tracking."""
+    cameras = [Pictures(name, pictured_run) for name in ("door", "hall")]
+    config = Config().with_values({"output.video": True, "output.video_codec": codec})
+    told: list[tuple[int, int | None]] = []
+    folder = RunFolder(
+        tmp_path / "out",
+        config,
+        RunFacts(cameras=(CameraFacts("door", fps=10.0), CameraFacts("hall", fps=10.0))),
+        recordings=cameras,
+        stop=lambda: len(told) == 40,  # in the middle of the second camera
+        drawing=lambda done, total: told.append((done, total)),
+    )
+    with folder:
+        for tracked in pictured_run:
+            folder.write(tracked)
+    assert told == [(done, 60) for done in range(1, 41)]
+    assert [file.stem for file in (tmp_path / "out" / "video").iterdir()] == ["door"]
+    assert folder.interrupted
+    assert read_run(tmp_path / "out")["status"] == "interrupted"
+    assert cameras[1].closed
+
+
+def test_a_video_that_met_an_error_is_not_left(tmp_path: Path, pictured_run: list[TrackedFrame]) -> None:
+    def broken_off() -> None:
+        with VideoSink(tmp_path / "video", "vp8") as sink:
+            for tracked in pictured_run[:10]:
+                sink.write(tracked)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken_off()
+    assert not (tmp_path / "video").exists()
 
 
 def test_odd_sizes_and_a_change_of_size_are_taken(tmp_path: Path, pictured_run: list[TrackedFrame]) -> None:
