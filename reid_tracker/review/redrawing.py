@@ -14,7 +14,7 @@ from reid_tracker.results.encoders import choose_codec
 from reid_tracker.results.files import make_folder, output_error
 from reid_tracker.results.finished import FinishedRun
 from reid_tracker.results.jsonl import TRACKS_FILE
-from reid_tracker.results.redraw import NOTE, pictured
+from reid_tracker.results.redraw import NOTE, fitting_rates, pictured
 from reid_tracker.results.report import REPORT_FILE, ReportSink
 from reid_tracker.results.run_folder import VIDEO_FOLDER
 from reid_tracker.results.video import VideoSink
@@ -74,7 +74,8 @@ def _recording(camera: CameraConfig, place: str) -> Source:
 
 def _video(run: FinishedRun, folder: Path) -> VideoSink:
     codec = choose_codec(OutputConfig.model_validate(run.run["config"]["output"]).video_codec)
-    return VideoSink(folder, codec, {camera["id"]: camera["fps"] for camera in run.run["cameras"]}, NOTE)
+    rates = fitting_rates(run.folder / TRACKS_FILE, {camera["id"]: camera["fps"] for camera in run.run["cameras"]})
+    return VideoSink(folder, codec, rates, NOTE)
 
 
 def _draw(run: FinishedRun, sources: Sequence[Source], sinks: Sequence[Sink]) -> None:

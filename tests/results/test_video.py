@@ -20,7 +20,7 @@ import pytest
 
 from reid_tracker.config import Config
 from reid_tracker.errors import ConfigError, OutputError
-from reid_tracker.results import CameraFacts, RunFacts, RunFolder, read_run
+from reid_tracker.results import CameraFacts, JsonLinesSink, RunFacts, RunFolder, read_run
 from reid_tracker.results.colours import (
     LOOKS,
     PALETTE,
@@ -34,6 +34,7 @@ from reid_tracker.results.colours import (
 )
 from reid_tracker.results.drawing import Annotator, clock_text
 from reid_tracker.results.encoders import choose_codec, h264_encoder, open_encoder
+from reid_tracker.results.redraw import fitting_rates
 from reid_tracker.results.video import SteadyClock, VideoSink
 from reid_tracker.types import Frame, TrackedFrame
 
@@ -161,6 +162,29 @@ def test_a_video_that_met_an_error_is_not_left(tmp_path: Path, pictured_run: lis
     with pytest.raises(KeyboardInterrupt):
         broken_off()
     assert not (tmp_path / "video").exists()
+
+
+# seconds from frame to frame, rate that the recording declares, rate of the video
+@pytest.mark.parametrize(
+    ("steps", "declared", "expected"),
+    [
+        ([0.1] * 50, 10.0, 10.0),
+        ([0.033, 0.034] * 30, 29.97, 29.97),  # rounded by the container
+        ([0.7] * 20 + [0.1] * 17, 2.0, 10.0),  # still for a while, then busy
+        ([4.0] * 8 + [0.1] * 40 + [4.0] * 8, 1.66, 10.0),
+        ([0.1] * 20 + [0.002] + [0.1] * 20, 10.0, 10.0),  # one frame out of step is not worth 500 a second
+        ([0.1] * 20, None, 10.0),
+    ],
+)
+def test_a_video_shows_the_frames_of_busy_times_where_the_rate_varies(
+    tmp_path: Path, steps: list[float], declared: float | None, expected: float
+) -> None:
+    """At the mean rate most frames were left out just where something happened."""
+    tracks = tmp_path / "tracks.jsonl"
+    with JsonLinesSink(tracks) as sink:
+        for index, time in enumerate(itertools.accumulate(steps, initial=5.0)):
+            sink.write(TrackedFrame("door", index, time, ()))
+    assert fitting_rates(tracks, {"door": declared})["door"] == pytest.approx(expected)
 
 
 def test_odd_sizes_and_a_change_of_size_are_taken(tmp_path: Path, pictured_run: list[TrackedFrame]) -> None:
