@@ -271,6 +271,17 @@ def _detections(site: Site, line: str) -> list[str]:
         (lambda s: _detections(s, "13,-1,20,twenty,30,80,0.9"), FAILURE, r"broken\.txt, line 13: expected numbers"),
         (lambda s: _detections(s, "13,-1,20"), FAILURE, r"broken\.txt, line 13: expected at least 6 columns"),
         (lambda s: _detections(s, "13,-1,nan,20,30,80,0.9"), FAILURE, r"broken\.txt, line 13: a box with NaN"),
+        (
+            lambda s: _detections(s, "13,-1,1e39,20,30,80,0.9"),
+            FAILURE,
+            r"broken\.txt, line 13: no box in single precis",
+        ),
+        (lambda s: _detections(s, "13,-1,1e9,20,.1,80,0.9"), FAILURE, r"broken\.txt, line 13: no box in single precis"),
+        (
+            lambda s: _detections(s, "1e30,-1,10,20,30,80,0.9"),
+            FAILURE,
+            r"broken\.txt, line 13: frame numbers are whole",
+        ),
         (lambda s: s.track("--detections", f"dor={s.boxes}"), USAGE, r"'dor'"),
         # the output folder
         (_under_a_file, FAILURE, r"boxes\.txt/out: cannot be written .*choose another output folder"),
