@@ -112,14 +112,14 @@ def read_frames(path: Path, problems: Problems) -> Iterator[DecodedFrame]:
     timestamps (a raw H.264 stream) frames follow one another at the announced rate.
 
     Raises:
-        SourceError: the file cannot be opened.
+        SourceError: the file cannot be opened, or (at its end) not one frame of it decodes.
     """
     capture = _open(path)
     header = _header(capture, path)
     period = 1 / (header.fps or DEFAULT_RATE)
     census = PacketCensus(path, period, header.cut)
     try:
-        position, seconds, first, step = -1, 0.0, None, period
+        position, seconds, first, step, shown = -1, 0.0, None, period, 0
         while _grab(capture, census):
             stamp = as_microseconds(capture.get(cv2.CAP_PROP_POS_MSEC))
             first = stamp if first is None else first
@@ -132,9 +132,12 @@ def read_frames(path: Path, problems: Problems) -> Iterator[DecodedFrame]:
             position, seconds = position + lost + 1, elapsed if usable else seconds + period
             decoded, image = capture.retrieve()
             if decoded:
+                shown += 1
                 yield DecodedFrame(position, seconds, image.astype(np.uint8, copy=False))
             else:
                 problems.note(Problem.UNDECODABLE, f"{path.name}: frame at {seconds:.2f} s has no picture")
+        if not shown:
+            raise SourceError(f"{path}: not one frame of it can be decoded; record or copy it again")
         read = Extent(position + 1, seconds + max(step, period))
         _note_early_end(path, read, census.rest(), header, problems)
     finally:

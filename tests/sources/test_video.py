@@ -200,6 +200,21 @@ def test_a_recording_cut_short_runs_and_says_how_much_is_missing(tmp_path: Path,
     assert f"{len(frames)} of the 100 frames" in line
 
 
+def test_a_recording_without_a_frame_that_decodes_is_an_error_that_names_it(
+    tmp_path: Path, write_video: WriteVideo
+) -> None:
+    """It ended as a run of 0 camera-frames that had gone well."""
+    files = [write_video(tmp_path / name) for name in ("a.avi", "b.avi")]
+    for file in files:
+        _spoil_pictures(file, range(20))
+    with pytest.raises(SourceError, match=r"a\.avi: not one frame of it can be decoded; record or copy"):
+        list(VideoSource(files[:1], "door"))
+    with pytest.raises(SourceError, match=r"camera 'door': not one frame of its 2 files can be decoded"):
+        list(VideoSource(files, "door"))
+    write_video(tmp_path / "b.avi")
+    assert len(list(VideoSource(files, "door"))) == 20
+
+
 def test_a_whole_recording_reports_nothing(tmp_path: Path, write_video: WriteVideo) -> None:
     source = VideoSource([write_video(tmp_path / "a.mp4", codec="mp4v")], "door")
     list(source)
