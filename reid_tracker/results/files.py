@@ -81,14 +81,36 @@ def make_folder(path: Path) -> None:
 def writing(path: Path) -> Iterator[TextIO]:
     """Open ``path`` for text as it is given (UTF-8, line ends untouched); replaced where it exists.
 
+    What is not whole in the end is not left.
+
     Raises:
         OutputError: it cannot be created or written.
     """
+    with _whole(path, "w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+@contextmanager
+def writing_bytes(path: Path) -> Iterator[BinaryIO]:
+    """``writing``, for bytes."""
+    with _whole(path, "wb") as file:
+        yield file
+
+
+@contextmanager
+def _whole(path: Path, mode: str, **options: str) -> Iterator[Any]:
     try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            yield file
+        file = path.open(mode, **options)  # type: ignore[call-overload]
     except OSError as error:
         raise output_error(path, error) from error
+    try:
+        with file:
+            yield file
+    except BaseException as error:
+        path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise output_error(path, error) from error
+        raise
 
 
 def write_json_lines(path: Path, values: Iterable[Any]) -> Path:
