@@ -108,7 +108,7 @@ class RunFolder:
         self._recordings = {source.camera_id: source for source in recordings}
         self.facts = facts or RunFacts()
         self._progress = RunCounts({camera.id: CameraCount(camera) for camera in self.facts.cameras})
-        self._summary = IdentitySummary()
+        self._summary = IdentitySummary(camera.id for camera in self.facts.cameras)
         self._stop, self._drawing = stop, drawing
         self._interrupted = False
         self._failure: str | None = None
