@@ -189,6 +189,9 @@ class RunFolder:
         except ReidTrackerError as error:
             self._failure = self._failure or str(error)
             raise
+        except KeyboardInterrupt:
+            self._interrupted = True
+            raise
         finally:
             (self.path / RESERVE_FILE).unlink(missing_ok=True)
             try:

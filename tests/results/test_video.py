@@ -152,6 +152,22 @@ def test_drawing_is_stopped_on_request_and_leaves_whole_videos_alone(
     assert cameras[1].closed
 
 
+def test_a_run_that_is_broken_off_while_videos_are_drawn_says_so(
+    tmp_path: Path, pictured_run: list[TrackedFrame]
+) -> None:
+    def broken_off(_done: int, _total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    config = Config().with_values({"output.video": True, "output.video_codec": "vp8"})
+    cameras = [Pictures("door", pictured_run)]
+    folder = RunFolder(tmp_path / "out", config, recordings=cameras, drawing=broken_off)
+    folder.write(pictured_run[0])
+    with pytest.raises(KeyboardInterrupt):
+        folder.close()
+    assert read_run(tmp_path / "out")["status"] == "interrupted"
+    assert not (tmp_path / "out" / "video").exists()
+
+
 def test_a_video_that_met_an_error_is_not_left(tmp_path: Path, pictured_run: list[TrackedFrame]) -> None:
     def broken_off() -> None:
         with VideoSink(tmp_path / "video", "vp8") as sink:
