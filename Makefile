@@ -14,6 +14,12 @@ ALL_PYTHONS ?= 3.11 3.12 3.13
 
 PETS ?= $(or $(REID_TRACKER_SHARED),../shared)/data/tracking/PETS09-S2L1
 
+# A GPU machine without network: GPU_PYTHON=python3 names a Python that has torch, onnx and pytest. No environment is made
+# then; what that Python lacks is taken from build/gpu-wheels, which `make gpu-wheels` fills where there is network.
+GPU_PYTHON ?=
+GPU_WHEELS ?= build/gpu-wheels
+GPU_WHEELS_PYTHON ?= 3.12
+
 BIN := $(VENV)/bin
 CODE := reid_tracker tests tools benchmarks demos engines
 SETTINGS := setup.cfg pyproject.toml tools/environment.sh
@@ -21,7 +27,7 @@ SETTINGS := setup.cfg pyproject.toml tools/environment.sh
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: train-gpu train-gpu-piece help demo test test-fast test-gpu test-all-pythons lint format types licences docs bench bench-gpu wheel clean
+.PHONY: train-gpu train-gpu-piece gpu-wheels help demo test test-fast test-gpu test-all-pythons lint format types licences docs bench bench-gpu wheel clean
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -36,6 +42,39 @@ $(VENV)/.installed-dev: $(SETTINGS) tools/torch_if_cheap.sh tools/tensorrt_if_th
 	@tools/tensorrt_if_there.sh $(VENV) $(TENSORRT_RTX) $(TENSORRT_RTX_VERSION)
 	@touch $@ $(VENV)/.installed
 
+# On a GPU torch is wanted whatever it weighs, and TensorRT where its vendor has it for this system.
+$(VENV)/.installed-gpu: $(VENV)/.installed-dev
+	@tools/torch_if_cheap.sh $(VENV) yes $(TORCH_VERSION)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --editable '.[tensorrt]' || \
+		echo "What needs TensorRT will be left out: it is not to be had for this system"
+	@touch $@
+
+GPU_SITE := $(CURDIR)/build/gpu-site
+GPU_SITE_READY := $(if $(wildcard $(GPU_WHEELS)/*.whl),$(GPU_SITE)/.installed)
+WITH_GPU_SITE := PYTHONPATH=$(GPU_SITE)$(if $(PYTHONPATH),:$(PYTHONPATH))
+ifdef GPU_PYTHON
+GPU_READY := $(GPU_SITE_READY)
+RUN_ON_GPU := $(WITH_GPU_SITE) $(GPU_PYTHON)
+else
+GPU_READY := $(VENV)/.installed-gpu
+RUN_ON_GPU := $(BIN)/python
+endif
+
+$(GPU_SITE)/.installed: $(wildcard $(GPU_WHEELS)/*.whl)
+	@$(TRAIN_PYTHON) -m pip install --quiet --disable-pip-version-check --no-index --no-deps --upgrade \
+		--target $(GPU_SITE) $^
+	@touch $@
+
+# Their needs without numpy, which comes with torch and must stay the one that torch was built for.
+gpu-wheels:  ## build/gpu-wheels: what a GPU machine without network lacks (GPU_WHEELS_PYTHON=3.12)
+	@rm -f $(GPU_WHEELS)/*.whl
+	@for packages in pydantic "--no-deps lap"; do \
+		$(TRAIN_PYTHON) -m pip download --quiet --disable-pip-version-check --only-binary=:all: \
+			--implementation cp --python-version $(GPU_WHEELS_PYTHON) --dest $(GPU_WHEELS) \
+			$(foreach tag,2_28 2_27 2_24 2_17,--platform manylinux_$(tag)_x86_64) --platform manylinux2014_x86_64 \
+			$$packages || exit 1; \
+	done
+
 demo: $(VENV)/.installed  ## follow people through the two-camera clip; results in out/demo
 	@$(BIN)/reid-tracker demo --out $(OUT)
 	@echo
@@ -47,8 +86,8 @@ test: lint types licences docs  ## everything the project tests; sets up by itse
 test-fast: lint types  ## the tests that take seconds, under two minutes together
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST)
 
-test-gpu: $(VENV)/.installed-dev  ## what needs an NVIDIA GPU, a few minutes; fails where there is none
-	REQUIRE_GPU=1 $(BIN)/python -m pytest tests/engines tests/gpu $(PYTEST)
+test-gpu: $(GPU_READY)  ## what needs an NVIDIA GPU, a few minutes; fails where there is none
+	REQUIRE_GPU=1 $(RUN_ON_GPU) -m pytest tests/engines tests/gpu $(PYTEST)
 
 test-all-pythons:  ## make test-fast under each supported Python
 	@for version in $(ALL_PYTHONS); do \
@@ -77,7 +116,7 @@ RECIPE ?= alignedreid_large_gpu
 PACK ?= build/$(RECIPE).pack
 RUN ?= out/training/$(RECIPE)
 MINUTES ?= 9
-TRAIN_PYTHON ?= python3
+TRAIN_PYTHON ?= $(or $(GPU_PYTHON),python3)
 TRAIN_OPTIONS ?=
 
 $(PACK):
@@ -85,8 +124,8 @@ $(PACK):
 		$(if $(START),--start "$(START)") $(if $(TEACHER),--teacher "$(TEACHER)") --out $@
 
 # One piece: goes on from the checkpoint in $(RUN), else from its small state, else begins; ends after MINUTES.
-train-gpu-piece: $(PACK)  ## at most MINUTES (9) of it; the next call goes on from there
-	$(TRAIN_PYTHON) -m reid_tracker.cli -v train --recipe reid_tracker/training/recipes/$(RECIPE).toml --pack $(PACK) \
+train-gpu-piece: $(PACK) $(GPU_SITE_READY)  ## at most MINUTES (9) of it; the next call goes on from there
+	$(WITH_GPU_SITE) $(TRAIN_PYTHON) -m reid_tracker.cli -v train --recipe reid_tracker/training/recipes/$(RECIPE).toml --pack $(PACK) \
 		--out $(RUN) --minutes $(MINUTES) --keep-state $(RUN)/state.fp16.pt \
 		$(if $(wildcard $(RUN)/state.fp16.pt),--resume $(RUN)/state.fp16.pt) $(TRAIN_OPTIONS)
 
@@ -109,8 +148,9 @@ bench: $(VENV)/.installed-dev  ## the figures that the README quotes; benchmarks
 	-$(BIN)/python -m benchmarks.aligned_distance
 	-$(BIN)/python -m benchmarks.reid_market --model engines/alignedreid_small
 
-bench-gpu: $(VENV)/.installed-dev  ## speeds on a GPU, a few minutes; says what this machine cannot show
-	$(BIN)/python -m benchmarks.gpu
+bench-gpu: $(GPU_READY)  ## speeds on a GPU, some eight minutes; with VIDEO=... also of 1 to 8 cameras
+	$(RUN_ON_GPU) -m benchmarks.gpu
+	$(if $(VIDEO),$(RUN_ON_GPU) -m benchmarks.pipeline cameras --video $(VIDEO))
 
 wheel: $(VENV)/.installed  ## dist/*.whl
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .

@@ -44,10 +44,7 @@ def build_pipeline(
         ModelError: a model cannot be used.
     """
     if config.runtime.backend == "tensorrt" and config.runtime.build:
-        from reid_tracker.runtime.tensorrt.flavours import must_be_able_to_build
-
-        must_be_able_to_build()
-        from reid_tracker.compilation import prepare_engines  # needs onnx, which is not installed by default
+        from reid_tracker.compilation import prepare_engines
 
         all_from_files = detection_files is not None and all(camera.id in detection_files for camera in config.cameras)
         prepare_engines(config, detector=detector is None and not all_from_files, embedder=embedder is None)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 from rich.console import Console
@@ -14,7 +14,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from reid_tracker.config import Config
-from reid_tracker.errors import ConfigError
+from reid_tracker.errors import ConfigError, ModelError
+
+if TYPE_CHECKING:
+    from reid_tracker.runtime.cuda import Device
+    from reid_tracker.runtime.tensorrt.cache import EngineCache, Entry
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -66,12 +70,10 @@ def build(
 
     Example: `reid-tracker engines build alignedreid_small --precision fp16 --batch 1,16,64`
     """
-    from reid_tracker.runtime.tensorrt.cache import EngineCache
-    from reid_tracker.runtime.tensorrt.flavours import FLAVOURS, FlavourName, Interrupted, must_be_able_to_build
-    from reid_tracker.runtime.tensorrt.records import Precision
-
-    must_be_able_to_build()
     from reid_tracker.compilation import EngineOptions, build_engines
+    from reid_tracker.runtime.tensorrt.cache import EngineCache
+    from reid_tracker.runtime.tensorrt.flavours import FLAVOURS, FlavourName, Interrupted
+    from reid_tracker.runtime.tensorrt.records import Precision
 
     options = EngineOptions(
         precision=cast(Precision, _one_of("--precision", precision, get_args(Precision))),
@@ -100,10 +102,9 @@ def build(
 
 @engines_app.command("list")
 def list_(cache: CacheOption = None) -> None:
-    """What is built, for what, and whether it runs here."""
+    """What is built, for what, and which of it would be taken here."""
     from reid_tracker.runtime import cuda
     from reid_tracker.runtime.tensorrt.cache import EngineCache
-    from reid_tracker.runtime.tensorrt.choice import Wanted, mismatch
     from reid_tracker.runtime.tensorrt.opening import versions_here
 
     kept = EngineCache(cache)
@@ -116,20 +117,19 @@ def list_(cache: CacheOption = None) -> None:
     table.add_column("engine", no_wrap=True, overflow="fold")  # `engines remove` wants all of it
     for title in ("built for", "size", "least cosine", "here"):
         table.add_column(title)
-    for entry in kept.entries():
+    entries = kept.entries()
+    standings = _standings(kept, entries, versions, device) if device else {}
+    for entry in entries:
         record = entry.record
         if record is None:
             table.add_row(entry.folder.name, "", "", "", entry.problem)
             continue
-        fault = "no GPU"
-        if device:
-            fault = mismatch(record, Wanted(record.key.model_sha256, record.key.precision, versions, device)) or "runs"
         table.add_row(
-            record.name,
+            entry.folder.name,
             record.key.built_for(),
             f"{record.engine_bytes / 1e6:.1f} MB",
             _least_cosine(record.parity) + (" (forced)" if record.forced else ""),
-            fault.partition("; here: ")[0],
+            standings.get(entry.folder.name, "no GPU"),
         )
     if table.row_count:
         out.print(table)
@@ -164,9 +164,6 @@ def prepare(settings: Config) -> None:
     """Build the engines that a run will need, with a bar; does nothing for other backends."""
     if settings.runtime.backend != "tensorrt" or not settings.runtime.build:
         return
-    from reid_tracker.runtime.tensorrt.flavours import must_be_able_to_build
-
-    must_be_able_to_build()
     from reid_tracker.compilation import prepare_engines
 
     with build_progress() as watch:
@@ -204,6 +201,28 @@ def build_progress() -> Iterator[Callable[[Any], bool]]:
             yield watch
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _standings(cache: EngineCache, entries: list[Entry], versions: Mapping[str, str], device: Device) -> dict[str, str]:
+    """Name of the entry -> whether a run would take it here, else why not."""
+    from reid_tracker.runtime.tensorrt.choice import Wanted, choose
+
+    standings = {}
+    keys = [entry.record.key for entry in entries if entry.record is not None]
+    for model_sha256, precision in {(key.model_sha256, key.precision) for key in keys}:
+        found = choose(entries, Wanted(model_sha256, precision, versions, device))
+        standings.update({name: fault.partition("; here: ")[0] for name, fault in found.passed_over.items()})
+        taken = ""
+        for entry in found.fitting:
+            name = entry.folder.name
+            try:
+                cache.read(entry)
+            except ModelError as error:
+                standings[name] = str(error)
+                continue
+            standings[name] = f"runs, but {taken} is newer" if taken else "taken"
+            taken = taken or name
+    return standings
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:

@@ -108,12 +108,12 @@ def hide_arguments(values: list[str]) -> None:
     with suppress(OSError, ValueError, IndexError):  # a courtesy: where the system has no such file, nothing shows
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
         start, end = (int(fields[_ARGUMENTS_START - _AFTER_NAME + each]) for each in (0, 1))
-        shown = Path("/proc/self/cmdline").read_bytes()[: end - start]
-        for value in exposed:
-            place = shown.find(value.encode())
-            if place >= 0:
-                replacement = str(Address(value)).encode()[: len(value.encode())].ljust(len(value.encode()), b"*")
-                ctypes.memmove(start + place, replacement, len(replacement))
+        place = start
+        for argument in ctypes.string_at(start, end - start).split(b"\0"):
+            place += len(argument) + 1  # where the next one begins
+            value = max((each for each in exposed if argument.endswith(each.encode())), key=len, default="").encode()
+            replacement = str(Address(value.decode())).encode()[: len(value)].ljust(len(value), b"*")
+            ctypes.memmove(place - 1 - len(value), replacement, len(value))
 
 
 def _settings(

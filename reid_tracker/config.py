@@ -228,7 +228,7 @@ def _explain(error: Any, tree: Mapping[str, Any]) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if not path:  # of several settings together: the message names them
         return str(message)
-    return f"{camera}{path}: {message} (got {error['input']!r})"
+    return f"{camera}{path}: {message}{_got(error['input'])}"
 
 
 def _camera_of(place: tuple[str | int, ...], tree: Mapping[str, Any]) -> str:
@@ -237,6 +237,12 @@ def _camera_of(place: tuple[str | int, ...], tree: Mapping[str, Any]) -> str:
         return ""
     camera = tree["cameras"][place[1]]
     return f"camera {camera['id']!r}: " if isinstance(camera, dict) and "id" in camera else ""
+
+
+def _got(value: Any) -> str:
+    """What was given, for messages; nothing where it is a table or may hold an address, which may hold a password."""
+    shown = repr(value)
+    return "" if isinstance(value, Mapping) or "@" in shown or "://" in shown else f" (got {shown})"
 
 
 def _keys_of(tables: list[str]) -> list[str]:

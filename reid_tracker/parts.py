@@ -6,7 +6,7 @@ entry-point groups ``reid_tracker.detectors``, ``.embedders``, ``.sources`` and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import entry_points
 from types import TracebackType
@@ -71,6 +71,10 @@ class Tracker(Protocol):
 
     def finish(self) -> tuple[Tracklet, ...]:
         """End all open tracklets and return the believed ones (state ENDED)."""
+        ...
+
+    def drop(self, tracklets: Collection[int]) -> None:
+        """Forget these tracklets without a word; who of them is still in view begins a new one."""
         ...
 
 

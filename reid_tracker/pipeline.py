@@ -8,7 +8,7 @@ somebody's own loop all call ``step``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from reid_tracker.clock import SiteClock
@@ -100,6 +100,11 @@ class Pipeline:
         """End what is open in one camera, for the associator to be told; its next frame begins anew."""
         tracker = self.trackers.pop(camera_id, None)
         return tracker.finish() if tracker is not None else ()
+
+    def drop(self, tracklets: Collection[int]) -> None:
+        """Have the trackers forget some tracklets; who of them is still in view begins a new one."""
+        for tracker in self.trackers.values():
+            tracker.drop(tracklets)
 
     def finish(self) -> tuple[tuple[IdentityEvent, ...], tuple[Tracklet, ...]]:
         """End what is still open: the last events, and the tracklets that ended with the run."""

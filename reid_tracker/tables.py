@@ -28,10 +28,12 @@ def _source_text(given: Any) -> Any:
 
 
 class Table(BaseModel):
-    """One table: unknown keys fail, nothing changes later."""
+    """One table: unknown keys fail, nothing changes later; errors do not show values, which may hold passwords."""
 
     # no setting means anything as infinity or NaN, which text and TOML can say
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -83,8 +85,6 @@ class CameraConfig(Table):
             if not _invertible(self.homography):
                 raise ValueError(f"homography of camera {self.id!r} maps the frame to no plane (determinant 0)")
         for neighbour, (least, most) in self.neighbours.items():
-            if neighbour == self.id:
-                raise ValueError(f"camera {self.id!r} is no neighbour of itself")
             if not 0 <= least <= most:
                 raise ValueError(
                     f"neighbour {neighbour!r} of camera {self.id!r}: expected [least, most] seconds, "

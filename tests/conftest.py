@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -13,6 +14,12 @@ settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure() -> None:
+    """A machine that should have a GPU (REQUIRE_GPU=1) should have torch: skipping half of the tests is no success."""
+    if os.environ.get("REQUIRE_GPU") == "1" and importlib.util.find_spec("torch") is None:
+        raise pytest.UsageError("REQUIRE_GPU=1: the tests of a GPU need torch, and this Python has none")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

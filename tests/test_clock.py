@@ -26,7 +26,7 @@ def times(clock: SiteClock, moments: list[dict[str, float]]) -> dict[str, list[f
 def test_clocks_that_are_about_right_are_left_alone(caplog: pytest.LogCaptureFixture) -> None:
     """Skew of a minute, a pause of a week in all cameras: as the cameras say it, and no word."""
     said = [{"a": TODAY + t, "b": TODAY + t - 60} for t in (0.0, 0.5, 1.0, 7 * 86400.0)]
-    told = times(SiteClock(), said)
+    told = times(SiteClock(utc=lambda: TODAY + 8 * 86400), said)
     assert told == {camera: [moment[camera] for moment in said] for camera in "ab"}
     assert not caplog.records
 
@@ -52,10 +52,33 @@ def test_a_camera_that_starts_in_1970_joins_the_others_and_is_believed_once_it_i
     assert [record.getMessage().split(":")[0] for record in caplog.records] == ["camera b, frame 0"] * 2
 
 
-def test_a_site_that_starts_in_1970_goes_on_when_all_are_set() -> None:
-    """Nobody who is in view has been away for 56 years."""
-    told = times(SiteClock(), [{"a": 5.0, "b": 5.0}, {"a": TODAY, "b": TODAY}, {"a": TODAY + 1, "b": TODAY + 1}])
-    assert told == {"a": [5.0, 5.0, 6.0], "b": [5.0, 5.0, 6.0]}
+@pytest.mark.parametrize("first", [{"a": 5.0}, {"a": 5.0, "b": TODAY - 1}])
+def test_a_site_that_starts_in_1970_has_the_time_as_soon_as_one_camera_knows_it(first: dict[str, float]) -> None:
+    """The one that was first stayed right for ever, and all who knew the time were set to 1970."""
+    told = times(SiteClock(), [first, {"a": 6.0, "b": TODAY}, {"a": 7.0, "b": TODAY + 1}, {"a": TODAY + 2}])
+    assert told["a"][-3:] == [TODAY, TODAY + 1, TODAY + 2]
+    assert told["b"][-2:] == [TODAY, TODAY + 1]
+
+
+@pytest.mark.parametrize("ahead", [5 * 3600.0, 90_000.0])
+def test_a_camera_that_is_hours_ahead_gets_the_time_of_the_others(
+    ahead: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Everybody else was set to its time, and with a day of memory nobody out of view was known any more."""
+    said = [{"a": TODAY}, {"b": TODAY + ahead}, {"a": TODAY + 2, "b": TODAY + ahead + 2}, {"a": TODAY + 3}]
+    with caplog.at_level(logging.WARNING, "reid_tracker.clock"):
+        told = times(SiteClock(utc=lambda: TODAY + 5), [*said, {"b": TODAY + 4}])
+    assert told["a"] == [TODAY, TODAY + 2, TODAY + 3]
+    assert told["b"] == [TODAY, TODAY + 2, TODAY + 4]  # its clock was set at last
+    said_of = [record.getMessage().split(":")[0] for record in caplog.records]
+    assert said_of == ["camera b, frame 1", "camera b, frame 4"]
+
+
+def test_a_recording_that_goes_on_later_is_believed() -> None:
+    """One camera in the morning, the other one in the afternoon; neither is ahead of today."""
+    said = [{"a": TODAY}, {"b": TODAY + 18_000}, {"b": TODAY + 18_001}]
+    told = times(SiteClock(utc=lambda: TODAY + 90_000), said)
+    assert told == {"a": [TODAY], "b": [TODAY + 18_000, TODAY + 18_001]}
 
 
 @pytest.mark.parametrize("back", [0.3, 20.0])

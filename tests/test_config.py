@@ -86,6 +86,28 @@ def test_wrong_file_names_file_key_and_remedy(tmp_path: Path, text: str, parts: 
         assert part in str(failure.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[cameras]]\nsource = "rtsp://me:s3cret@gate/live"\n',
+        '[[cameras]]\nid = "gate"\nsource = ["rtsp://me:s3cret@gate/live"]\n',
+        '[[cameras]]\nid = "gate"\nsource = "rtsp://me:s3cret@gate/live"\nhomography = [[1, 0, 0]]\n',
+        '[[cameras]]\nid = "gate"\nsource = "rtsp://me:s3cret@gate/live"\nfps = -1\n',
+        '[[webhooks]]\nurl = "https://me:s3cret@host/"\n',
+        '[[webhooks]]\nname = "alarm"\nurl = { address = "https://host/?token=s3cret" }\n',
+        'cameras = "rtsp://me:s3cret@gate/live"\n',
+        '[store]\nurl = ["postgresql://me:s3cret@host/people"]\n',
+        '[nats]\nurl = ["me:s3cret@host:4222"]\n',
+    ],
+)
+def test_no_error_shows_a_password(tmp_path: Path, text: str) -> None:
+    """Neither in its line nor in the errors behind it, which a traceback shows."""
+    with pytest.raises(ConfigError) as failure:
+        load_config(write(tmp_path, text), {})
+    assert "s3cret" not in f"{failure.value} {failure.value.__cause__}"
+    assert "site.toml" in str(failure.value)
+
+
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.toml: cannot be read"):
         load_config(tmp_path / "nowhere.toml", {})
@@ -130,7 +152,6 @@ def test_tables_of_which_there_are_several_cannot_be_set_one_by_one(tmp_path: Pa
         ("neighbours = {hall = [-1, 5]}", "expected \\[least, most\\] seconds"),
         ("neighbours = {hall = [nan, 5]}", "camera 'door': neighbours.hall.0: Input should be a finite number"),
         ("neighbours = {hall = [1, inf]}", "camera 'door': neighbours.hall.1: Input should be a finite number"),
-        ("neighbours = {door = [1, 5]}", "no neighbour of itself"),
         ("homography = [[0, 0, 0], [0, 0, 0], [0, 0, 0]]", "determinant 0"),
         ("homography = [[nan, 0, 0], [0, 1, 0], [0, 0, 1]]", "camera 'door': homography.0.0: Input should be a finite"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -77,6 +77,9 @@ class OneTracker:
     def __call__(self, frame: Frame, detections: Detections, appearance: Appearance) -> CameraTracks:
         assert len(detections) == len(appearance)
         return CameraTracks(frame.camera_id, frame.index, frame.time, (6, 4), ())
+
+    def drop(self, tracklets: Collection[int]) -> None:
+        pass
 
     def finish(self) -> tuple[Tracklet, ...]:
         return (one_tracklet(self.camera_id, TrackletState.ENDED),)

@@ -12,8 +12,8 @@ tracklets. Then what the best of some shifts of our threshold would have gained 
 ingredient at a time switched off. Everything with the shipped embedder, and with --reference as well. Looks are
 computed once and kept in --cache; they are found again as long as the embedder's file is the same. Every case is
 written as soon as it is done; --resume goes on after an interruption: it keeps what the same associator made of the
-same embedder's looks and runs the rest. --confusions writes what our refined ids get wrong, with the pictures where the
-case has some, into a folder: real people of research sets, so keep it to yourself.
+same embedder's looks and runs the rest. --confusions writes what our online, final and refined ids get wrong, with the
+pictures where the case has some, into a folder: real people of research sets, so keep it to yourself.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from benchmarks.association.material import Material
 from benchmarks.association.ours import associate
 from benchmarks.association.scoring import Ids
 from benchmarks.tracking.common import RESULTS, shared_data
-from reid_tracker import association
+from reid_tracker import association, review
 from reid_tracker.errors import ReidTrackerError
 
 Cases = Callable[[Material, bool], Iterator[Case]]
@@ -165,7 +165,7 @@ def main() -> None:
         for group in filter(CASES.get, arguments.only):
             try:
                 for case in CASES[group](material, quick):
-                    made = _made_of(material, quick, depth)
+                    made = made_of(material, quick, depth)
                     if not (arguments.resume and done.get(case.name, {}).get("made of") == made):
                         done[case.name] = _competed(case, material, depth, arguments.confusions) | {"made of": made}
                         _write(arguments.json, kept)
@@ -184,18 +184,19 @@ def _competed(case: Case, material: Material, depth: Depth, confusions: Path | N
         waited = time.perf_counter() - began
         print(f"[{waited:6.0f} s] {name}: {step}", file=sys.stderr, flush=True)
 
-    def show(ids: Ids) -> None:
+    def show(kind: str, ids: Ids) -> None:
         if confusions:
-            print(write_confusions(confusions, name, case, ids))
+            print(write_confusions(confusions, f"{name}, {kind}", case, ids))
 
     report = compete(case, depth, say, show)
     report["seconds"] = round(time.perf_counter() - began)
     return report
 
 
-def _made_of(material: Material, quick: bool, depth: Depth) -> dict[str, Any]:
+def made_of(material: Material, quick: bool, depth: Depth) -> dict[str, Any]:
     """What a report depends on: a report of the same is the same."""
-    sources = sorted(Path(association.__file__).parent.glob("*.py"))
+    folders = (Path(package.__file__).parent for package in (association, review))  # refined ids are made in both
+    sources = [path for folder in folders for path in sorted(folder.glob("*.py"))]
     code = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
     return {"embedder": material.judged.key, "associator": code[:16], "quick": quick, "deep": bool(depth.shifts)}
 

@@ -37,7 +37,7 @@ def compete(
     case: Case,
     depth: Depth,
     say: Callable[[str], None] = lambda _: None,
-    judge: Callable[[Ids], object] = lambda _: None,
+    judge: Callable[[str, Ids], object] = lambda _kind, _ids: None,
 ) -> dict[str, Any]:
     """All methods on a case: rows of figures, cost, ablations, and the thresholds that hindsight would take.
 
@@ -45,14 +45,15 @@ def compete(
         case: what was seen.
         depth: how much is run.
         say: told what begins, as it begins.
-        judge: given our refined ids.
+        judge: given our ids of each kind: online, final and refined.
     """
     say("baselines")
     rows, thresholds = baselines(case)
     say("ours")
     answer = associate(case, weigh=True, refine=True)
-    if answer.refined is not None:
-        judge(answer.refined)
+    for kind, ids in _kinds(answer).items():
+        if kind != AT_END:
+            judge(kind, ids)
     rows |= {name: score(case, ids) for name, ids in _kinds(answer).items()}
     report: dict[str, Any] = {
         "facts": dict(case.facts) | _facts(case),

@@ -96,9 +96,8 @@ def tracked(name: str, folder: Path, data: Path) -> tuple[Moments, dict[str, Pat
 def _before_association(config: Config) -> str:
     """Names settings and models of all that comes before the associator."""
     settings = config.model_dump_json(include={"runtime", "detection", "embedding", "tracking"})
-    models = fingerprint(detector_name(config.detection, config.runtime), "detector") + fingerprint(
-        config.embedding.model, "embedder"
-    )
+    models = fingerprint(detector_name(config.detection, config.runtime), "detector")
+    models += fingerprint(config.embedding.model, "embedder")
     return hashlib.sha256((settings + models).encode()).hexdigest()[:12]
 
 

@@ -15,7 +15,7 @@ them has gained a passage, and once more when the run ends.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,12 @@ import numpy as np
 from reid_tracker.association.assignment import assign
 from reid_tracker.association.calibration import Calibration
 from reid_tracker.association.candidates import Candidates, Weigher
+from reid_tracker.association.erased import Erased
 from reid_tracker.association.evidence import summarise
 from reid_tracker.association.explain import Explainer
 from reid_tracker.association.ground import GroundPlane
-from reid_tracker.association.identities import Identity, IdentityBook, Passage, seen_as
-from reid_tracker.association.judge import Parts
+from reid_tracker.association.identities import Identity, IdentityBook, Passage, seen_as, taken_twice
+from reid_tracker.association.judge import Parts, certainly_two
 from reid_tracker.association.memory import Gallery, varied
 from reid_tracker.association.rethinking import Rethinker
 from reid_tracker.association.revision import Reviser
@@ -67,6 +68,7 @@ class CrossCameraAssociator:
         self._reviser = Reviser(parts, self._explainer)
         self._rethinker = Rethinker(parts, self._explainer)
         self._passages: dict[int, Passage] = {}
+        self._erased = Erased()
         self._outlook: dict[int, Candidates] = {}
         self._moved_cameras = 0
         self._still = StillWatch()
@@ -76,6 +78,13 @@ class CrossCameraAssociator:
 
     def __call__(self, tracks: Sequence[CameraTracks]) -> list[TrackedFrame]:
         """Take what all cameras saw at one moment; one result per input, in order."""
+        try:
+            return self._step(self._erased.left_out(tracks))
+        except Exception:
+            self._let_go(tracklet.id for moment in tracks for tracklet in moment.ended)  # nobody tells of them again
+            raise
+
+    def _step(self, tracks: Sequence[CameraTracks]) -> list[TrackedFrame]:
         told: list[TrackedFrame] = []
         news = [self._read(moment) for moment in tracks]
         self._compare([passage for changed in news for passage in changed])
@@ -92,6 +101,7 @@ class CrossCameraAssociator:
 
     def finish(self, ended: Sequence[Tracklet]) -> tuple[IdentityEvent, ...]:
         """The run is over: read the last tracklets, compare everybody once more, and close the book."""
+        ended = self._erased.others(ended)
         changed = [passage for tracklet in ended if self._take_in(tracklet, passage := self._passage(tracklet))]
         self._compare(changed)
         by_camera: dict[int, list[Passage]] = {}
@@ -104,6 +114,10 @@ class CrossCameraAssociator:
         self._reviser.settle(self._now)
         for identity in self.book.identities.values():
             self.book.end(identity, self._now)
+        if counts := self.counters():
+            _log.info(
+                "dropped from memory, or noticed: %s", ", ".join(f"{count} {what}" for what, count in counts.items())
+            )
         return self.book.take_events()
 
     # 1. read
@@ -125,21 +139,16 @@ class CrossCameraAssociator:
         return changed
 
     def _taken_twice(self, moment: CameraTracks, changed: Sequence[Passage]) -> list[Passage]:
-        """Of the passages in view those whose person an earlier one of them is: somebody took a lost one's place.
+        """Part whoever took a lost one's place from the person who has come back; those of them to be asked besides.
 
-        The lost one has come back, so they were two; the later one is asked again.
+        That comes before anybody is weighed: with both in it their person speaks against each, and either may go.
         """
-        seen = [self._passages[tracklet.id] for tracklet in moment.tracklets]
-        holders: set[int] = set()
-        asked = []
-        for passage in sorted(seen, key=lambda one: (not one.pinned, one.start, one.tracklet)):
-            if passage.identity in holders:
-                passage.settled = False
-                self._outlook.pop(passage.tracklet, None)
-                asked += [passage] if passage not in changed else []
-            elif passage.identity:
-                holders.add(passage.identity)
-        return asked
+        twice = taken_twice([self._passages[tracklet.id] for tracklet in moment.tracklets])
+        for passage in twice:
+            passage.settled = False
+            self._outlook.pop(passage.tracklet, None)
+            self.book.part(passage, moment.time)
+        return [passage for passage in twice if passage not in changed]
 
     def _watch_still(self, passage: Passage, tracklet: Tracklet, time: float) -> None:
         """Somebody who turns out never to move, or to move after all, is asked for again."""
@@ -241,7 +250,9 @@ class CrossCameraAssociator:
         # an answer may merge whom another one has chosen: their last passage then says who they are
         lasts = {number: self.book.identities[number].last for number in chosen if number is not None}
         for passage, candidates, number in zip(passages, weighed, chosen, strict=True):
-            self._answer(passage, candidates, None if number is None else lasts[number].identity, time)
+            if number is not None and number not in self.book.identities:
+                number = lasts[number].identity
+            self._answer(passage, candidates, number, time)
 
     def _weighed(self, passages: list[Passage], changed: list[Passage]) -> list[Candidates]:
         """Passages against everybody; as it was last time where nothing about one has changed."""
@@ -271,8 +282,9 @@ class CrossCameraAssociator:
             passage.settled = True
             return
         target = self.book.identities[number] if number is not None else None
-        if target is not None and target.number != passage.identity and target.meets([passage]):
-            target = None  # given to somebody else of this camera a moment ago
+        if target is not None and target.number != passage.identity:
+            taken = certainly_two(self.topology, target, self.book.going_with(passage))
+            target = None if taken else target  # given to somebody else a moment ago
         if passage.identity == 0:
             self._first_answer(passage, candidates, target, time)
         elif target is None and not candidates.alone:
@@ -290,6 +302,13 @@ class CrossCameraAssociator:
             self.book.link(passage, target, time, self._explainer.like(passage, target, candidates))
 
     # 4. learn
+
+    def _let_go(self, tracklets: Iterable[int]) -> None:
+        """Passages that ended in a moment that failed: they stay with whom they belonged to, and teach nothing."""
+        for passage in (self._passages.pop(tracklet) for tracklet in tracklets if tracklet in self._passages):
+            passage.open = False
+            self._outlook.pop(passage.tracklet, None)
+            self._still.forget(passage.tracklet)
 
     def _close(self, passage: Passage, time: float) -> None:
         """A passage has ended: learn from it, and ask whether its person is somebody else as well, or is several."""
@@ -313,19 +332,13 @@ class CrossCameraAssociator:
 
     def _forget(self, time: float) -> None:
         """Let go of people who have not been seen for long, and of the longest unseen where there are too many."""
-        excess = len(self.gallery) - self.config.max_identities
-        if time < self._next_forgetting and excess <= 0:
+        if time < self._next_forgetting and len(self.gallery) <= self.config.max_identities:
             return
         self._next_forgetting = time + min(_FORGET_EVERY, self.config.memory_seconds / 4)
         present = {passage.identity for passage in self._passages.values()}
-        rows = np.argsort(self.gallery.seen, kind="stable")
-        numbers, seen = self.gallery.numbers[rows].tolist(), self.gallery.seen[rows].tolist()
-        for place, (number, last) in enumerate(zip(numbers, seen, strict=True)):
-            too_old = time - last > self.config.memory_seconds
-            if not too_old and place >= excess:
-                break
+        for number, reason in self.gallery.overdue(time, self.config.memory_seconds, self.config.max_identities):
             if number not in present:
-                self.gallery.dropped["too old" if too_old else "too many"] += 1
+                self.gallery.dropped[reason] += 1
                 self.ground.forget([passage.tracklet for passage in self.book.identities[number].passages])
                 self.book.forget(self.book.identities[number], time)
 
@@ -338,12 +351,11 @@ class CrossCameraAssociator:
     # 5. tell
 
     def _tell(self, moment: CameraTracks) -> TrackedFrame:
-        people = tuple(self._person(tracklet) for tracklet in moment.tracklets)
         return TrackedFrame(
             camera_id=moment.camera_id,
             index=moment.index,
             time=moment.time,
-            people=people,
+            people=tuple(self._person(tracklet) for tracklet in moment.tracklets),
             events=self.book.take_events(),
             size=moment.size,
             finished=moment.ended,
@@ -366,10 +378,15 @@ class CrossCameraAssociator:
         """The passages that have not ended yet."""
         return tuple(self._passages.values())
 
-    def ask_again(self, passage: Passage) -> None:
-        """Forget what was thought of an open passage; it is decided anew with its camera's next frame."""
-        self._outlook.pop(passage.tracklet, None)
-        passage.version = -1
+    def leave_out(self, passages: Sequence[Passage]) -> None:
+        """Forget passages, and hear no more of their tracklets: they hold looks of somebody who was erased."""
+        self.ground.forget([passage.tracklet for passage in passages])
+        for passage in passages:
+            passage.looks = passage.kept = None
+            self._outlook.pop(passage.tracklet, None)
+            self._still.forget(passage.tracklet)
+            if self._passages.pop(passage.tracklet, None) is not None:
+                self._erased.add(passage.tracklet)
 
     def doubt(self, identities: Collection[int]) -> None:
         """Weigh the open passages of these identities anew when they are decided next: somebody else changed them."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from reid_tracker.association.calibration import Spread
 from reid_tracker.association.evidence import Compared, combine, evidence_of_products, rough_order
 from reid_tracker.association.identities import Passage
-from reid_tracker.association.judge import Judge, Parts
+from reid_tracker.association.judge import Judge, Parts, certainly_two
 from reid_tracker.association.pairs import Pairs
 from reid_tracker.association.shortlist import WIDE, Products, likest_and_latest
 from reid_tracker.distance import aligned_distance_shortlist
@@ -176,10 +176,12 @@ class Weigher(Judge):
         self._calibration.observe_crowd(passage.looks, self._gallery.means, self._gallery.precisions, different)
 
     def _together(self, passages: Sequence[Passage], pairs: Pairs) -> NDArray[np.float64]:
-        """(P,) what the ground plane says of each passage and all of an identity."""
+        """(P,) what the ground plane says of each passage and all of an identity, of those that began later as well."""
         said = np.zeros(len(pairs.rows))
         if self._ground.known:
-            for pair in np.flatnonzero(pairs.gaps < _NO_LONGER_TOGETHER):
+            starts = np.array([passage.start for passage in passages])
+            unseen = starts[pairs.places] - self._gallery.seen[pairs.rows]
+            for pair in np.flatnonzero(unseen < _NO_LONGER_TOGETHER):
                 passage = passages[pairs.places[pair]]
                 identity = self._book.identities[int(self._gallery.numbers[pairs.rows[pair]])]
                 said[pair] = sum(self._ground.evidence(passage.tracklet, other.tracklet) for other in identity.passages)
@@ -264,15 +266,19 @@ class Weigher(Judge):
         """Where and when each was last seen before the passage, into ``pairs``; (P,) who is possible at all.
 
         The gallery knows where people were last. Only for those who were seen since the passage began does it matter
-        which of their passages came before it, and whether they were in its camera meanwhile.
+        which of their passages came before it, and whether they were in its camera meanwhile. Where they were before
+        that matters for those whom a configured travel time could keep from coming.
         """
         possible = np.ones(len(pairs.rows), np.bool_)
+        if not passages:
+            return possible
         told_apart = np.array([bool(passage.apart) or passage.still for passage in passages])
-        for pair in np.flatnonzero((pairs.gaps <= _SAME_MOMENT) | told_apart[pairs.places]):
+        late = max(_SAME_MOMENT, self._topology.longest_way(passages[0].camera))
+        for pair in np.flatnonzero((pairs.gaps <= late) | told_apart[pairs.places]):
             passage = passages[pairs.places[pair]]
             identity = self._book.identities[int(self._gallery.numbers[pairs.rows[pair]])]
             before = identity.before(passage) or identity.beside(passage)
-            if before is None or identity.meets([passage]):
+            if before is None or certainly_two(self._topology, identity, [passage]):
                 possible[pair] = False
                 continue
             gap = passage.start - before.end

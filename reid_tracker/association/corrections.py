@@ -29,9 +29,9 @@ def merge_identities(associator: CrossCameraAssociator, first: int, second: int,
     one, other = _known(associator, first), _known(associator, second)
     if one is other:
         raise InputError(f"identities {first} and {second} are one already")
-    take_back([*one.passages, *other.passages])
-    if one.meets(other.passages):
+    if one.was_beside(other.known):
         raise InputError(f"identities {first} and {second} were in one camera at the same time: they are two people")
+    take_back([*one.known, *other.known])
     pin([*one.passages, *other.passages])
     newer = max(one, other, key=lambda identity: identity.number)
     return associator.book.merge(one, other, time, newer.last, _evidence()).number
@@ -73,18 +73,18 @@ def keep_apart(associator: CrossCameraAssociator, first: int, second: int) -> tu
     return _tell_apart(one.passages, other.passages)
 
 
-def erase_identity(associator: CrossCameraAssociator, number: int, time: float) -> bool:
-    """Forget a person at once; whether there was one. Who is in view becomes somebody new."""
+def erase_identity(associator: CrossCameraAssociator, number: int, time: float) -> tuple[int, ...]:
+    """Forget a person at once; the tracklets that were theirs, none where nobody is known.
+
+    Nothing more is heard of those tracklets: have the trackers drop them, so that who is in view begins new ones.
+    """
     identity = associator.book.identities.get(number)
     if identity is None:
-        return False
-    associator.ground.forget([passage.tracklet for passage in identity.passages])
+        return ()
+    passages = identity.known
     associator.book.erase(identity, time, "erased on request")
-    for passage in identity.passages:
-        passage.looks = passage.kept = None
-        if passage.open:
-            associator.ask_again(passage)
-    return True
+    associator.leave_out(passages)
+    return tuple(passage.tracklet for passage in passages)
 
 
 def pin(passages: Iterable[Passage]) -> None:

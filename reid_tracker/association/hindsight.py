@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from reid_tracker.association.calibration import Calibration, PassageLooks
 from reid_tracker.association.ground import GroundPlane
 from reid_tracker.association.identities import Passage
 from reid_tracker.association.remembered import RememberedPassage
+from reid_tracker.association.still import StillWatch
 from reid_tracker.association.topology import ReturnTimes
 from reid_tracker.config import CameraConfig
 from reid_tracker.types import TrackedFrame
@@ -46,6 +47,16 @@ def learn_topology(
     origins: NDArray[np.intp] = np.array([topology.index(one.camera_id) for one in waiting], np.intp)
     topology.refresh(origins, np.array([last - one.end for one in waiting]))
     return topology
+
+
+def watched(frames: Iterable[TrackedFrame], still: dict[int, bool]) -> Iterator[TrackedFrame]:
+    """The frames as they are, while it is found out of each tracklet whether it is a thing that never moves."""
+    watch = StillWatch()
+    for frame in frames:
+        for person in frame.people:
+            box = np.array(person.box, np.float32)
+            still[person.tracklet] = watch(person.tracklet, frame.camera_id, frame.time, box)
+        yield frame
 
 
 def learn_ground(

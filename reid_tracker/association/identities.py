@@ -10,6 +10,7 @@ Every change goes through ``IdentityBook`` and leaves an event, so replaying the
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,9 @@ from numpy.typing import NDArray
 from reid_tracker.association.calibration import PassageLooks
 from reid_tracker.ids import IdAllocator
 from reid_tracker.types import Appearance, EventType, IdentityEvent
+
+_log = logging.getLogger(__name__)
+_FORMER = 256  # passages without looks that are remembered of a person, some 60 kB
 
 
 def seen_as(camera_id: str, grey: bool) -> str:
@@ -81,11 +85,37 @@ class Identity:
         number: the identity.
         passages: in order of their start, bounded.
         tracklets: how many passages it ever had, forgotten ones included.
+        former: earlier passages whose looks were let go of: where it was still says who it cannot be. Bounded.
     """
 
     number: int
     passages: list[Passage] = field(default_factory=list)
     tracklets: int = 0
+    former: list[Passage] = field(default_factory=list)
+
+    @property
+    def known(self) -> list[Passage]:
+        """All passages of which it is known where they were, those without looks first."""
+        return [*self.former, *self.passages]
+
+    def let_go(self, passage: Passage) -> None:
+        """Forget what a passage looked like."""
+        self.passages.remove(passage)
+        passage.looks = passage.kept = None
+        self._keep_former([passage])
+
+    def take_over(self, other: Identity) -> None:
+        """All that is somebody else's is this one's."""
+        for own in other.known:
+            own.identity = self.number
+        self.passages = sorted(self.passages + other.passages, key=lambda own: (own.start, own.tracklet))
+        self.tracklets += other.tracklets
+        self._keep_former(other.former)
+        other.passages, other.former = [], []
+
+    def _keep_former(self, more: list[Passage]) -> None:
+        """What somebody said is kept longest, then what is newest."""
+        self.former = sorted([*self.former, *more], key=lambda own: (bool(own.apart), own.end))[-_FORMER:]
 
     def described(self, without: Passage | None = None) -> list[PassageLooks]:
         """The passages that have looks, leaving one out."""
@@ -98,13 +128,28 @@ class Identity:
         """
         if any(other.still for other in passages) or any(own.still for own in self.passages):
             everything = [*passages, *(own for own in self.passages if own not in passages)]
-            if _never_moves_but_is_elsewhere(everything):
+            standing = [one.camera for one in everything if one.still]
+            if never_moves_but_is_elsewhere(standing, [one.camera for one in everything if not one.still]):
                 return True
-        return any(
-            (own.camera == other.camera and own is not other and own.overlaps(other)) or own.tracklet in other.apart
-            for own in self.passages
-            for other in passages
-        )
+        return self.was_beside(passages) or self._told_apart(passages)
+
+    def was_beside(self, passages: list[Passage]) -> bool:
+        """It was in one of their cameras at the same time."""
+        cameras, asked = {other.camera for other in passages}, {other.tracklet for other in passages}
+        mine = [own for own in self.known if own.camera in cameras and own.tracklet not in asked]
+        latest: dict[tuple[int, bool], float] = {}  # until when either side was seen in a camera
+        both = [*((own, True) for own in mine), *((other, False) for other in passages)] if mine else []
+        for passage, ours in sorted(both, key=lambda one: one[0].start):
+            if latest.get((passage.camera, not ours), -np.inf) >= passage.start:
+                return True
+            latest[passage.camera, ours] = max(passage.end, latest.get((passage.camera, ours), -np.inf))
+        return False
+
+    def _told_apart(self, passages: list[Passage]) -> bool:
+        """Somebody who knows said that it is another."""
+        theirs = {other.tracklet for other in passages}
+        apart = frozenset().union(*(other.apart for other in passages))
+        return any(own.tracklet in apart or not own.apart.isdisjoint(theirs) for own in self.known)
 
     def before(self, passage: Passage) -> Passage | None:
         """Where it was last seen before ``passage`` began: of those that began earlier, the one that ended last."""
@@ -132,13 +177,28 @@ class Identity:
         return timetable(self.passages)
 
 
-def _never_moves_but_is_elsewhere(passages: list[Passage]) -> bool:
-    """All passages in one camera are of a thing that never moves, and there are others in other cameras."""
-    walked = {passage.camera for passage in passages if not passage.still}
-    return (
-        any(passage.camera not in walked and passage.still for passage in passages)
-        and len({passage.camera for passage in passages}) > 1
-    )
+def taken_twice(seen: list[Passage]) -> list[Passage]:
+    """Of the passages in view of a camera those who have the number of another one, which was there before.
+
+    Where somebody who knows said whose one of them is, that one has it.
+    """
+    holders: set[int] = set()
+    twice = []
+    for passage in sorted(seen, key=lambda one: (not one.pinned, one.start, one.tracklet)):
+        if passage.identity in holders:
+            twice.append(passage)
+        elif passage.identity:
+            holders.add(passage.identity)
+    return twice
+
+
+def never_moves_but_is_elsewhere(standing: list[int], walking: list[int]) -> bool:
+    """All passages in one camera are of a thing that never moves, and there are others in other cameras.
+
+    Args:
+        standing, walking: numbers of the cameras of the passages that never moved, and of those that did.
+    """
+    return not set(standing) <= set(walking) and len({*standing, *walking}) > 1
 
 
 def timetable(passages: list[Passage]) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
@@ -193,6 +253,8 @@ class IdentityBook:
             if not source.passages:
                 del self.identities[source.number]
             self._changed(source, not source.passages)
+        elif source is not None and passage in source.former:
+            source.former.remove(passage)
         self._give(passage, self.identities.setdefault(number, Identity(number)))
 
     def renumber(self, gone: int, kept: int) -> bool:
@@ -203,11 +265,7 @@ class IdentityBook:
             return False
         self._changed(source, True)
         target = self.identities.setdefault(kept, Identity(kept))
-        for passage in source.passages:
-            passage.identity = kept
-        target.passages = sorted(target.passages + source.passages, key=lambda own: (own.start, own.tracklet))
-        target.tracklets += source.tracklets
-        source.passages = []
+        target.take_over(source)
         self._changed(target, False)
         return True
 
@@ -249,11 +307,7 @@ class IdentityBook:
         """Two identities were one person; the older number stays. ``passage`` is the one that gave it away."""
         kept, gone = (first, second) if first.number < second.number else (second, first)
         moved = tuple(own.tracklet for own in gone.passages)
-        for own in gone.passages:
-            own.identity = kept.number
-        kept.passages = sorted(kept.passages + gone.passages, key=lambda own: (own.start, own.tracklet))
-        kept.tracklets += gone.tracklets
-        gone.passages = []
+        kept.take_over(gone)
         del self.identities[gone.number]
         self.people -= 1
         self._changed(gone, True)
@@ -263,6 +317,11 @@ class IdentityBook:
         )
         self._events.append(event)
         return kept
+
+    def going_with(self, passage: Passage) -> list[Passage]:
+        """What goes where a passage goes: all that is known of its person where it is the last one with looks."""
+        source = self.identities.get(passage.identity)
+        return source.known if source is not None and len(source.passages) == 1 else [passage]
 
     def move(self, passage: Passage, target: Identity | None, time: float, evidence: Mapping[str, Any]) -> Identity:
         """The passage belongs to ``target`` or, where None, to somebody new; not to whom it was given."""
@@ -278,6 +337,18 @@ class IdentityBook:
         self._changed(source, False)
         self._tell(EventType.SPLIT, time, passage, target, (source.number,), evidence)
         return target
+
+    def part(self, passage: Passage, time: float) -> None:
+        """The passage is in view beside its person, so it is somebody new, even where somebody said whose it is."""
+        if passage.pinned:
+            passage.pinned = False
+            _log.warning(
+                "camera %s: tracklet %d was said to be person %d, but is in view beside that person: they are two",
+                passage.camera_id,
+                passage.tracklet,
+                passage.identity,
+            )
+        self.move(passage, None, time, {"rule": "in view beside that person", "probability": 1.0})
 
     def forget(self, identity: Identity, time: float) -> None:
         """Drop an identity that nobody waits for any longer."""

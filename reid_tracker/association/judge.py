@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from reid_tracker.association.calibration import Calibration
 from reid_tracker.association.ground import GroundPlane
-from reid_tracker.association.identities import IdentityBook
+from reid_tracker.association.identities import Identity, IdentityBook, Passage
 from reid_tracker.association.memory import Gallery
 from reid_tracker.association.topology import ReturnTimes
 from reid_tracker.config import AssociationConfig
@@ -22,6 +22,11 @@ class Parts:
     calibration: Calibration
     topology: ReturnTimes
     ground: GroundPlane
+
+
+def certainly_two(topology: ReturnTimes, identity: Identity, passages: list[Passage]) -> bool:
+    """An identity and whom these passages show are not one: they met, or nobody is fast enough to be both."""
+    return identity.meets(passages) or topology.too_fast(identity.known, passages)
 
 
 class Judge:

@@ -1,7 +1,8 @@
 """The gallery: one prototype an identity for the wide search, bounded by count and age.
 
 Prototypes lie in one matrix, so that the search is one product however many people are remembered. Looks themselves
-stay with the passages (identities.py), a few per passage and a bounded number of passages per identity and camera.
+stay with the passages (identities.py), a few per passage and a bounded number of passages per identity and camera. Of
+the others stays where they were, for nobody else who was there can be the same person.
 """
 
 from __future__ import annotations
@@ -109,6 +110,17 @@ class Gallery:
             self._rows[int(self._numbers[row])] = row
             self.touched.add(row)
 
+    def overdue(self, time: float, memory_seconds: float, most: int) -> list[tuple[int, str]]:
+        """Those not seen for longer than ``memory_seconds``, then the longest unseen beyond ``most``; and why."""
+        found = []
+        rows = np.argsort(self.seen, kind="stable")
+        for place, row in enumerate(rows.tolist()):
+            too_old = bool(time - self._seen[row] > memory_seconds)
+            if not too_old and place >= len(self) - most:
+                break
+            found.append((int(self._numbers[row]), "too old" if too_old else "too many"))
+        return found
+
     def _bound(self, identity: Identity) -> None:
         """Let go of the passages that say least: per camera the ended ones with the fewest good looks."""
         by_camera: dict[int, list[Passage]] = {}
@@ -121,7 +133,7 @@ class Gallery:
                 ended.pop()  # the newest one says where the person was last
                 ended.sort(key=lambda passage: (passage.looks.weight if passage.looks else 0, passage.end))
                 for passage in ended[:excess]:
-                    identity.passages.remove(passage)
+                    identity.let_go(passage)
                     self.dropped["passages"] += 1
 
     def _new_row(self, number: int) -> int:

@@ -160,10 +160,13 @@ class OverlapLearner:
         return None if view is None else _sharper(view, at, _STEPS if before is None else _STEPS[-1:])
 
     def _still(self, evidence: _Evidence, before: SharedView | None) -> SharedView | None:
-        """The map that was, if people still walk as it says: too few to make it anew may be enough to confirm it."""
-        if before is None:
-            return None
-        walks = self._walks(evidence, before.offset)
+        """The map that was, if people still walk as it says: too few to make it anew may be enough to confirm it.
+
+        Where nobody of now has a moment in common (feet out of the picture), nothing speaks against it.
+        """
+        walks = self._walks(evidence, before.offset) if before is not None else []
+        if before is None or not walks:
+            return before
         agree = [np.median(before.map.errors(walk)) < _WORST_RESIDUAL for walk in walks]
         share = float(np.dot(agree, [walk.belief for walk in walks])) / sum(walk.belief for walk in walks)
         return before if share >= _LEAST_SHARE else None

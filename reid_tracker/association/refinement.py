@@ -71,7 +71,7 @@ def refine(
 
     Args:
         online: tracklets of each person as the run left them; a partition of all passages.
-        together: groups that are one person for certain, no tracklet in two of them.
+        together: groups that are one person for certain, no tracklet in two; those that cannot be are let go of.
         caution: WHILE_RUNNING or FINISHED.
     """
     groups = _groups(assignment, together)
@@ -92,8 +92,12 @@ def refine(
 
 
 def _groups(assignment: Assignment, together: Iterable[frozenset[int]]) -> People:
-    """What moves as a whole: the groups said to be one, and every other passage alone."""
-    known = [frozenset(one for one in group if one in assignment.passages) for group in together]
+    """What moves as a whole: the groups said to be one, and every other passage alone.
+
+    With one that is impossible every partition would be worth nothing, and none better than another.
+    """
+    said = [frozenset(one for one in group if one in assignment.passages) for group in together]
+    known = [group for group in said if np.isfinite(assignment.worth(group))]
     held = frozenset().union(*known)
     alone = [frozenset({tracklet}) for tracklet in assignment.passages if tracklet not in held]
     return [group for group in known if group] + alone

@@ -17,6 +17,9 @@ class RememberedPassage:
         start, end: UTC seconds.
         looks: a few of its looks, None where it never had one.
         apart: tracklets that an operator said are other people.
+        pinned: an operator said whose it is.
+        grey: it was seen by infrared.
+        still: it is of a thing that never moves.
     """
 
     tracklet: int
@@ -26,6 +29,9 @@ class RememberedPassage:
     end: float
     looks: Appearance | None = field(default=None, repr=False)
     apart: frozenset[int] = frozenset()
+    pinned: bool = False
+    grey: bool = False
+    still: bool = False
 
 
 def as_remembered(passage: Passage) -> RememberedPassage:
@@ -38,4 +44,7 @@ def as_remembered(passage: Passage) -> RememberedPassage:
         passage.end,
         passage.kept,
         passage.apart,
+        passage.pinned,
+        passage.grey,
+        passage.still,
     )

@@ -55,11 +55,14 @@ def passage_of(associator: CrossCameraAssociator, remembered: RememberedPassage)
         settled=True,
         identity=remembered.identity,
         apart=remembered.apart,
+        pinned=remembered.pinned,
+        grey=remembered.grey,
+        still=remembered.still,
     )
     looks = remembered.looks
     if looks is not None and len(looks):
-        associator.calibration.observe_passage(looks, remembered.camera_id, ended=False)
-        associator.calibration.observe_passage(looks, remembered.camera_id, ended=True)
+        associator.calibration.observe_passage(looks, passage.seen_by, ended=False)
+        associator.calibration.observe_passage(looks, passage.seen_by, ended=True)
         describe(associator, passage, looks)
     return passage
 
@@ -67,6 +70,6 @@ def passage_of(associator: CrossCameraAssociator, remembered: RememberedPassage)
 def describe(associator: CrossCameraAssociator, passage: Passage, looks: Appearance) -> None:
     """Give a passage that is over its looks, at least one."""
     calibration = associator.calibration
-    offset = calibration.camera_offset(passage.camera_id, looks.global_.shape[1])
-    passage.looks = summarise(passage.camera_id, looks.global_, calibration.weights(looks.quality), offset)
+    offset = calibration.camera_offset(passage.seen_by, looks.global_.shape[1])
+    passage.looks = summarise(passage.seen_by, looks.global_, calibration.weights(looks.quality), offset)
     passage.kept = looks

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from reid_tracker.association.candidates import Candidates
 from reid_tracker.association.explain import Explainer
 from reid_tracker.association.identities import Identity, Passage
-from reid_tracker.association.judge import Judge, Parts
+from reid_tracker.association.judge import Judge, Parts, certainly_two
 from reid_tracker.association.refinement import WHILE_RUNNING, People, Refinement, refine
 from reid_tracker.association.remembered import as_remembered
 from reid_tracker.association.worth import Assignment
@@ -68,6 +68,7 @@ class Rethinker(Judge):
         return people
 
     def _solved(self, people: Sequence[Identity], passages: Mapping[int, Passage]) -> Refinement:
+        pinned = _pinned(people)
         assignment = Assignment(
             [as_remembered(one) for one in passages.values()],
             {one.tracklet: one.looks for one in passages.values() if one.looks is not None},
@@ -76,10 +77,11 @@ class Rethinker(Judge):
             self._book.people,
             _told_apart(people),
             self._ground,
-            aligned=self._aligned,
+            pinned,
+            self._aligned,
         )
         online = [frozenset(one.tracklet for one in person.passages) for person in people]
-        found = refine(assignment, online, _pinned(people), WHILE_RUNNING)
+        found = refine(assignment, online, pinned, WHILE_RUNNING)
         self._keep(assignment.aligned_distances, {one.tracklet for one in passages.values() if one.open})
         return found
 
@@ -97,19 +99,46 @@ class Rethinker(Judge):
         That is the number that somebody who knows has given, else that of the passage that is in view for longest, else
         the one under which most are known.
         """
-        in_view = {person: _longest_in_view(passages[tracklet] for tracklet in person) for person in people}
-        taken: set[int] = set()
-        for person in sorted(people, key=lambda one: (_since(in_view[one]), -len(one), min(one))):
-            own = sorted((passages[tracklet] for tracklet in person), key=lambda one: (not one.pinned, one.tracklet))
-            number = self._number_for(own, in_view[person], taken)
+        plan = self._numbered(people, passages)
+        taken = {number for _, number in plan if number is not None}
+        if any(self._meets_the_past(own, number, taken) for own, number in plan):
+            return
+        for own, number in plan:
             for passage in own:
                 if passage.identity != number and not passage.pinned and self._remembered(passage):
                     target = self._book.identities[number] if number is not None else None
                     evidence = self._explainer.solved_again(passage, target, gain)
                     number = self._book.move(passage, target, time, evidence).number
                     passage.settled = False
+
+    def _numbered(
+        self, people: Sequence[frozenset[int]], passages: Mapping[int, Passage]
+    ) -> list[tuple[list[Passage], int | None]]:
+        """Each person's passages and the number that they get, None where none of theirs is left.
+
+        Those whom somebody who knows has numbered come first: what is said of them stays where it is, and whoever else
+        got that number would be joined with them.
+        """
+        in_view = {person: _longest_in_view(passages[tracklet] for tracklet in person) for person in people}
+        taken: set[int] = set()
+        plan = []
+        told = {person for person in people if any(passages[tracklet].pinned for tracklet in person)}
+        for person in sorted(people, key=lambda one: (one not in told, _since(in_view[one]), -len(one), min(one))):
+            own = sorted((passages[tracklet] for tracklet in person), key=lambda one: (not one.pinned, one.tracklet))
+            number = self._number_for(own, in_view[person], taken)
+            plan.append((own, number))
             if number is not None:
                 taken.add(number)
+        return plan
+
+    def _meets_the_past(self, own: Sequence[Passage], number: int | None, taken: Set[int]) -> bool:
+        """Whether a person was beside somebody whose looks are forgotten and who would be the same one then.
+
+        Those stay under their number, or come along with the last passage of one that nobody gets.
+        """
+        joined = {one.identity for one in own if one.identity == number or one.identity not in taken}
+        known = [self._book.identities[each] for each in joined if each in self._book.identities]
+        return any(certainly_two(self._topology, Identity(0, list(own)), person.former) for person in known)
 
     def _number_for(self, own: Sequence[Passage], longest: Passage | None, taken: Set[int]) -> int | None:
         free = [one for one in own if one.identity not in taken and self._remembered(one)]

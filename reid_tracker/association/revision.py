@@ -11,7 +11,7 @@ import numpy as np
 from reid_tracker.association.evidence import appearance_evidence
 from reid_tracker.association.explain import Explainer
 from reid_tracker.association.identities import Identity, timetable
-from reid_tracker.association.judge import Judge, Parts
+from reid_tracker.association.judge import Judge, Parts, certainly_two
 
 _CLOSER_LOOKS = 10  # identities by looks alone that are judged by time as well
 
@@ -65,7 +65,15 @@ class Reviser(Judge):
         Two who never met may be one person, whose parts are merged one after the other. While the run goes on there is
         time to see which of the rivals it is; at its end the best guess is better than none.
         """
-        return max(_rivals(self._partners(identity), partner), _rivals(self._partners(partner), identity))
+        return max(self._rivals(identity, partner), self._rivals(partner, identity))
+
+    def _rivals(self, identity: Identity, chosen: Identity) -> float:
+        rivals = [
+            gain
+            for partner, gain in self._partners(identity)
+            if partner is not chosen and certainly_two(self._topology, partner, chosen.known)
+        ]
+        return float(np.logaddexp.reduce([0.0, *rivals]))
 
     def _partners(self, identity: Identity) -> list[tuple[Identity, float]]:
         """Those who could be the same person by their looks, with the log-odds by looks, space and time."""
@@ -81,12 +89,13 @@ class Reviser(Judge):
             self._gallery.squares,
         )[0]
         evidence[row] = -np.inf
+        evidence[self._gallery.precisions <= 0] = -np.inf  # no look: what is computed of it is rounding, of either sign
         found: list[tuple[Identity, float]] = []
         for candidate in np.argsort(-evidence, kind="stable")[:_CLOSER_LOOKS]:
             if evidence[candidate] <= 0:
                 break
             partner = self._book.identities[int(self._gallery.numbers[candidate])]
-            if not identity.meets(partner.passages):
+            if not certainly_two(self._topology, identity, partner.known):
                 found.append((partner, float(evidence[candidate]) + self._space_and_time(identity, partner)))
         return found
 
@@ -97,8 +106,3 @@ class Reviser(Judge):
             self._ground.evidence(own.tracklet, other.tracklet) for own in first.passages for other in second.passages
         )
         return together - apart - self._topology.log_new_rate(self._book.people - 1) + feet
-
-
-def _rivals(partners: list[tuple[Identity, float]], chosen: Identity) -> float:
-    rivals = [gain for partner, gain in partners if partner is not chosen and partner.meets(chosen.passages)]
-    return float(np.logaddexp.reduce([0.0, *rivals]))

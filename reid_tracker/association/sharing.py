@@ -6,13 +6,16 @@ run, under the number that the first one gave. Whoever comes through is linked t
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 
 from reid_tracker.association.associator import CrossCameraAssociator
 from reid_tracker.association.identities import Passage
+from reid_tracker.association.judge import certainly_two
 from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.association.remembering import describe, passage_of
 
+_log = logging.getLogger(__name__)
 _ALIASES = 20_000  # merged numbers that are remembered, for news that was on its way
 
 
@@ -61,8 +64,21 @@ class Neighbourhood:
         self._aliases[gone] = kept
         if len(self._aliases) > _ALIASES:
             self._aliases.pop(next(iter(self._aliases)))
+        self._report_if_two(gone, kept)
         if self._associator.book.renumber(gone, kept):
             self._associator.doubt({kept})
+
+    def _report_if_two(self, gone: int, kept: int) -> None:
+        """The numbers are one everywhere by now, whatever was seen here; somebody has to know that this is wrong."""
+        one, other = (self._associator.book.identities.get(number) for number in (gone, kept))
+        if one is not None and other is not None and certainly_two(self._associator.topology, other, one.known):
+            _log.warning(
+                "persons %d and %d are one number from here on, as another district or an operator says, but were in "
+                "view side by side or told apart here; split person %d if that is wrong",
+                gone,
+                kept,
+                kept,
+            )
 
     def note_merger(self, gone: Sequence[int], kept: int) -> None:
         """This associator itself has found numbers to be one person."""

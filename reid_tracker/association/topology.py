@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reid_tracker.association.identities import Passage, timetable
 from reid_tracker.config import CameraConfig
 
 # Gap bins: in view of another camera at that moment; below 1 s; 1-2 s; 2-4 s; ... ; above 36 h.
@@ -31,6 +32,7 @@ _ALL_BINS = np.arange(len(_EDGES))
 _FIRST_CAMERAS = 8
 
 _LEAST_LINK = 0.5  # people; less may be nobody
+_LEAP = 10 * 365 * 86400.0  # seconds that do not pass between two moments: a clock that said 1970 was set
 _RETURNS_PER_DOUBLING = 0.6
 _SHORTEST_WAIT = 5.0  # seconds; below it the starting law is flat
 _PRIOR_EVENTS = 1.0  # what the starting law is worth in each bin
@@ -38,6 +40,9 @@ _PRIOR_EVENTS = 1.0  # what the starting law is worth in each bin
 # cameras see the same ground or they do not, and most do not.
 _PAIR_EVENTS = np.where(np.isneginf(_EDGES), 0.5, 2.0)
 _TOO_FAST, _TOO_SLOW = -100.0, float(np.log(0.01))  # nobody is faster than possible; some people stop on the way
+
+# Origins, the destination, bins of the gaps, and how probably each came back.
+_Returns = tuple[NDArray[np.intp], int, NDArray[np.intp], NDArray[np.floating]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,7 @@ class ReturnTimes:
         self._waiting = np.zeros((0, len(_EDGES)))
         self._least, self._most = np.zeros((0, 0)), np.zeros((0, 0))
         self._totals = np.zeros((2, len(_EDGES)))  # events in the same camera, and from one to another
-        self._new: list[tuple[NDArray[np.intp], int, NDArray[np.intp], NDArray[np.floating]]] = []
+        self._new: list[_Returns] = []
         self._began: float | None = None
         self._now = 0.0
         self._rates_known: _Rates | None = None
@@ -112,18 +117,23 @@ class ReturnTimes:
         self._changed()
 
     def advance(self, now: float) -> None:
-        """Let time pass; the rate of new people is counted over it."""
+        """Let time pass; the rate of new people is counted over it, but not over years in which no clock was set."""
         self._began = now if self._began is None else min(self._began, now)
+        if now - self._now > _LEAP and self._now >= self._began:
+            self._began += now - self._now
         self._now = max(self._now, now)
 
     def links(self) -> list[CameraLink]:
-        """The ways between different cameras that people are known to have taken."""
-        self._count()
-        names = list(self._index)
+        """The ways between different cameras that people are known to have taken.
+
+        Rates follow when the waiting is counted: reading the ways changes nothing that decides.
+        """
+        names, counted = list(self._index), self._events.copy()
+        _add(counted, self._new)
         found = []
-        for origin, destination in np.argwhere(self._events.sum(axis=2) >= _LEAST_LINK):
+        for origin, destination in np.argwhere(counted.sum(axis=2) >= _LEAST_LINK):
             if origin != destination:
-                events = self._events[origin, destination]
+                events = counted[origin, destination]
                 half = int(np.searchsorted(np.cumsum(events), events.sum() / 2))
                 seconds = 0.0 if half == 0 else float(_MIDDLE[half])
                 found.append(CameraLink(names[origin], names[destination], float(events.sum()), seconds))
@@ -180,6 +190,27 @@ class ReturnTimes:
         last = np.maximum.accumulate(np.where(ends >= latest, np.arange(len(ends)), 0))[:-1]
         return float(self.log_rate(cameras[last], cameras[1:], starts[1:] - ends[last]).sum())
 
+    @property
+    def least_times(self) -> Mapping[tuple[str, str], float]:
+        """Least seconds of the configured ways, by names of the camera that is left and the one that is reached."""
+        return {way: span[0] for way, span in self._spans.items()}
+
+    def longest_way(self, destination: int) -> float:
+        """The most seconds that a configured least travel time to a camera takes; -inf where there is none."""
+        return float(self._least[: len(self._index), destination].max()) if self._spans else -math.inf
+
+    def too_fast(self, some: list[Passage], others: list[Passage]) -> bool:
+        """Whether one person in all these places would have been faster than is possible between any two of them."""
+        if not self._spans:
+            return False
+        rest = [one for one in some if one not in others]
+        return self._too_soon(rest, others) or self._too_soon(others, rest)
+
+    def _too_soon(self, some: list[Passage], later: list[Passage]) -> bool:
+        (origins, begins, ends), (destinations, starts, _) = timetable(some), timetable(later)
+        hurried = starts - ends[:, None] < self._least[origins[:, None], destinations]
+        return bool((hurried & (begins[:, None] <= starts)).any())
+
     def log_new_rate(self, people: int) -> float:
         """Log of new people a second in one camera, ``people`` having come so far."""
         elapsed = self._now - (self._began if self._began is not None else self._now)
@@ -213,8 +244,8 @@ class ReturnTimes:
         self._single.clear()
 
     def _count(self) -> None:
+        _add(self._events, self._new)
         for origins, destination, bins, weights in self._new:
-            np.add.at(self._events[:, destination], (origins, bins), weights)
             np.add.at(self._totals, ((origins != destination).astype(np.intp), bins), weights)
         self._new.clear()
 
@@ -242,7 +273,7 @@ class ReturnTimes:
         self._events = _grown(self._events, (capacity, capacity, len(_EDGES)))
         self._waited = _grown(self._waited, (capacity, len(_EDGES)))
         self._waiting = _grown(self._waiting, (capacity, len(_EDGES)))
-        if self._spans:
+        if self._ways:
             self._least = _grown(self._least, (capacity, capacity), -np.inf)
             self._most = _grown(self._most, (capacity, capacity), np.inf)
 
@@ -268,6 +299,12 @@ class _Rates:
     shared: NDArray[np.float64]
 
 
+def _add(events: NDArray[np.float64], returns: Sequence[_Returns]) -> None:
+    """Count returns into (cameras, cameras, bins) events."""
+    for origins, destination, bins, weights in returns:
+        np.add.at(events[:, destination], (origins, bins), weights)
+
+
 def _bins(gaps: NDArray[np.floating]) -> NDArray[np.intp]:
     return np.searchsorted(_EDGES, gaps, side="right") - 1
 
@@ -275,7 +312,7 @@ def _bins(gaps: NDArray[np.floating]) -> NDArray[np.intp]:
 def _time_per_bin(gaps: NDArray[np.floating]) -> NDArray[np.float64]:
     """(K,) gaps to (K, bins): how long each waited inside each bin."""
     spent = np.clip(gaps[:, None] - _EDGES[1:], 0, _UPPER - _EDGES[1:])
-    in_view = np.clip(-gaps, 0, None)[:, None]
+    in_view = np.clip(-gaps, 0, _EDGES[-1])[:, None]  # more is a clock that was set meanwhile
     return np.concatenate([in_view, spent], axis=1)
 
 

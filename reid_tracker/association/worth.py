@@ -18,6 +18,7 @@ import numpy as np
 from reid_tracker.association.calibration import Calibration, PassageLooks
 from reid_tracker.association.evidence import appearance_evidence
 from reid_tracker.association.ground import GroundPlane
+from reid_tracker.association.identities import never_moves_but_is_elsewhere
 from reid_tracker.association.lives import Lives
 from reid_tracker.association.memory import varied
 from reid_tracker.association.remembered import RememberedPassage
@@ -79,6 +80,7 @@ class Assignment:
         self._camera = {one.tracklet: topology.index(one.camera_id) for one in self.passages.values()}
         self._new = topology.log_new_rate(max(people - 1, 0))
         self._told = {tracklet: group for group in together for tracklet in group}
+        self._still = frozenset(one.tracklet for one in passages if one.still) - self._told.keys()
         self._apart = self._exclusive(apart or {})
         self._ground = ground if ground is not None and ground.known else None
         self._stripes: dict[int, FloatArray | None] = {}
@@ -90,7 +92,15 @@ class Assignment:
     def possible(self, tracklets: Iterable[int]) -> bool:
         """Nothing forbids that they are one person."""
         one = frozenset(tracklets)
-        return not any(self._apart[tracklet] & one for tracklet in one)
+        return not any(self._apart[tracklet] & one for tracklet in one) and not self._is_thing_elsewhere(one)
+
+    def _is_thing_elsewhere(self, person: frozenset[int]) -> bool:
+        """A thing that never moves is nobody who was in other cameras."""
+        if self._still.isdisjoint(person):
+            return False
+        standing = [self._camera[tracklet] for tracklet in person if tracklet in self._still]
+        walking = [self._camera[tracklet] for tracklet in person if tracklet not in self._still]
+        return never_moves_but_is_elsewhere(standing, walking)
 
     def worth(self, person: frozenset[int]) -> float:
         """Nats by which one person explains the passages better than somebody new each time; -inf where impossible."""
@@ -230,14 +240,33 @@ class Assignment:
         return said
 
     def _exclusive(self, apart: Mapping[int, frozenset[int]]) -> dict[int, frozenset[int]]:
-        """Who is somebody else for certain: seen in one camera at once, or said to be."""
+        """Who is somebody else for certain: seen in one camera at once, too far away to come, or said to be."""
         found = {tracklet: set(apart.get(tracklet, ())) for tracklet in self.passages}
+        for one, other in [*self._side_by_side(), *self._too_fast()]:
+            found[one].add(other)
+            found[other].add(one)
+        return {tracklet: frozenset(others - self._told.get(tracklet, _NOBODY)) for tracklet, others in found.items()}
+
+    def _side_by_side(self) -> Iterator[Pair]:
+        """Passages in one camera at one time."""
         for camera in {one.camera_id for one in self.passages.values()}:
             open_: list[RememberedPassage] = []
-            for one in (each for each in self.passages.values() if each.camera_id == camera):
+            for one in self._in_cameras(camera):
                 open_ = [other for other in open_ if other.end >= one.start]
-                for other in open_:
-                    found[one.tracklet].add(other.tracklet)
-                    found[other.tracklet].add(one.tracklet)
+                yield from ((other.tracklet, one.tracklet) for other in open_)
                 open_.append(one)
-        return {tracklet: frozenset(others - self._told.get(tracklet, _NOBODY)) for tracklet, others in found.items()}
+
+    def _too_fast(self) -> Iterator[Pair]:
+        """Passages between which nobody is as fast as one person would have been, whatever lies between them."""
+        for (origin, destination), least in self._topology.least_times.items():
+            left: list[RememberedPassage] = []
+            for one in self._in_cameras(origin, destination):
+                if one.camera_id == destination:
+                    left = [other for other in left if other.end + least > one.start]
+                    yield from ((other.tracklet, one.tracklet) for other in left)
+                if one.camera_id == origin:
+                    left.append(one)
+
+    def _in_cameras(self, *cameras: str) -> list[RememberedPassage]:
+        """The passages in some cameras, in order of start."""
+        return [one for one in self.passages.values() if one.camera_id in cameras]

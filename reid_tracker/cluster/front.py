@@ -173,9 +173,9 @@ class FrontService(Service):
         ours, theirs = (tuple(each.tracklet for each in side) for side in (one, other))
         self.districts.order(Apart(ours, theirs))
 
-    def _erased(self, identity: int) -> bool:
+    def _erased(self, identity: int) -> tuple[int, ...]:
         self.districts.order(Erase(self.districts.number(identity)))
-        return False  # whether somebody was there shows in the store
+        return ()  # whether somebody was there shows in the store
 
     def _sightings(self, identity: int) -> list[Sighting]:
         self.recorder.flush()

@@ -7,7 +7,7 @@ what arrives from the groups, in the place of a camera's tracker what is known o
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -127,6 +127,9 @@ class SitePipeline:
         """End what is open in one camera; who is heard of again is another passage from then on."""
         camera = self._cameras.pop(camera_id, None)
         return camera.finish() if camera is not None else ()
+
+    def drop(self, tracklets: Collection[int]) -> None:
+        """Nothing: the groups follow on, and the associator hears no more of these tracklets until they end."""
 
     def finish(self) -> tuple[tuple[IdentityEvent, ...], tuple[Tracklet, ...]]:
         """End what is still open: the last events, and the tracklets that ended."""

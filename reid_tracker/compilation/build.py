@@ -12,14 +12,15 @@ from reid_tracker.compilation.parity import compare
 from reid_tracker.compilation.pictures import picture_batches
 from reid_tracker.config import Config, RuntimeConfig
 from reid_tracker.detection import detector_name
-from reid_tracker.errors import ConfigError, ModelError
+from reid_tracker.detection.network import MOST_FRAMES
+from reid_tracker.errors import ConfigError, ModelError, ReidTrackerError
 from reid_tracker.parts import registered_names
 from reid_tracker.runtime import InputSpec, Manifest, find_model, open_session, shipped_models
 from reid_tracker.runtime.manifest import read_manifest
 from reid_tracker.runtime.session import TensorSpec
 from reid_tracker.runtime.tensorrt.building import BuildRequest, Built, build_engine, shapes_for
 from reid_tracker.runtime.tensorrt.cache import EngineCache
-from reid_tracker.runtime.tensorrt.flavours import FlavourName, Progress, open_flavour
+from reid_tracker.runtime.tensorrt.flavours import FlavourName, Progress, must_be_able_to_build, open_flavour
 from reid_tracker.runtime.tensorrt.opening import EngineUnavailable, cache_of, find_engine
 from reid_tracker.runtime.tensorrt.records import Precision
 
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 Sizes = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 DETECTOR_SIZES: Sizes = ((192, 256), (480, 640), (1088, 1920))
 """Least, best and most height and width of a detector's free input."""
+_DETECTOR_BATCH = (1, MOST_FRAMES // 2, MOST_FRAMES)  # a detector calls with no more, and memory grows with the most
 _LARGEST_COMPARED = (480, 640)  # pictures to compare on: larger ones take minutes on a processor and show no more
 
 
@@ -67,16 +69,18 @@ def build_engines(
     """The engine of a shipped model or an ``.onnx`` file.
 
     Raises:
-        ConfigError: no such model, or it and the options do not fit.
+        ConfigError: no such model, it and the options do not fit, or the tools to build are not installed.
         ModelError: it cannot be built, or differs too much from float32.
         Interrupted: ``watch`` asked to stop.
     """
+    must_be_able_to_build()
     path, manifest, embedder = network_of(name)
     flavour = open_flavour(options.flavour)
     spec = manifest.input if manifest else _spec_of(path)
     shapes = shapes_for(path, options.batch, options.sizes_hw)
     best = (min(options.sizes_hw[1][0], _LARGEST_COMPARED[0]), min(options.sizes_hw[1][1], _LARGEST_COMPARED[1]))
-    batches = picture_batches(spec, embedder, spec.size_hw or best, options.pictures)
+    fixed_batch = _tensors(path)[0][0].shape[0]
+    batches = picture_batches(spec, embedder, spec.size_hw or best, options.pictures, fixed_batch=fixed_batch)
     request = BuildRequest(
         path=path,
         model=name,
@@ -100,14 +104,15 @@ def prepare_engines(
     """Build what a run with ``runtime.backend = "tensorrt"`` needs and the cache lacks.
 
     Does nothing for other backends, where ``runtime.build`` is off, and where no engine could run anyway (no GPU):
-    opening the network then says what is missing, or takes what may stand in.
+    opening the network then says what is missing, or takes what may stand in. Where ``runtime.fallback`` names that,
+    a build that fails is logged, and the run goes on with it.
 
     Args:
         watch: told of each build's progress; False stops it.
         detector, embedder: whether the run will load the configuration's.
 
     Raises:
-        ReidTrackerError: as ``build_engines``.
+        ReidTrackerError: as ``build_engines``, where nothing may stand in.
         Interrupted: ``watch`` asked to stop.
     """
     if config.runtime.backend != "tensorrt" or not config.runtime.build:
@@ -125,12 +130,24 @@ def prepare_engines(
             if not error.buildable:
                 return
             logger.warning("%s; building it now", error)
-            build_engines(name, options_of(config.runtime), cache_of(config.runtime), watch)
+            _build_for_run(name, config.runtime, watch, kind == "embedders")
 
 
-def options_of(runtime: RuntimeConfig) -> EngineOptions:
-    """How a run builds."""
-    return EngineOptions(precision=runtime.precision, batch=runtime.engine_batch)
+def _build_for_run(name: str, runtime: RuntimeConfig, watch: Callable[[Progress], bool], embedder: bool) -> None:
+    try:
+        build_engines(name, options_of(runtime, embedder), cache_of(runtime), watch)
+    except ReidTrackerError as error:
+        if not runtime.fallback:
+            raise
+        logger.warning("%s; going on with what runtime.fallback names (%s)", error, ", ".join(runtime.fallback))
+
+
+def options_of(runtime: RuntimeConfig, embedder: bool = True) -> EngineOptions:
+    """How a run builds; a detector's engine for no more frames than it is called with."""
+    least, best, most = runtime.engine_batch
+    if not embedder:
+        least, best, most = map(min, runtime.engine_batch, _DETECTOR_BATCH)
+    return EngineOptions(precision=runtime.precision, batch=(least, best, most))
 
 
 def network_of(name: str) -> tuple[Path, Manifest | None, bool]:

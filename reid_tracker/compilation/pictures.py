@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -28,9 +30,14 @@ _FRAMES = 12  # whole frames compared for a detector: each says as much as fifty
 
 
 def picture_batches(
-    spec: InputSpec, embedder: bool, size_hw: tuple[int, int], folder: Path | None = None, count: int = PICTURES
+    spec: InputSpec,
+    embedder: bool,
+    size_hw: tuple[int, int],
+    folder: Path | None = None,
+    count: int = PICTURES,
+    fixed_batch: int | None = None,
 ) -> list[dict[str, NDArray[Any]]]:
-    """Network inputs of real pictures, in batches of eight.
+    """Network inputs of real pictures, in batches of eight, or of as many as the network fixes.
 
     Args:
         spec: of the input.
@@ -39,6 +46,8 @@ def picture_batches(
         folder: pictures to take, searched with its subfolders (for an embedder: each is one person's crop); None takes
             the clip that ships.
         count: of pictures, at most (and 12 whole frames); evenly spread over what there is.
+        fixed_batch: of a network that takes no other. What fills no batch is left out; what would fill not even one is
+            repeated.
 
     Raises:
         InputError: there are none that can be read.
@@ -52,9 +61,12 @@ def picture_batches(
     fitted = [resize_crop(picture, size_hw) if embedder else _boxed(picture, size_hw, spec) for picture in pictures]
     if not fitted:
         raise InputError(f"pictures: none in {folder or 'the clip that ships'} that can be used")
+    if fixed_batch is not None:
+        fitted = list(islice(cycle(fitted), max(fixed_batch, len(fitted) // fixed_batch * fixed_batch)))
+    batch = fixed_batch or _BATCH
     return [
-        {spec.name: to_network_input(np.stack(fitted[start : start + _BATCH]), spec)}
-        for start in range(0, len(fitted), _BATCH)
+        {spec.name: to_network_input(np.stack(fitted[start : start + batch]), spec)}
+        for start in range(0, len(fitted), batch)
     ]
 
 
@@ -83,8 +95,9 @@ def _clip_frames(count: int) -> list[Frame]:
 
 
 def _people(frames: Sequence[Frame], size_hw: tuple[int, int], count: int) -> Iterator[Image]:
-    """Crops of the surest people, found by the detector that ships on a processor."""
-    detector = open_detector(DetectionConfig(), RuntimeConfig(backend="openvino", threads=1))
+    """Crops of the surest people, found by the detector that ships, on a processor."""
+    backend: Literal["openvino", "onnxruntime"] = "openvino" if find_spec("openvino") else "onnxruntime"
+    detector = open_detector(DetectionConfig(), RuntimeConfig(backend=backend, threads=1))
     left = count
     for frame in frames:
         (found,) = detector([frame])

@@ -95,12 +95,17 @@ class SwitchingSession:
         try:
             built = build()
         except ReidTrackerError as error:
-            self._failure = f"no engine: {error}"
-            logger.warning("%s", self._failure)
-            return
-        given = {tensor.name for tensor in built.outputs}
-        if given != {tensor.name for tensor in self.outputs}:
-            self._failure = f"no engine: it gives {', '.join(sorted(given))}"
-            logger.warning("%s", self._failure)
-            return
-        self._built = built
+            self._fail(str(error))
+        except Exception as error:  # of a library: nobody else hears what ends this thread
+            logger.exception("building the engine")
+            self._fail(f"{type(error).__name__}: {error}")
+        else:
+            given = {tensor.name for tensor in built.outputs}
+            if given == {tensor.name for tensor in self.outputs}:
+                self._built = built
+            else:
+                self._fail(f"it gives {', '.join(sorted(given))}")
+
+    def _fail(self, why: str) -> None:
+        self._failure = f"no engine: {why}"
+        logger.warning("%s", self._failure)

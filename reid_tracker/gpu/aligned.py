@@ -2,22 +2,26 @@
 
 Two forms of each question. The Triton kernel multiplies stripes in registers and runs the recursion there: what leaves
 the chip is one number a pair, where a matrix of cells would be 64. The plain torch form keeps planes of one cell each,
-in blocks; it is what runs where there is no Triton, and what the kernel is tested against.
+in blocks; it is what runs where there is no Triton or it cannot compile, and what the kernel is tested against.
 
-The torch form equals ``reid_tracker.distance`` to 1e-5 anywhere, and the kernel does where no two stripes are nearly
-equal; where they are it is off by up to 1e-3, because it has the products alone.
+Both equal ``reid_tracker.distance`` to 1e-5, also where stripes are nearly equal.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 from collections.abc import Iterator
+from functools import cache
+from typing import Literal
 
 import torch
 
 from reid_tracker.errors import InputError
 from reid_tracker.gpu._checks import as_stripes, same_space
+
+logger = logging.getLogger(__name__)
 
 _BLOCK_PAIRS = 1 << 22  # pairs whose planes are there at once in the torch form: S + 2 planes of 16 MiB
 # A float32 product of unit vectors is off by some 4e-7, which the root turns into 1e-3 where stripes are equal: below
@@ -25,6 +29,7 @@ _BLOCK_PAIRS = 1 << 22  # pairs whose planes are there at once in the torch form
 _NEARLY_EQUAL = 1e-4
 _KERNEL_STRIPES = 8  # of which the kernel is unrolled
 _KERNEL_LEAST_DEPTH = 16  # of a product on tensor cores
+_Form = Literal["all pairs", "shortlists"]
 
 
 def aligned_distance(queries: torch.Tensor, gallery: torch.Tensor, kernel: bool | None = None) -> torch.Tensor:
@@ -43,7 +48,7 @@ def aligned_distance(queries: torch.Tensor, gallery: torch.Tensor, kernel: bool 
     """
     queries, gallery = as_stripes(queries, "query stripes"), as_stripes(gallery, "gallery stripes")
     same_space(queries, gallery, "query and gallery stripes")
-    if _takes_kernel(queries, kernel):
+    if _takes_kernel("all pairs", queries, kernel):
         from reid_tracker.gpu.aligned_kernel import all_pairs
 
         return all_pairs(queries, gallery)
@@ -78,7 +83,7 @@ def aligned_distance_shortlist(
         raise InputError(f"candidates: expected shape ({len(queries)}, K), got {tuple(candidates.shape)}")
     if candidates.numel() and not (candidates.min() >= 0 and candidates.max() < len(gallery)):
         raise InputError(f"candidates: expected rows 0..{len(gallery) - 1} of the gallery, got others")
-    if _takes_kernel(queries, kernel):
+    if _takes_kernel("shortlists", queries, kernel):
         from reid_tracker.gpu.aligned_kernel import shortlists
 
         return shortlists(queries, gallery, candidates)
@@ -91,21 +96,41 @@ def aligned_distance_shortlist(
     return distances
 
 
-def _takes_kernel(stripes: torch.Tensor, asked: bool | None) -> bool:
+def _takes_kernel(form: _Form, stripes: torch.Tensor, asked: bool | None) -> bool:
     if asked is False:
         return False
     missing = ""
-    if importlib.util.find_spec("triton") is None:
-        missing = "Triton is not installed"
-    elif not stripes.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
-        missing = f"the stripes lie on {stripes.device}"
-    elif stripes.shape[1] != _KERNEL_STRIPES:
+    if stripes.shape[1] != _KERNEL_STRIPES:
         missing = f"it takes {_KERNEL_STRIPES} stripes, not {stripes.shape[1]}"
     elif stripes.shape[2] % _KERNEL_LEAST_DEPTH:
         missing = f"it takes stripes of a multiple of {_KERNEL_LEAST_DEPTH} numbers, not {stripes.shape[2]}"
+    elif importlib.util.find_spec("triton") is None:
+        missing = "Triton is not installed"
+    elif not stripes.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
+        missing = f"the stripes lie on {stripes.device}"
+    elif asked or stripes.is_cuda:
+        missing = _fault(form, stripes.device, stripes.shape[2])
     if missing and asked:
         raise InputError(f"aligned distance: the kernel cannot run, {missing}")
     return not missing and (bool(asked) or stripes.is_cuda)
+
+
+@cache
+def _fault(form: _Form, device: torch.device, depth: int) -> str:
+    """Why a kernel does not run on a device (no C compiler, an old GPU), found once by running it; else empty."""
+    few = torch.zeros((3, _KERNEL_STRIPES, depth), device=device)
+    try:
+        from reid_tracker.gpu import aligned_kernel
+
+        if form == "all pairs":
+            aligned_kernel.all_pairs(few, few)
+        else:
+            aligned_kernel.shortlists(few, few, torch.zeros((3, 3), dtype=torch.int64, device=device))
+    except Exception as error:  # Triton, its back end and the compilers that it calls each raise their own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        logger.warning("aligned distance: the kernel does not compile on %s, torch alone is slower: %s", device, reason)
+        return f"it does not compile on {device}: {reason}"
+    return ""
 
 
 def _all_planes(queries: torch.Tensor, gallery: torch.Tensor) -> Iterator[torch.Tensor]:

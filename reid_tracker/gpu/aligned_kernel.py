@@ -2,7 +2,8 @@
 
 All pairs: a program holds a tile of query-gallery pairs. For each cell of the stripe matrix it multiplies a tile of
 query stripes with one of gallery stripes (three passes of TF32, which is float32 to the last two bits), turns the
-product into a cell's cost and goes one step of the recursion; eight running sums a pair stay in registers.
+product into a cell's cost and goes one step of the recursion; eight running sums a pair stay in registers. Where a
+product says that two stripes are nearly equal it has cancelled, and the tile's differences are taken instead.
 
 Shortlists: a program holds one query and a few of its candidates, and takes differences instead of products: there is
 too little arithmetic to gain from tensor cores, and differences do not cancel.
@@ -23,6 +24,7 @@ _CONSTANT = tl.constexpr(0.13038544386245346)
 _SLOPE = tl.constexpr(-0.0012757891699586897)
 _STRIPES = tl.constexpr(8)
 _CELLS_VISITED = tl.constexpr(15)
+_NEARLY_EQUAL = tl.constexpr(1e-4)  # as in reid_tracker.distance._cells
 
 TILE = (32, 64)
 """Queries and gallery rows of one program: with eight warps eight pairs a thread, whose sums fit its registers."""
@@ -90,10 +92,21 @@ def _product_cost(left, right, own, theirs, rows, columns, row_inside, column_in
         product = tl.dot(f, tl.trans(g), product, input_precision="tf32x3")
     f_half = tl.load(own + rows * _STRIPES + i, mask=row_inside, other=0.0)
     g_half = tl.load(theirs + columns * _STRIPES + j, mask=column_inside, other=0.0)
-    return _cell_cost(f_half[:, None] + g_half[None] - product)
+    t = f_half[:, None] + g_half[None] - product
+    # Nothing outside may count: its stripes are zeros, equal all over.
+    if tl.min(tl.where(row_inside[:, None] & column_inside[None], t, 1.0)) < _NEARLY_EQUAL:
+        squared = tl.zeros((M, N), tl.float32)
+        for k in range(depth):
+            f_number = tl.load(left + (rows * _STRIPES + i) * depth + k, mask=row_inside, other=0.0)
+            g_number = tl.load(right + (columns * _STRIPES + j) * depth + k, mask=column_inside, other=0.0)
+            difference = f_number[:, None] - g_number[None]
+            squared += difference * difference
+        t = tl.where(t < _NEARLY_EQUAL, 0.5 * squared, t)
+    return _cell_cost(t)
 
 
-@triton.jit
+# Counts change from call to call: compiled once for all of them, not once for 1, for multiples of 16 and for the rest.
+@triton.jit(do_not_specialize=["query_count", "gallery_count"])
 def _all_pairs_kernel(left, right, own, theirs, out, query_count, gallery_count, depth,
                       M: tl.constexpr, N: tl.constexpr):  # fmt: skip
     first_row, first_column = tl.program_id(1).to(tl.int64) * M, tl.program_id(0).to(tl.int64) * N
@@ -136,7 +149,7 @@ def _difference_cost(left, query, i, theirs, at, inside, depth):
     return _cell_cost(0.5 * tl.sum(difference * difference, axis=1))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count"])
 def _shortlist_kernel(left, right, candidates, out, count, depth, D: tl.constexpr, K: tl.constexpr):
     query = tl.program_id(0).to(tl.int64)
     places = tl.program_id(1) * K + tl.arange(0, K)

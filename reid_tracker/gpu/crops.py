@@ -4,6 +4,9 @@ The frame is uploaded once (or was never elsewhere: a decoder's output), not eve
 ``reid_tracker.embedding.crops`` exactly: a box covers every pixel that it touches; area average where it shrinks both
 ways, else linear between pixel centres. Both are weighted means of the box's pixels along each axis, so both are two
 small matrices, one a side; the numbers agree with OpenCV's to its rounding (one grey level).
+
+Boxes are few and what is done next depends on their sizes, so they are worked out on the processor: the GPU is given
+work and never asked how far it is.
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ def crop_people(
 
     Args:
         frame_bgr: (H, W, 3) uint8, on any device; not copied.
-        boxes_xyxy: (N, 4) x1, y1, x2, y2 in pixels of the frame, not necessarily inside it.
+        boxes_xyxy: (N, 4) x1, y1, x2, y2 in pixels of the frame, not necessarily inside it; best on the processor,
+            where they are needed.
         size_hw: height and width of the crops.
 
     Returns:
@@ -36,7 +40,7 @@ def crop_people(
         raise InputError(f"crop_people: expected a (H, W, 3) uint8 frame, got {tuple(frame_bgr.shape)}")
     if boxes_xyxy.ndim != 2 or boxes_xyxy.shape[1] != 4:
         raise InputError(f"crop_people: expected (N, 4) boxes, got {tuple(boxes_xyxy.shape)}")
-    pixels, valid = _touched_pixels(boxes_xyxy.to(frame_bgr.device), frame_bgr.shape[0], frame_bgr.shape[1])
+    pixels, valid = _touched_pixels(boxes_xyxy.cpu(), frame_bgr.shape[0], frame_bgr.shape[1])
     height, width = size_hw
     sides = pixels[:, 2:] - pixels[:, :2]
     shrinks = (sides[:, 0] > width) & (sides[:, 1] > height)
@@ -44,8 +48,8 @@ def crop_people(
     # One box at a time would leave the GPU idle; all at once would pad each to the largest. Boxes of like height go
     # together, so that padding stays below a factor of two.
     for rows in _of_like_size(sides, valid):
-        crops[rows] = _resized(frame_bgr, pixels[rows], shrinks[rows], size_hw)
-    return crops, valid
+        crops[rows.to(crops.device)] = _resized(frame_bgr, pixels[rows], shrinks[rows], size_hw)
+    return crops, valid.to(crops.device)
 
 
 def normalised(
@@ -82,12 +86,15 @@ def _of_like_size(sides: torch.Tensor, valid: torch.Tensor) -> list[torch.Tensor
 def _resized(
     frame_bgr: torch.Tensor, pixels: torch.Tensor, shrinks: torch.Tensor, size_hw: tuple[int, int]
 ) -> torch.Tensor:
-    """(K, h, w, 3) uint8 of K boxes of like size."""
+    """(K, h, w, 3) uint8 of K boxes of like size, which lie on the processor."""
+    device = frame_bgr.device
+    widest, highest = (pixels[:, 2:] - pixels[:, :2]).amax(dim=0).tolist()
+    pixels, shrinks = pixels.to(device), shrinks.to(device)
     starts, sides = pixels[:, :2], pixels[:, 2:] - pixels[:, :2]
-    across = _weights(sides[:, 0], size_hw[1], shrinks)
-    down = _weights(sides[:, 1], size_hw[0], shrinks)
-    columns = (starts[:, :1] + torch.arange(across.shape[2], device=pixels.device)).clamp_max(frame_bgr.shape[1] - 1)
-    lines = (starts[:, 1:] + torch.arange(down.shape[2], device=pixels.device)).clamp_max(frame_bgr.shape[0] - 1)
+    across = _weights(sides[:, 0], widest, size_hw[1], shrinks)
+    down = _weights(sides[:, 1], highest, size_hw[0], shrinks)
+    columns = (starts[:, :1] + torch.arange(widest, device=device)).clamp_max(frame_bgr.shape[1] - 1)
+    lines = (starts[:, 1:] + torch.arange(highest, device=device)).clamp_max(frame_bgr.shape[0] - 1)
     gathered = frame_bgr[lines[:, :, None], columns[:, None, :]].float()
     # Lines first, as one product a box; the columns and channels of what is left are small.
     lines_done = torch.bmm(down, gathered.flatten(2)).reshape(*down.shape[:2], -1, 3)
@@ -96,9 +103,8 @@ def _resized(
     return (resized + 0.5).floor().clamp(0, 255).to(torch.uint8)
 
 
-def _weights(sides: torch.Tensor, size: int, shrinks: torch.Tensor) -> torch.Tensor:
-    """(K, size, P): share of each of a box's P pixels in each of the crop's, rows summing to 1."""
-    most = int(sides.max())
+def _weights(sides: torch.Tensor, most: int, size: int, shrinks: torch.Tensor) -> torch.Tensor:
+    """(K, size, most): share of each of a box's pixels, at most ``most``, in each of the crop's, rows summing to 1."""
     scale = (sides / size)[:, None, None]
     target = torch.arange(size, device=sides.device, dtype=torch.float64)[None, :, None]
     source = torch.arange(most, device=sides.device, dtype=torch.float64)[None, None]

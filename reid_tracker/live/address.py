@@ -13,11 +13,14 @@ from reid_tracker.sources.opening import STREAM_SCHEMES
 HIDDEN = "***"
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
-_USER_INFO = re.compile(r"(\w+://)[^/\s@]*@(?:[^/\s@]*@)*")
+_USER_INFO = re.compile(r"(\b\w+://)[^/\s@]*@(?:[^/\s@]*@)*")
 # A password with a slash in it ends the authority early; what follows a colon is no port then.
-_BROKEN_USER_INFO = re.compile(r"(\w+://)[^/\s@:]*:(?!\d+(?:[/?\s]|$))[^\s@]*@")
+_BROKEN_USER_INFO = re.compile(r"(\b\w+://)[^/\s@:]*:(?!\d+(?:[/?\s]|$))[^\s@]*@")
+# By parts of names, as vendors call them usr, loginpas, access_token ...; better one too many than one too few. Some
+# cameras have it in the path: /user=admin_password=X_channel=1_stream=0.sdp, where the channel may be shown.
 _SECRET_PARAMETER = re.compile(
-    r"(?i)([?&;](?:pass(?:word|wd)?|pwd|token|auth|secret|api_?key|key|user(?:name)?)=)[^&;\s]+"
+    r"(?i)([?&;/][\w.-]{0,30}(?:pas|pwd|token|auth|secret|key|user|usr|login|sign|credential)[\w.-]{0,30}=)"
+    r"[^&;\s]+?(?=_channel=|[&;\s]|$)"
 )
 _PERCENT_CODED = re.compile(r"%[0-9A-Fa-f]{2}")
 
@@ -57,11 +60,20 @@ class Address:
         """
         known = os.environ if environment is None else environment
 
+        def value(name: str) -> str:
+            if name not in known:
+                raise ConfigError(f"{self}: the environment variable {name} is not set; set it before starting")
+            return known[name]
+
         def filled(text: str) -> str:
-            missing = [name for name in _VARIABLE.findall(text) if name not in known]
-            if missing:
-                raise ConfigError(f"{self}: the environment variable {missing[0]} is not set; set it before starting")
-            return _VARIABLE.sub(lambda match: known[match[1]], text)
+            return _VARIABLE.sub(lambda match: value(match[1]), text)
+
+        def coded(text: str) -> str:
+            """What is written may be coded already; what a variable holds is meant as it is."""
+            parts = _VARIABLE.split(text)  # written, name, written, name ... written
+            return "".join(
+                quote(value(part), safe="") if at % 2 else _percent_coded(part) for at, part in enumerate(parts)
+            )
 
         scheme, found, rest = self._text.partition("://")
         authority, slash, path = rest.partition("/")
@@ -69,8 +81,7 @@ class Address:
         if not found or not at:
             return filled(self._text)
         user, colon, password = user_info.partition(":")
-        coded = _percent_coded(filled(user)) + colon + _percent_coded(filled(password))
-        return f"{scheme}://{coded}@{filled(host)}{slash}{filled(path)}"
+        return f"{scheme}://{coded(user)}{colon}{coded(password)}@{filled(host)}{slash}{filled(path)}"
 
     def __str__(self) -> str:
         return without_secrets(self._text)

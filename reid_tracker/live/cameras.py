@@ -18,7 +18,7 @@ from reid_tracker.live.timing import Clock, SystemClock
 from reid_tracker.types import Frame
 
 _CHECK_SECONDS = 0.5  # between two looks of the watchdog
-_TOGETHER_SECONDS = 0.03  # what the first camera that has a picture waits for the others
+_TOGETHER_SECONDS = 0.03  # what the first camera that has a picture waits for others whose picture is about due
 
 ReaderOf = Callable[[CameraConfig, threading.Condition], CameraReader]
 
@@ -117,12 +117,15 @@ class LiveCameras:
     def next_moment(self, timeout: float) -> list[Frame]:
         """The newest picture of each camera that has one; empty where none came within ``timeout`` seconds.
 
-        A camera without a new picture holds nobody up: once one is there, the others are given 30 ms.
+        A camera without a new picture holds nobody up: once one is there, those whose next picture is due within
+        30 ms are given that time. Cameras that are dead, paused or late are not waited for.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._closing.is_set() or self._any_ready(), timeout):
                 return []
-            self._changed.wait_for(self._all_ready, _TOGETHER_SECONDS)
+            missing = [reader for reader in tuple(self._readers.values()) if not reader.ready]
+            awaited = [reader for reader in missing if reader.due_within(_TOGETHER_SECONDS)]
+            self._changed.wait_for(lambda: all(reader.ready for reader in awaited), _TOGETHER_SECONDS)
         with self._lock:
             readers = [reader for reader in self._readers.values() if reader.ready]
         frames = [reader.take() for reader in readers]
@@ -142,9 +145,6 @@ class LiveCameras:
 
     def _any_ready(self) -> bool:
         return any(reader.ready for reader in tuple(self._readers.values()))
-
-    def _all_ready(self) -> bool:
-        return all(reader.ready for reader in tuple(self._readers.values()))
 
     def _known(self, camera_id: str) -> CameraReader:
         with self._lock:
@@ -168,6 +168,4 @@ class LiveCameras:
                 return open_stream(address, self.config, self.decoding)
             return open_replay(address.reveal(), camera.id, self._closing, self._clock)
 
-        return CameraReader(
-            camera.id, open_camera, self.config, changed, recording=not address.is_stream, clock=self._clock
-        )
+        return CameraReader(camera.id, open_camera, self.config, changed, clock=self._clock)

@@ -89,6 +89,11 @@ class Capture(Protocol):
         """What decodes: ``cpu``, or the name of a device."""
         ...
 
+    @property
+    def recording(self) -> bool:
+        """Whether it is played and not live: its end is meant, and still or rare pictures are no fault of it."""
+        ...
+
     def read(self) -> Reading:
         """Wait for the next packet.
 

@@ -17,12 +17,17 @@ from typing import Any, Literal
 
 from reid_tracker.errors import ConfigError
 
-PREFERRED = ("cuda", "videotoolbox", "vaapi", "qsv", "d3d11va")
-"""FFmpeg's names of devices that decode, in the order in which they are tried."""
+PREFERRED = ("cuda", "videotoolbox", "vaapi", "d3d11va")
+"""FFmpeg's names of devices that decode, in the order in which they are tried.
+
+Not Quick Sync: FFmpeg has decoders of its own for it (h264_qsv), and PyAV takes the usual ones.
+"""
 
 # Where Linux has none of these, there is no such device, and no library need be loaded to find out.
-_NODES = {"cuda": ("/dev/nvidiactl", "/dev/dxg"), "vaapi": ("/dev/dri",), "qsv": ("/dev/dri", "/dev/dxg")}
+_NODES = {"cuda": ("/dev/nvidiactl", "/dev/dxg"), "vaapi": ("/dev/dri",)}
 _MOST_FRUITLESS = 2  # openings; one may have ended before a key frame came
+_PROOF_SECONDS = 10.0  # of pictures after which a device is believed to decode a stream
+_RECENT_SECONDS = 2.0  # a stream whose last picture is no older when it ends did not end because of its device
 _TRIAL_SECONDS = 20.0  # to load the libraries and wake the device; a driver that hangs is given up
 _TRIAL = """
 import io, sys, av, numpy as np
@@ -103,10 +108,11 @@ class Decoding:
     def device_for(self, stream: str) -> str:
         """The device that decodes a stream, FFmpeg's name of it; empty for the CPU.
 
-        A device that was given packets of a stream and hung or made no picture of them is left after some openings.
+        A device that cannot be opened for a stream, hung on it or did not go on making pictures is left after some
+        openings; other streams stay on it.
 
         Args:
-            stream: its name, the one that ``fed`` and ``proved`` are told.
+            stream: its name, the one that the other methods are told.
         """
         device = self.report().device
         with self._lock:
@@ -116,27 +122,25 @@ class Decoding:
         return device
 
     def fed(self, stream: str) -> None:
-        """A stream was opened on the device, and its first packet is about to be decoded."""
+        """A stream was opened on the device, and its first packet is about to be decoded; fruitless until proved."""
         with self._lock:
             self._fruitless[stream] = self._fruitless.get(stream, 0) + 1
 
     def proved(self, stream: str) -> None:
-        """The device has made a picture of what it was fed."""
+        """The device decodes what it was fed."""
         with self._lock:
             self._fruitless.pop(stream, None)
 
-    def failed(self, reason: str) -> None:
-        """The device could not be used after all: streams that open from now on are decoded on the CPU."""
-        with self._lock:
-            device = self._report.device if self._report else ""
-            if device:
-                self._report = DecodingReport("", f"{device} failed after its trial: {reason}")
-                _log.warning("%s", _in_words(self._report))
+    def refused(self, stream: str, reason: str) -> None:
+        """The device cannot be opened for a stream that opens without it."""
+        self.fed(stream)
+        device = self.report().device
+        _log.warning("%s cannot be used for %s (%s): the CPU decodes this connection", device, stream, reason)
 
     def _say_once(self, device: str, stream: str) -> None:
         if stream not in self._left:
             self._left.add(stream)
-            _log.warning("%s makes no pictures of %s: it is decoded on the CPU from now on", device, stream)
+            _log.warning("%s does not decode %s: the CPU does from now on", device, stream)
 
     def _chosen(self) -> DecodingReport:
         reasons = []
@@ -147,6 +151,49 @@ class Decoding:
                 return DecodingReport(device, "passed a trial")
             reasons.append(f"{device}: {reason}")
         return DecodingReport("", "; ".join(reasons) or "PyAV knows no device that decodes")
+
+
+class Probation:
+    """A connection whose stream is to be decoded on a device, until that is proved. Used by one thread.
+
+    The opening counts as fruitless unless pictures come for 10 s, or the last one came just before the connection
+    ended: what ended it was not the device then. A first picture proves nothing: some drivers fail after it.
+    """
+
+    def __init__(self, decoding: Decoding, stream: str, device: str) -> None:
+        self.device = device
+        self._decoding = decoding
+        self._stream = stream
+        self._fed = self._proved = False
+        self._since: float | None = None  # the first of the pictures that came without an error between them
+        self._last = float("-inf")
+
+    def fed(self) -> None:
+        """A packet is about to be decoded."""
+        if not self._fed:
+            self._decoding.fed(self._stream)
+        self._fed = True
+
+    def decoded(self, now: float) -> None:
+        """The device made a picture; ``now`` in monotonic seconds."""
+        self._since = now if self._since is None else self._since
+        self._last = now
+        if now - self._since >= _PROOF_SECONDS:
+            self._prove()
+
+    def failed(self) -> None:
+        """A packet could not be decoded."""
+        self._since = None
+
+    def ended(self, now: float) -> None:
+        """The connection is closed."""
+        if self._since is not None and now - self._last <= _RECENT_SECONDS:
+            self._prove()
+
+    def _prove(self) -> None:
+        if not self._proved:
+            self._decoding.proved(self._stream)
+        self._proved = True
 
 
 def try_device(device: str) -> str:

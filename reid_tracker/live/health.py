@@ -29,6 +29,7 @@ class Loss(StrEnum):
 
     DROPPED = "dropped"
     LATE = "late"
+    REPEATED = "repeated"
     UNDECODABLE = "undecodable"
     IMPLAUSIBLE_TIME = "implausible_time"
 
@@ -85,6 +86,12 @@ class Health:
             now = self._report
             copied = {name: getattr(now, name) for name in HealthReport.__dataclass_fields__}
         return HealthReport(**{**copied, "lost": Counter(copied["lost"]), "faults": Counter(copied["faults"])})
+
+    @property
+    def interval(self) -> float | None:
+        """Seconds from one picture to the next; None while the camera is not live, or has sent but one."""
+        with self._lock:
+            return self._interval if self._report.state is CameraState.LIVE else None
 
     def enter(self, state: CameraState, utc: float, message: str | None = None) -> None:
         """Change state; ``message`` replaces what was said last, None leaves it."""

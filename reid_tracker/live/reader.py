@@ -24,7 +24,7 @@ from reid_tracker.live.watch import PictureWatch
 from reid_tracker.types import Frame
 
 _GRACE = 1.0  # seconds that a call may take longer than its own timeout before its thread is given up
-_MOST_STUCK = 3  # threads given up that have not come back; more are not started
+_MOST_STUCK = 4  # threads given up that have not come back; more are not started
 _STEADY = 2.0  # seconds of pictures after which waits begin with the shortest again
 _LEAST_WAIT = 0.05
 _CLOSING_SECONDS = 2.0
@@ -51,12 +51,13 @@ class _Life:
 class CameraReader:
     """Reads one camera from ``start`` to ``close``. Thread-safe.
 
+    The end of a recording is the camera's end, unless the configuration repeats recordings.
+
     Args:
         camera_id: its name.
         opener: opens the stream; called again after every failure.
         config: timeouts and limits.
         changed: told when a picture arrives; may be shared.
-        recording: its end is the camera's end, unless the configuration repeats recordings.
         clock, source: of time and of chance; tests bring their own.
     """
 
@@ -66,7 +67,6 @@ class CameraReader:
         opener: Opener,
         config: LiveConfig,
         changed: threading.Condition | None = None,
-        recording: bool = False,
         clock: Clock | None = None,
         source: random.Random | None = None,
     ) -> None:
@@ -74,7 +74,7 @@ class CameraReader:
         self.health = Health(camera_id)
         self._opener = opener
         self._config = config
-        self._recording = recording
+        self._recording = False  # what was opened last
         self._clock = clock or SystemClock()
         self._random = source or random.Random()
         self._slot = NewestPicture(changed or threading.Condition())
@@ -92,6 +92,13 @@ class CameraReader:
     def ready(self) -> bool:
         """Whether ``take`` has a picture to give."""
         return self._slot.ready
+
+    def due_within(self, seconds: float) -> bool:
+        """Whether the camera is live and its next picture should come (or should just have come) in that time."""
+        interval, last = self.health.interval, self._last_arrival
+        if interval is None or last is None:
+            return False
+        return abs(last + interval - self._clock.monotonic()) <= seconds
 
     @property
     def paused(self) -> bool:
@@ -139,20 +146,21 @@ class CameraReader:
         return Frame(self.camera_id, arrived.index, arrived.time, image)
 
     def check(self) -> None:
-        """Give up a thread that has not come back from a call in time, and start another. Call now and then."""
+        """Give up a thread that has not come back from a call in time, and start another. Call now and then.
+
+        Where too many have not come back, the camera waits until one has.
+        """
         with self._lock:
             life = self._life
-            if life is None or life.deadline is None or self._clock.monotonic() < life.deadline:
+            if life is None:
                 return
             self._stuck = [thread for thread in self._stuck if thread.is_alive()]
-            if len(self._stuck) >= _MOST_STUCK:
-                return
-            life.alive = False
-            life.wake.set()
-            if life.thread is not None:
-                self._stuck.append(life.thread)
-            self.health.failed(Fault.STALLED, "the camera sends nothing and its connection does not end; given up")
-            self._life = self._new_life()
+            if life.alive:
+                if life.deadline is None or self._clock.monotonic() < life.deadline:
+                    return
+                self._give_up(life)
+            if len(self._stuck) < _MOST_STUCK:
+                self._life = self._new_life()
 
     def run(self, life: _Life | None = None) -> None:
         """What the thread does; returns when the camera is closed, given up, or a recording has ended."""
@@ -199,7 +207,8 @@ class CameraReader:
 
     def _read(self, capture: Capture, life: _Life, backoff: Backoff) -> None:
         opened = self._clock.monotonic()
-        self._watch.opened(opened)
+        self._recording = capture.recording
+        self._watch.opened(opened, capture.recording)
         while life.alive and not self._paused.is_set():
             life.deadline = self._clock.monotonic() + self._config.stall_seconds + _GRACE
             reading = capture.read()
@@ -209,6 +218,7 @@ class CameraReader:
             self.health.lose(Loss.UNDECODABLE, reading.undecodable)
             for picture in reading.pictures:
                 if not self._watch.is_new(picture, now):
+                    self.health.lose(Loss.REPEATED)
                     continue
                 if self._watch.is_late(picture, now):
                     self.health.lose(Loss.LATE)
@@ -248,7 +258,7 @@ class CameraReader:
         life.wake.clear()
 
     def _rest(self, life: _Life) -> None:
-        self._slot.clear()
+        self.health.lose(Loss.DROPPED, int(self._slot.clear()))
         self._state(life, CameraState.PAUSED, "")
         self._clock.wait(life.wake, 3600.0)
         life.wake.clear()
@@ -261,6 +271,19 @@ class CameraReader:
         with self._lock:
             if self._life is not None:
                 self._life.wake.set()
+
+    def _give_up(self, life: _Life) -> None:
+        life.alive = False
+        life.wake.set()
+        if life.thread is not None:
+            self._stuck.append(life.thread)
+        self.health.failed(Fault.STALLED, "the camera sends nothing and its connection does not end; given up")
+        if len(self._stuck) >= _MOST_STUCK:
+            message = (
+                f"{len(self._stuck)} connections hang; connecting anew when one ends, or with the program's restart"
+            )
+            self.health.enter(CameraState.WAITING, self._clock.utc(), message)
+            _log.error("camera %r: %s", self.camera_id, message)
 
     def _new_life(self) -> _Life:
         life = _Life()

@@ -16,7 +16,7 @@ from reid_tracker.sources import Problem, Problems, open_source
 from reid_tracker.types import Frame
 
 _ROWS_BETWEEN = 8  # every eighth row of the picture goes into its fingerprint
-_LONGEST_WAIT = 0.2  # seconds between two looks at whether the reader still wants more
+_LONGEST_WAIT = 0.2  # seconds after which a read returns without a picture: longer ones are taken to be stuck
 
 
 class SourceCapture:
@@ -35,9 +35,10 @@ class SourceCapture:
         self._source = source
         self._closing = closing
         self._clock = clock or SystemClock()
-        self._live = bool(getattr(source, "live", False))
+        self.recording = not getattr(source, "live", False)
         self._frames: Iterator[Frame] = iter(source)
         self._began: float | None = None  # monotonic seconds at media time 0
+        self._next: Frame | None = None  # waits for its time
         self._undecodable = 0
 
     @property
@@ -46,19 +47,15 @@ class SourceCapture:
         return getattr(self._source, "fps", None)
 
     def read(self) -> Reading:
-        """The next picture, when its time has come.
+        """The next picture, when its time has come; nothing where that is not within 0.2 s.
 
         Raises:
             CaptureError: the recording ended or cannot be read.
         """
-        try:
-            frame = next(self._frames, None)
-        except SourceError as error:
-            raise CaptureError(Fault.BROKEN, str(error)) from error
-        if frame is None:
-            raise CaptureError(Fault.ENDED, "the recording has ended")
-        if not self._live:
-            self._wait_until_due(frame.time)
+        frame = self._next = self._next or self._decoded()
+        if self.recording and not self._is_due(frame.time):
+            return Reading()
+        self._next = None
         image = frame.image
         fingerprint = zlib.crc32(np.ascontiguousarray(image[::_ROWS_BETWEEN]).tobytes())
         picture = Picture(frame.time, None, (image.shape[1], image.shape[0]), fingerprint, lambda: image)
@@ -68,12 +65,23 @@ class SourceCapture:
         """Close the source; may be called twice."""
         self._source.close()
 
-    def _wait_until_due(self, media_time: float) -> None:
+    def _decoded(self) -> Frame:
+        try:
+            frame = next(self._frames, None)
+        except SourceError as error:
+            raise CaptureError(Fault.BROKEN, str(error)) from error
+        if frame is None:
+            raise CaptureError(Fault.ENDED, f"the {'recording has ended' if self.recording else 'camera is gone'}")
+        return frame
+
+    def _is_due(self, media_time: float) -> bool:
+        """Whether the time of a picture has come, waited for a little."""
         if self._began is None:
             self._began = self._clock.monotonic() - media_time
-        while (left := self._began + media_time - self._clock.monotonic()) > 0:
-            if self._clock.wait(self._closing, min(left, _LONGEST_WAIT)):
-                return
+        left = self._began + media_time - self._clock.monotonic()
+        if left <= 0:
+            return True
+        return self._clock.wait(self._closing, min(left, _LONGEST_WAIT)) or left <= _LONGEST_WAIT
 
     def _newly_undecodable(self) -> int:
         problems = getattr(self._source, "problems", None)

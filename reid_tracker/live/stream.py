@@ -10,14 +10,13 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from reid_tracker.live.address import Address, without_secrets
 from reid_tracker.live.capture import CPU, Capture, CaptureError, Fault, Picture, Reading
-from reid_tracker.live.decoding import Decoding, accelerator, pyav
+from reid_tracker.live.decoding import Decoding, Probation, accelerator, pyav
 from reid_tracker.types import Image
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def open_stream(address: Address, config: LiveConfig, decoding: Decoding | None 
     """Connect to a stream and find its video.
 
     Args:
-        decoding: where it is decoded; on the CPU where not given. A device that cannot be used is given up.
+        decoding: where it is decoded; on the CPU where not given, or where the device cannot be used.
 
     Raises:
         CaptureError: it cannot be opened; says why, without the address.
@@ -43,37 +42,34 @@ def open_stream(address: Address, config: LiveConfig, decoding: Decoding | None 
     options = dict(_FIRST_LOOK)
     if address.scheme in ("rtsp", "rtsps"):
         options["rtsp_transport"] = config.transport
-    url = address.reveal()
-    device = decoding.device_for(str(address)) if decoding else ""
-    began = time.monotonic()
-    try:
-        container = av.open(
+    url, name = address.reveal(), str(address)
+
+    def connect(device: str) -> Any:
+        return av.open(
             url,
             options=options,
             timeout=(config.open_seconds, config.read_seconds),
             hwaccel=accelerator(device),
         )
-    except _device_errors(device) as error:
-        assert decoding is not None
-        decoding.failed(getattr(error, "strerror", None) or str(error))
-        return open_stream(address, config)
-    except (OSError, ValueError, av.error.FFmpegError) as error:
+
+    device = decoding.device_for(name) if decoding else ""
+    began = time.monotonic()
+    try:
+        try:
+            container = connect(device)
+        except _errors() as error:
+            if not (decoding and device and _may_be_the_device(error)):
+                raise
+            container, device = connect(""), ""  # where this fails too, the device is not to blame
+            decoding.refused(name, getattr(error, "strerror", None) or type(error).__name__)
+    except _errors() as error:
         # FFmpeg calls a server that connects and says nothing "invalid data" when its time is up.
         late = time.monotonic() - began >= config.open_seconds
         raise _explained(TimeoutError() if late else error, "cannot be opened") from None  # the cause shows the address
     if not container.streams.video:
         container.close()
         raise CaptureError(Fault.NO_VIDEO, "the stream has no video")
-    return StreamCapture(container, _Trust(decoding, str(address), device) if decoding and device else None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Trust:
-    """A stream that was opened for a device."""
-
-    decoding: Decoding
-    stream: str
-    device: str
+    return StreamCapture(container, Probation(decoding, name, device) if decoding and device else None)
 
 
 class StreamCapture:
@@ -81,15 +77,18 @@ class StreamCapture:
 
     Args:
         container: what ``av.open`` gives.
-        trust: the device that it was opened for, and who is told whether it works; None on the CPU.
+        probation: of the device that it was opened for; None on the CPU.
     """
 
-    def __init__(self, container: Any, trust: _Trust | None = None) -> None:
+    recording = False
+
+    def __init__(self, container: Any, probation: Probation | None = None) -> None:
         self._container = container
-        self._trust = trust
-        self._fed = self._proved = False
         self._stream = container.streams.video[0]
-        self._stream.codec_context.thread_count = 1  # threads hold pictures back, and cameras are parallel enough
+        context = self._stream.codec_context
+        context.thread_count = 1  # threads hold pictures back, and cameras are parallel enough
+        self._probation = probation if context.is_hwaccel else None
+        self._device_formats = {each.format.name for each in context.codec.hardware_configs} if probation else set()
         self._packets: Iterator[Any] = container.demux(self._stream)
         self._offset: float | None = None  # producer's UTC minus media time
 
@@ -106,8 +105,15 @@ class StreamCapture:
 
     @property
     def decoder(self) -> str:
-        """What decodes: ``cpu``, or FFmpeg's name of the device."""
-        return self._trust.device if self._trust and self._stream.codec_context.is_hwaccel else CPU
+        """What decodes: ``cpu``, or FFmpeg's name of the device.
+
+        FFmpeg goes over to the CPU by itself where a device does not take what it is given (10 bits, a new size), and
+        PyAV's ``is_hwaccel`` stays: the format of pictures tells, which is one of the device's own before they are
+        fetched from it.
+        """
+        if self._probation and self._stream.codec_context.pix_fmt in self._device_formats:
+            return self._probation.device
+        return CPU
 
     def read(self) -> Reading:
         """The next packet, decoded.
@@ -123,29 +129,24 @@ class StreamCapture:
         if packet is None or packet.size == 0:  # an empty packet is the end: it asks the decoder for what it holds
             raise CaptureError(Fault.ENDED, "the stream ended (the server closed it or is gone)")
         self._note_producer_time(packet)
-        self._note_fed()
+        if self._probation:
+            self._probation.fed()
         try:
             frames = packet.decode()
         except (ValueError, av.error.FFmpegError):
+            if self._probation:
+                self._probation.failed()
             return Reading(undecodable=1)
         sound = [frame for frame in frames if not frame.is_corrupt]
-        if sound:
-            self._note_proved()
+        if sound and self._probation and self.decoder != CPU:
+            self._probation.decoded(time.monotonic())
         return Reading(tuple(self._picture(frame) for frame in sound), len(frames) - len(sound))
 
     def close(self) -> None:
         """Close the connection; may be called twice."""
+        if self._probation:
+            self._probation.ended(time.monotonic())
         self._container.close()
-
-    def _note_fed(self) -> None:
-        if self._trust and not self._fed and self.decoder != CPU:
-            self._trust.decoding.fed(self._trust.stream)
-        self._fed = True
-
-    def _note_proved(self) -> None:
-        if self._trust and not self._proved and self.decoder != CPU:
-            self._trust.decoding.proved(self._trust.stream)
-        self._proved = True
 
     def _note_producer_time(self, packet: Any) -> None:
         if packet.pts is not None and packet.has_sidedata(_PRODUCER_TIME):
@@ -158,21 +159,32 @@ class StreamCapture:
         return Picture(media, producer, (frame.width, frame.height), _fingerprint(frame), lambda: _pixels(frame))
 
 
-def _device_errors(device: str) -> tuple[type[BaseException], ...]:
-    """What opening raises where the device is at fault, not the network; nothing where there is no device."""
-    av = pyav()
-    return (PermissionError, MemoryError, RuntimeError, av.error.ExternalError) if device else ()
+def _errors() -> tuple[type[Exception], ...]:
+    """What opening raises. RuntimeError: the machine's clock was set back meanwhile."""
+    return (OSError, ValueError, RuntimeError, pyav().error.FFmpegError)
+
+
+def _may_be_the_device(error: Exception) -> bool:
+    """Whether opening did not fail because of the network: PyAV names the address in that case.
+
+    The kind of error does not tell: a driver says "input/output error", and a firewall "operation not permitted".
+    """
+    network = getattr(error, "filename", None) is not None
+    return not network and _explained(error, "").fault in (Fault.UNREACHABLE, Fault.BROKEN)
 
 
 def _pixels(frame: Any) -> Image:
-    return np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+    # Devices hand out NV12; FFmpeg makes BGR of three planes five times as fast, and just that of the CPU's pictures.
+    # One thread: by default FFmpeg starts one for each core, for each picture, which costs more than it gains.
+    planar = frame.reformat(format="yuv420p", threads=1) if frame.format.name == "nv12" else frame
+    return np.asarray(planar.to_ndarray(format="bgr24", threads=1), np.uint8)
 
 
 def _fingerprint(frame: Any) -> int:
     """A checksum of part of the first plane (brightness, where the format is planar)."""
     plane = frame.planes[0]
     rows = np.frombuffer(plane, np.uint8)[: plane.line_size * plane.height].reshape(plane.height, plane.line_size)
-    used = min(plane.line_size, frame.width)  # what lies beyond is padding
+    used = min(plane.line_size, frame.width * -(-frame.format.components[0].bits // 8))  # what lies beyond is padding
     return zlib.crc32(np.ascontiguousarray(rows[::_ROWS_BETWEEN, :used]).tobytes())
 
 

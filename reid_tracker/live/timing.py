@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 _WINDOW_SECONDS = 30.0  # the least delay is looked for in one to two windows: long against hiccups, short against drift
-_STEP_SECONDS = 1e-3  # least time from one picture to the next where a clock stands still or runs back
+_STEP_SECONDS = 1e-3  # least time from one picture to the next where a clock stands still
+_SLOWED_SECONDS = 60.0  # that a clock may step back; up to here reid_tracker.clock would let a site's time stand still
+_SLOWED = 0.5  # of the pace at which pictures come, while times wait for a clock that ran back: motion stays plausible
 
 
 class Clock(Protocol):
@@ -74,7 +76,7 @@ class CaptureTime:
 
     Attributes:
         time: UTC seconds.
-        from_camera: the camera's clock said so; else it is the time of arrival.
+        from_camera: the camera's clock said so, or is known to differ that much; else it is the time of arrival.
         implausible: the camera gave a time that cannot be, and it was not used.
     """
 
@@ -86,7 +88,9 @@ class CaptureTime:
 class CaptureClock:
     """Gives each picture of a camera its time: the camera's own where it is plausible, else that of arrival.
 
-    Times never fall: where a clock steps back they creep on until it has caught up.
+    What the camera's clock differs by is carried over reconnections, whose first pictures come before the camera has
+    told its time. Times run on at half pace where a clock steps back, until it has caught up; they fall only where it
+    steps back by more than a minute, as when a machine's clock is set right.
 
     Args:
         most_error: seconds by which a camera's clock may differ from this machine's.
@@ -95,13 +99,20 @@ class CaptureClock:
     def __init__(self, most_error: float) -> None:
         self._most_error = most_error
         self._last = float("-inf")
+        self._last_arrival = 0.0
+        self._difference: float | None = None  # camera's clock minus arrival, None where it is not believed
 
     def __call__(self, producer_time: float | None, arrival: float) -> CaptureTime:
         """The time of a picture that arrived at ``arrival`` (UTC seconds)."""
-        plausible = producer_time is not None and abs(producer_time - arrival) <= self._most_error
-        taken = producer_time if plausible and producer_time is not None else arrival
-        self._last = max(taken, self._last + _STEP_SECONDS)
-        return CaptureTime(self._last, plausible, producer_time is not None and not plausible)
+        if producer_time is not None:
+            difference = producer_time - arrival
+            self._difference = difference if abs(difference) <= self._most_error else None
+        taken = arrival + (self._difference or 0.0)
+        if self._last - _SLOWED_SECONDS <= taken < self._last + _STEP_SECONDS:
+            taken = self._last + max(_STEP_SECONDS, _SLOWED * (arrival - self._last_arrival))
+        self._last, self._last_arrival = taken, arrival
+        from_camera = self._difference is not None
+        return CaptureTime(taken, from_camera, producer_time is not None and not from_camera)
 
 
 class DelayGauge:

@@ -8,7 +8,7 @@ from reid_tracker.live.timing import DelayGauge
 
 _LONGEST_FREEZE = 600.0  # seconds between two reconnections because of a picture that truly does not change
 _BEHIND_SECONDS = 5.0  # of late pictures only, after which reconnecting is the quicker way to the present
-_BEHIND_AGAIN = 3  # times in a row after which the stream's own clock is taken to run wrong, and lateness not judged
+_BEHIND_AGAIN = 3  # times in a row after which the stream's own clock is taken to run wrong: lateness is only measured
 _IN_TIME_AGAIN = 60.0  # seconds without a late picture that make good for having been behind
 
 
@@ -17,6 +17,7 @@ class PictureWatch:
 
     def __init__(self, config: LiveConfig) -> None:
         self._config = config
+        self._recording = False
         self._gauge = DelayGauge()
         self._last_media: float | None = None
         self._last_new = 0.0
@@ -27,8 +28,13 @@ class PictureWatch:
         self._last_late = float("-inf")
         self._times_behind = 0
 
-    def opened(self, now: float) -> None:
-        """A connection begins; ``now`` in monotonic seconds, as everywhere here."""
+    def opened(self, now: float, recording: bool = False) -> None:
+        """A connection begins; ``now`` in monotonic seconds, as everywhere here.
+
+        Args:
+            recording: its pictures come when they are due, however still or far apart: nothing is judged.
+        """
+        self._recording = recording
         self._gauge = DelayGauge()
         self._last_media = None
         self._last_new = now
@@ -55,7 +61,7 @@ class PictureWatch:
         Raises:
             CaptureError: nothing but late pictures for seconds.
         """
-        if picture.media_time is None or self._times_behind >= _BEHIND_AGAIN:
+        if self._recording or picture.media_time is None:
             return False
         if self._gauge(picture.media_time, now) <= self._config.late_seconds:
             self._behind_since = None
@@ -63,6 +69,8 @@ class PictureWatch:
                 self._times_behind = 0
             return False
         self._last_late = now
+        if self._times_behind >= _BEHIND_AGAIN:
+            return False
         self._behind_since = now if self._behind_since is None else self._behind_since
         if now - self._behind_since > _BEHIND_SECONDS:
             self._times_behind += 1
@@ -75,6 +83,8 @@ class PictureWatch:
         Raises:
             CaptureError: data arrive, but no new picture; or the picture does not change.
         """
+        if self._recording:
+            return
         if now - self._last_new > self._config.stall_seconds:
             raise CaptureError(Fault.STALE, "data arrive, but no new picture; connecting anew")
         if now - self._changed_at > self._patience:

@@ -169,6 +169,8 @@ class Delivery:
             if self._trying is not None and identity in self._trying.message.people:
                 self._trying = None
             self._states.clear()  # the next picture brings new ones
+        if self._spool is not None:
+            self._spool.erase_copies()
 
     def report(self) -> DeliveryReport:
         """How it goes."""
@@ -201,7 +203,8 @@ class Delivery:
                 self._failed(error)
             except Exception as error:  # a fault of ours costs one message, not the thread
                 _log.exception("%s: message dropped", self.name)
-                self._failed(DeliveryError(f"{self.name}: {error}", "error", again=False))
+                unforeseen = f"{self.name}: {type(error).__name__}; the log says more"  # its text may quote an address
+                self._failed(DeliveryError(unforeseen, "error", again=False))
             else:
                 if answers:
                     self._succeeded()
@@ -298,8 +301,8 @@ class Delivery:
 
     def _drop(self, waiting: _Waiting, reason: str) -> None:
         self._dropped[reason] += 1
-        self._let_go(waiting, erased=reason == "erased")
+        self._let_go(waiting)
 
-    def _let_go(self, waiting: _Waiting, erased: bool = False) -> None:
+    def _let_go(self, waiting: _Waiting) -> None:
         if self._spool is not None and not waiting.message.state:
-            self._spool.let_go(self.name, waiting.message.key, erased)
+            self._spool.let_go(self.name, waiting.message.key)

@@ -7,12 +7,13 @@ import os
 import ssl
 from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from reid_tracker.config import NatsConfig
 from reid_tracker.errors import ConfigError
 from reid_tracker.outbound.delivery import DeliveryError
 from reid_tracker.outbound.messages import Message
-from reid_tracker.outbound.secrets import secret_of
+from reid_tracker.outbound.secrets import secret_of, shown_servers
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -37,7 +38,8 @@ class NatsServer:
         environment: where the password comes from; the process's by default.
 
     Raises:
-        ConfigError: nats-py is not installed, the password's variable is not set, or the certificates cannot be read.
+        ConfigError: nats-py is not installed, an address or the password's variable cannot be used, or the certificates
+            cannot be read.
     """
 
     def __init__(self, config: NatsConfig, timeout: float, environment: Mapping[str, str] | None = None) -> None:
@@ -47,7 +49,8 @@ class NatsServer:
             raise ConfigError(f"nats needs the extra 'nats': pip install 'reid_tracker[nats]' ({error})") from error
         self._config = config
         self._timeout = timeout
-        self._shown = f"nats {config.url}"
+        self._shown = f"nats {shown_servers(config.url)}"
+        self._servers = [_checked(each.strip(), self._shown) for each in config.url.split(",")]
         self._password = secret_of("nats", config.password_variable, os.environ if environment is None else environment)
         self._tls = _tls(config)
         self._runner: asyncio.Runner | None = None
@@ -108,7 +111,7 @@ class NatsServer:
             "timed_out": f"no answer for {self._timeout:g} s",
             "tls": "no trusted connection; look at nats.ca_file",
         }.get(reason, reason)
-        text = f"{self._shown}: {what} ({error or type(error).__name__})"
+        text = f"{self._shown}: {what} ({str(error) or type(error).__name__})"
         return DeliveryError(text, reason, after=_REFUSED_SECONDS if reason == "refused" else 0.0)
 
     async def _opened(self) -> JetStreamContext:
@@ -133,10 +136,13 @@ class NatsServer:
         options: dict[str, Any] = {"tls": self._tls} if self._tls is not None else {}
         if self._config.user:
             options |= {"user": self._config.user, "password": self._password}
-        servers = [each.strip() for each in self._config.url.split(",")]
         try:
             return await nats.connect(
-                servers, allow_reconnect=False, connect_timeout=max(1, round(self._timeout)), error_cb=note, **options
+                self._servers,
+                allow_reconnect=False,
+                connect_timeout=max(1, round(self._timeout)),
+                error_cb=note,
+                **options,
             )
         except nats.errors.NoServersError as error:
             raise (errors[-1] if errors else error) from error
@@ -170,6 +176,18 @@ class NatsServer:
                 await asyncio.wait_for(client.close(), _LAST_SECONDS)
             except (OSError, TimeoutError):
                 return  # gone it is
+
+
+def _checked(server: str, shown: str) -> str:
+    """A server's address. Raises ConfigError where the client could not read it, and would quote what it read."""
+    try:
+        parts = urlsplit(server if "://" in server else f"nats://{server}")
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        named = False
+    if not named:
+        raise ConfigError(f"{shown}: expected nats://host:port; percent-code / ? # and @ in a password")
+    return server
 
 
 def _tls(config: NatsConfig) -> ssl.SSLContext | None:

@@ -91,6 +91,7 @@ class Spool:
         """Drop what waits for destinations that are no longer configured; how many messages that were."""
         known = tuple(destinations)
         marks = ",".join("?" * len(known))
+        self.erase_copies()
         with self._file:
             return self._base.execute(f"DELETE FROM messages WHERE destination NOT IN ({marks})", known).rowcount
 
@@ -99,16 +100,19 @@ class Spool:
         with self._lock:
             self._kept[destination, message.key] = (self._utc(), message)
 
-    def let_go(self, destination: str, key: str, erased: bool = False) -> None:
-        """Cross a message out. Returns at once.
-
-        Args:
-            erased: no copy may stay in the file's log either.
-        """
+    def let_go(self, destination: str, key: str) -> None:
+        """Cross a message out. Returns at once."""
         with self._lock:
             if self._kept.pop((destination, key), None) is None:
                 self._gone.add((destination, key))
-            self._erased |= erased
+
+    def erase_copies(self) -> None:
+        """Somebody was erased: no copy of what was let go, delivered long ago or not, may stay in the file's log.
+
+        Returns at once.
+        """
+        with self._lock:
+            self._erased = True
 
     def flush(self) -> None:
         """Write what is to be written, now; where that fails it is tried again later."""

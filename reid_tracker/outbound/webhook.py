@@ -8,13 +8,14 @@ import hashlib
 import hmac
 import http.client
 import os
+import re
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from reid_tracker import __version__
 from reid_tracker.config import WebhookConfig
@@ -25,6 +26,7 @@ from reid_tracker.outbound.messages import Message
 
 _SECRET_PREFIX = "whsec_"
 _LEAST_SECRET = 16  # bytes
+_SENDABLE = re.compile(r"[!-~]+")  # what a line of a request may hold
 _PASSING = {408, 425, 429}  # of the answers that say the request is at fault, those that time heals
 
 
@@ -60,9 +62,11 @@ class Webhook:
         parts = urlsplit(address.reveal(environment))
         if address.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(f"{self._shown}: url {address}: expected http:// or https:// and a host")
-        self._host, self._port = parts.hostname, parts.port
+        self._host, self._port = parts.hostname, _port(parts, f"{self._shown}: url {address}")
         self._tls = ssl.create_default_context() if address.scheme == "https" else None
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        if not _SENDABLE.fullmatch(self._host + self._path):  # the error of the client would quote it
+            raise ConfigError(f"{self._shown}: url {address}: percent-code blanks and letters beyond ASCII in it")
         self._authorization = ""
         if parts.username:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
@@ -128,10 +132,18 @@ class Webhook:
             return answer.status, _retry_after(answer.headers.get("Retry-After", ""))
         except (OSError, http.client.HTTPException) as error:
             reason = "timed_out" if late.is_set() or isinstance(error, TimeoutError) else _reason(error)
-            raise DeliveryError(f"{self._shown}: {reason.replace('_', ' ')} ({error})", reason) from error
+            told = error if isinstance(error, OSError) else type(error).__name__  # others quote what was sent or came
+            raise DeliveryError(f"{self._shown}: {reason.replace('_', ' ')} ({told})", reason) from error
         finally:
             watchdog.cancel()
             connection.close()
+
+
+def _port(parts: SplitResult, shown: str) -> int | None:
+    try:
+        return parts.port
+    except ValueError:  # it quotes what stands there, such as the rest of a password
+        raise ConfigError(f"{shown}: expected a number as port; percent-code / ? and # in a password") from None
 
 
 def _cut(connection: http.client.HTTPConnection, late: threading.Event) -> None:

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -70,6 +70,11 @@ class BestCrops:
                 self._consider(tracked, person, tracked.image)
         for tracklet in tracked.finished:
             self._hand_on(tracklet.id)
+
+    def forget(self, tracklets: Iterable[int]) -> None:
+        """Drop the crops of these tracklets."""
+        for tracklet in tracklets:
+            self._kept.pop(tracklet, None)
 
     def finish(self) -> None:
         """Hand on what is still kept."""

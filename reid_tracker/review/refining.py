@@ -12,7 +12,7 @@ import numpy as np
 
 from reid_tracker.association.corrections import Constraints, constraints_of
 from reid_tracker.association.explain import Explainer
-from reid_tracker.association.hindsight import learn_ground, learn_topology
+from reid_tracker.association.hindsight import learn_ground, learn_topology, watched
 from reid_tracker.association.identities import Identity, IdentityBook, Passage
 from reid_tracker.association.refinement import FINISHED, Refinement, refine
 from reid_tracker.association.remembered import RememberedPassage
@@ -96,34 +96,43 @@ def solve_again(
     evidence = evidence_of(passages, events)
     calibration, looks = learned(evidence)
     topology = learn_topology(ReturnTimes(cameras), passages, evidence.sure)
-    ground = learn_ground(frames, passages, looks, calibration, cameras)
+    still: dict[int, bool] = {}
+    ground = learn_ground(watched(frames, still), passages, looks, calibration, cameras)
+    passages = [replace(one, still=still.get(one.tracklet, False)) for one in passages]
     people: defaultdict[int, set[int]] = defaultdict(set)
     for one in passages:
         people[one.identity].add(one.tracklet)
-    together = _disjoint([*constraints.together, *_undescribed(passages, constraints.together)])
     assignment = Assignment(
         passages, looks, calibration, topology, len(people), constraints.apart, ground, constraints.together
     )
+    together = _together(assignment, passages, constraints.together)
     return assignment, refine(assignment, map(frozenset, people.values()), together, FINISHED)
 
 
-def _undescribed(passages: Sequence[RememberedPassage], together: Sequence[frozenset[int]]) -> Iterator[frozenset[int]]:
-    """A passage without looks stays with the nearest one in time of its person: nothing else is known of it."""
-    held = frozenset().union(*together)
+def _together(
+    assignment: Assignment, passages: Sequence[RememberedPassage], told: Sequence[frozenset[int]]
+) -> list[frozenset[int]]:
+    """Groups told to be one, and each passage without looks with the nearest one in time of its person.
+
+    Nothing else is known of such a passage; where it cannot be with that one, it is left to itself.
+    """
+    groups = list(told)
+    held = frozenset().union(*told)
     for one in passages:
         if one.looks is None and one.tracklet not in held:
             own = [other for other in passages if other.identity == one.identity and other.looks is not None]
             if own:
                 nearest = min(own, key=lambda other: abs(other.start - one.end))
-                yield frozenset({one.tracklet, nearest.tracklet})
+                groups = _joined(assignment, groups, frozenset({one.tracklet, nearest.tracklet}))
+    return groups
 
 
-def _disjoint(groups: Sequence[frozenset[int]]) -> list[frozenset[int]]:
-    found: list[frozenset[int]] = []
-    for group in groups:
-        touching = [one for one in found if one & group]
-        found = [*(one for one in found if not one & group), group.union(*touching)]
-    return found
+def _joined(assignment: Assignment, groups: list[frozenset[int]], one: frozenset[int]) -> list[frozenset[int]]:
+    """With ``one`` as a group, whatever shares a tracklet with it taken in, where all of that can be one person."""
+    whole = one.union(*(group for group in groups if group & one))
+    if not np.isfinite(assignment.worth(whole.intersection(assignment.passages))):
+        return groups
+    return [*(group for group in groups if not group & one), whole]
 
 
 def _events(

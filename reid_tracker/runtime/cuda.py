@@ -24,6 +24,8 @@ from reid_tracker.errors import ModelError
 _LIBRARY = "libcuda.so.1"
 _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76  # CUdevice_attribute
 _CAPTURE_RELAXED = 2  # CUstreamCaptureMode: other threads may allocate meanwhile
+_NON_BLOCKING = 1  # CUstream_flags
+_NO_TIMING = 2  # CUevent_flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,12 @@ class Probe:
     Attributes:
         device: the first GPU; None where there is none to use.
         reason: why there is none; empty where there is one.
+        newest_cuda: major and minor version of the newest CUDA that the driver knows; (0, 0) where it was not asked.
     """
 
     device: Device | None
     reason: str
+    newest_cuda: tuple[int, int] = (0, 0)
 
 
 @cache
@@ -75,7 +79,9 @@ def probe() -> Probe:
     code = library.cuDeviceGetCount(ctypes.byref(count))
     if code or not count.value:
         return Probe(None, "the NVIDIA driver shows no GPU (is CUDA_VISIBLE_DEVICES empty?)")
-    return Probe(_device(library, 0), "")
+    version = ctypes.c_int()
+    _must(library, library.cuDriverGetVersion(ctypes.byref(version)), "cuDriverGetVersion")
+    return Probe(_device(library, 0), "", (version.value // 1000, version.value % 1000 // 10))
 
 
 def _device(library: Any, index: int) -> Device:
@@ -133,9 +139,9 @@ class Cuda:
         self._call("cuMemFreeHost", ctypes.c_void_p(memory.ctypes.data))
 
     def stream(self) -> int:
-        """A stream that waits for the default stream, on which torch works, and makes it wait."""
+        """A stream that neither waits for the default stream nor makes it wait; ``wait_for`` orders them."""
         handle = ctypes.c_void_p()
-        self._call("cuStreamCreate", ctypes.byref(handle), ctypes.c_uint(0))
+        self._call("cuStreamCreate", ctypes.byref(handle), ctypes.c_uint(_NON_BLOCKING))
         return handle.value or 0
 
     def destroy_stream(self, stream: int) -> None:
@@ -145,6 +151,16 @@ class Cuda:
     def synchronise(self, stream: int) -> None:
         """Wait until everything queued on the stream is done."""
         self._call("cuStreamSynchronize", ctypes.c_void_p(stream))
+
+    def wait_for(self, stream: int, other: int) -> None:
+        """Have what is queued on ``stream`` from now on wait for what is queued on ``other`` so far."""
+        event = ctypes.c_void_p()
+        self._call("cuEventCreate", ctypes.byref(event), ctypes.c_uint(_NO_TIMING))
+        try:
+            self._call("cuEventRecord", event, ctypes.c_void_p(other))
+            self._call("cuStreamWaitEvent", ctypes.c_void_p(stream), event, ctypes.c_uint(0))
+        finally:
+            self._call("cuEventDestroy_v2", event)  # the driver keeps it until nobody waits any more
 
     def copy_in(self, target: int, source: NDArray[Any], stream: int) -> None:
         """Queue a copy of a contiguous host array to the GPU."""
@@ -166,6 +182,16 @@ class Cuda:
             ctypes.c_void_p(stream),
         )
 
+    def copy_within(self, target: int, source: int, size: int, stream: int) -> None:
+        """Queue a copy of ``size`` bytes from one place on the GPU to another."""
+        self._call(
+            "cuMemcpyDtoDAsync_v2",
+            ctypes.c_uint64(target),
+            ctypes.c_uint64(source),
+            ctypes.c_size_t(size),
+            ctypes.c_void_p(stream),
+        )
+
     def capture(self, stream: int, work: Callable[[], None]) -> int:
         """Record what ``work`` queues on the stream; ``launch`` repeats it in one call."""
         graph, executable = ctypes.c_void_p(), ctypes.c_void_p()
@@ -174,8 +200,10 @@ class Cuda:
             work()
         finally:
             self._call("cuStreamEndCapture", ctypes.c_void_p(stream), ctypes.byref(graph))
-        self._call("cuGraphInstantiateWithFlags", ctypes.byref(executable), graph, ctypes.c_ulonglong(0))
-        self._call("cuGraphDestroy", graph)
+        try:
+            self._call("cuGraphInstantiateWithFlags", ctypes.byref(executable), graph, ctypes.c_ulonglong(0))
+        finally:
+            self._call("cuGraphDestroy", graph)
         return executable.value or 0
 
     def launch(self, executable: int, stream: int) -> None:

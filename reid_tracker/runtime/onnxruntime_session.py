@@ -23,6 +23,9 @@ _DTYPES = {
     "tensor(bool)": np.bool_,
 }
 _ONLY_FATAL = 4
+_CUDA = "CUDAExecutionProvider"
+# Left alone it multiplies with ten bits of fraction, and tries all algorithms for each new size of a batch.
+_CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 
 
 class OnnxRuntimeSession:
@@ -48,14 +51,14 @@ class OnnxRuntimeSession:
         options.use_deterministic_compute = True
         # Idle threads that spin take the core away from the other network and from decoding.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        providers = ["CUDAExecutionProvider"] if cuda else ["CPUExecutionProvider"]
-        if cuda and providers[0] not in onnxruntime.get_available_providers():
-            raise ConfigError("runtime: this ONNX Runtime has no CUDA; run: pip install onnxruntime-gpu")
+        if cuda:
+            _prepare_cuda()
+        providers = [(_CUDA, _CUDA_OPTIONS)] if cuda else ["CPUExecutionProvider"]
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=providers)
         except Exception as error:  # the library raises a class per status code, with no common base of its own
             raise ModelError(f"model {path}: ONNX Runtime cannot load it ({_first_line(error)})") from error
-        if cuda and self._session.get_providers()[0] != providers[0]:
+        if cuda and self._session.get_providers()[0] != _CUDA:
             raise ConfigError(
                 "runtime: ONNX Runtime could not start CUDA; see nvidia-smi and its list of CUDA versions"
             )
@@ -86,6 +89,13 @@ class OnnxRuntimeSession:
             threads=self._threads,
             reason=self._reason,
         )
+
+
+def _prepare_cuda() -> None:
+    if _CUDA not in onnxruntime.get_available_providers():
+        raise ConfigError("runtime: this ONNX Runtime has no CUDA; run: pip install onnxruntime-gpu")
+    if hasattr(onnxruntime, "preload_dlls"):  # from 1.21: finds CUDA among Python's packages too
+        onnxruntime.preload_dlls()
 
 
 def _spec(tensor: Any) -> TensorSpec:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import time
 
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -16,6 +18,7 @@ from reid_tracker.service.runtime import Service
 from reid_tracker.store import Match, Sighting
 
 SEARCH_PATH = "/api/search"
+_SEARCHES = 4  # by picture at once: one decoded may have 120 MB, and tracking describes one after the other anyway
 _PICTURE_TYPES = ("image/jpeg", "image/png")
 _PICTURE_BODY = {
     "requestBody": {
@@ -89,11 +92,11 @@ def _add_knowledge(app: FastAPI, service: Service) -> None:
     @app.delete("/api/identities/{identity}", responses=problems(404), tags=["people"])
     def erase(person: Admin, identity: Number) -> models.Erased:
         """Remove a person everywhere: memory, store, index, pictures."""
+        service.store.note(time.time(), person.name, "erase", str(identity))
         try:
             gone = service.erase(identity)
         except InputError as error:
             raise HTTPException(404, str(error)) from error
-        service.store.note(time.time(), person.name, "erase", str(identity))
         return models.Erased(sightings=gone)
 
 
@@ -124,19 +127,19 @@ def _add_corrections(app: FastAPI, service: Service) -> None:
     @app.post("/api/corrections", responses=problems(), tags=["people"])
     def correct(person: Operator, told: models.Correction) -> models.Corrected:
         """Say what you know better: these are one, these passages are somebody else, these are never one."""
-        if isinstance(told, models.Split):
-            about, number = f"{told.identity} {told.tracklets}", service.split(told.identity, told.tracklets)
-        elif isinstance(told, models.Merge):
-            about, number = f"{told.first} {told.second}", service.merge(told.first, told.second)
-        else:
-            service.never(told.first, told.second)
-            about, number = f"{told.first} {told.second}", told.first
+        about = f"{told.identity} {told.tracklets}" if isinstance(told, models.Split) else f"{told.first} {told.second}"
         service.store.note(time.time(), person.name, told.kind, about)
-        return models.Corrected(identity=number)
+        if isinstance(told, models.Split):
+            return models.Corrected(identity=service.split(told.identity, told.tracklets))
+        if isinstance(told, models.Merge):
+            return models.Corrected(identity=service.merge(told.first, told.second))
+        service.never(told.first, told.second)
+        return models.Corrected(identity=told.first)
 
 
 def add_search(app: FastAPI, service: Service) -> None:
     """Add the search by picture and by person."""
+    at_once = asyncio.Semaphore(_SEARCHES)
 
     def answer(matches: list[Match]) -> models.SearchAnswer:
         return models.SearchAnswer(
@@ -171,11 +174,14 @@ def add_search(app: FastAPI, service: Service) -> None:
         data = await _upload(request)
 
         def find() -> models.SearchAnswer:
-            image = decode_upload(data)
-            service.store.note(time.time(), person.name, "search", f"picture of {len(data)} bytes")
-            return answer(service.search_picture(image, limit, camera, since, until))
+            matches = service.search_picture(decode_upload(data), limit, camera, since, until)
+            found = " ".join(str(identity) for identity in dict.fromkeys(each.sighting.identity for each in matches))
+            about = f"picture {hashlib.sha256(data).hexdigest()} of {len(data)} bytes, found {found or 'nobody'}"
+            service.store.note(time.time(), person.name, "search", about)  # else nothing is answered
+            return answer(matches)
 
-        return await run_in_threadpool(find)
+        async with at_once:
+            return await run_in_threadpool(find)
 
     @app.post("/api/identities/{identity}/search", responses=problems(), tags=["search"])
     def by_person(

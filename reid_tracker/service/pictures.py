@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import cv2
@@ -12,7 +13,6 @@ import numpy as np
 
 from reid_tracker.errors import InputError
 from reid_tracker.results.drawing import Annotator
-from reid_tracker.service.site import without
 from reid_tracker.types import Frame, IdentityEvent, Image, TrackedFrame
 
 _QUALITY = 75
@@ -34,8 +34,25 @@ class Drawn(NamedTuple):
     time: float
 
 
+@dataclass(slots=True)
+class _Shown:
+    """What is shown of one camera.
+
+    Attributes:
+        newest: its picture and who is in it.
+        encoded: that picture as JPEG, by width, dots and caption; another one with each picture, so that what is
+            still being encoded of an earlier one comes to nothing.
+        drawing: is held by whoever draws and encodes, for the annotator's sake and so that all share what comes of it.
+    """
+
+    newest: tuple[Image, TrackedFrame]
+    encoded: dict[tuple[int, int, bool], bytes] = field(default_factory=dict)
+    annotator: Annotator = field(default_factory=Annotator)
+    drawing: threading.Lock = field(default_factory=threading.Lock)
+
+
 class CameraPictures:
-    """Keeps the newest picture of each camera; listens to the site. Thread-safe.
+    """Keeps the newest picture of each camera; listens to the site. Thread-safe; nobody waits for what is encoded.
 
     Args:
         width: wider pictures are made smaller.
@@ -46,11 +63,8 @@ class CameraPictures:
 
     def __init__(self, width: int) -> None:
         self._width = width
-        self._lock = threading.Lock()
-        self._newest: dict[str, tuple[Image, TrackedFrame]] = {}
-        self._annotators: dict[str, Annotator] = {}
-        # frame, and by width, dots and caption its JPEG
-        self._encoded: dict[str, tuple[int, dict[tuple[int, int, bool], bytes]]] = {}
+        self._lock = threading.Lock()  # held for moments only: the tracking thread takes it
+        self._shown: dict[str, _Shown] = {}
 
     def __call__(
         self, frames: Sequence[Frame], tracked: Sequence[TrackedFrame], _events: Sequence[IdentityEvent]
@@ -58,20 +72,23 @@ class CameraPictures:
         """Take one moment (reid_tracker.service.site.Listener)."""
         with self._lock:
             for frame, moment in zip(frames, tracked, strict=False):
-                self._newest[frame.camera_id] = (frame.image, moment)
+                newest = (frame.image, moment)
+                shown = self._shown.setdefault(frame.camera_id, _Shown(newest))
+                shown.newest, shown.encoded = newest, {}
 
     def forget(self, camera_id: str) -> None:
         """Drop a camera's picture."""
         with self._lock:
-            for kept in (self._newest, self._annotators, self._encoded):
-                kept.pop(camera_id, None)
+            self._shown.pop(camera_id, None)
 
     def forget_person(self, identity: int) -> None:
-        """No longer know where a person is in the newest pictures."""
+        """Drop the newest pictures in which a person is; a camera that sends brings another one at once."""
         with self._lock:
-            self._newest = {
-                camera_id: (image, without(tracked, identity)) for camera_id, (image, tracked) in self._newest.items()
-            }
+            for camera_id, shown in list(self._shown.items()):
+                if any(person.identity == identity for person in shown.newest[1].people):
+                    del self._shown[camera_id]
+                else:  # where the person was a moment before, their way is not drawn any more
+                    self._shown[camera_id] = _Shown(shown.newest)
 
     def jpeg(self, camera_id: str, width: int | None = None, dots: int = 1, caption: bool = True) -> Drawn | None:
         """The newest drawn picture of a camera; None where none has come.
@@ -82,28 +99,22 @@ class CameraPictures:
             dots: pixels of the screen to one of the page: lines and text are that much thicker.
             caption: whether camera and time (UTC) are written into it.
         """
-        with self._lock:
-            newest = self._newest.get(camera_id)
-            if newest is None:
-                return None
-            image, tracked = newest
-            if self._encoded.get(camera_id, (None,))[0] != tracked.index:
-                self._encoded[camera_id] = tracked.index, {}
-            encoded = self._encoded[camera_id][1]
-            step = next((each for each in self.WIDTHS if width is not None and width <= each), self._width)
-            step = min(step, self._width)
-            kind = (step, dots, caption)
+        shown = self._shown.get(camera_id)
+        if shown is None:
+            return None
+        step = next((each for each in self.WIDTHS if width is not None and width <= each), self._width)
+        kind = (min(step, self._width), dots, caption)
+        with shown.drawing:
+            with self._lock:
+                (image, tracked), encoded = shown.newest, shown.encoded
             if kind not in encoded:
-                small = _narrowed(image, step)
-                annotator = self._annotators.setdefault(camera_id, Annotator())
-                ratio = small.shape[1] / image.shape[1]
-                encoded[kind] = _encode(annotator.draw(small, tracked, ratio, _LEGIBLE * dots, caption))
-            return Drawn(tracked.index, encoded[kind], tracked.time)
+                encoded[kind] = _drawn(image, tracked, shown.annotator, *kind)
+        return Drawn(tracked.index, encoded[kind], tracked.time)
 
     def person(self, identity: int) -> bytes | None:
         """Somebody who is in view, cut out of the newest picture that shows them largest; None where nobody is."""
         with self._lock:
-            newest = list(self._newest.values())
+            newest = [shown.newest for shown in self._shown.values()]
         best: tuple[float, Image] | None = None
         for image, tracked in newest:
             for person in tracked.people:
@@ -111,6 +122,12 @@ class CameraPictures:
                 if cut is not None and (best is None or cut.shape[0] > best[0]):
                     best = cut.shape[0], cut
         return None if best is None else _encode(_lowered(best[1], _CROP_HEIGHT))
+
+
+def _drawn(image: Image, tracked: TrackedFrame, annotator: Annotator, width: int, dots: int, caption: bool) -> bytes:
+    small = _narrowed(image, width)
+    ratio = small.shape[1] / image.shape[1]
+    return _encode(annotator.draw(small, tracked, ratio, _LEGIBLE * dots, caption))
 
 
 def decode_upload(data: bytes) -> Image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -44,6 +44,7 @@ from reid_tracker.types import Appearance, Frame, IdentityEvent, Image, TrackedF
 
 _CROP_HEIGHT = 256
 _DAY = 86_400.0
+_WAYS_SECONDS = 1.0
 _SEARCH_CAMERA = "(search)"  # the camera that uploaded pictures come from, for the detector
 
 _log = logging.getLogger(__name__)
@@ -59,8 +60,8 @@ class Service:
         pipeline_of: makes the pipeline, given the number of the first tracklet; by default the configuration's.
 
     Raises:
-        ConfigError: the store holds looks of another embedder, a destination of messages cannot be used, or a camera's
-            name has no place in an address.
+        ConfigError: sinks are configured, the store holds looks of another embedder, a destination of messages cannot
+            be used, or a camera's name has no place in an address.
         StoreError: the store cannot be opened.
         ModelError: a network cannot be used.
     """
@@ -70,6 +71,11 @@ class Service:
 
     def __init__(self, config: Config, pipeline_of: PipelineOf | None = None) -> None:
         check_names(config.cameras)
+        if config.output.sinks:
+            raise ConfigError(
+                f"output.sinks: {', '.join(config.output.sinks)}: sinks write what `track` makes of recordings, and a "
+                "service has none; leave them out, and use /api/stream, webhooks or a broker"
+            )
         self.config = config
         self.map = load_map(config.site.map)
         self.started = time.time()
@@ -100,9 +106,14 @@ class Service:
             self.site.listen(lambda _frames, tracked, _events: telemetry.told(tracked))
         self.site.listen(self.hub)
         self.site.listen(self.announcer)
+        self._ways: list[CameraLink] = []
+        self._next_ways = 0.0
+        self.site.listen(self._note_ways)
         draw: list[Listener] = [self.pictures]
+        self._crops: _CropKeeper | None = None
         if config.store.crops:
-            draw.append(_CropKeeper(self.recorder, config.store.crops_per_tracklet))
+            self._crops = _CropKeeper(self.recorder, config.store.crops_per_tracklet)
+            draw.append(self._crops)
         if config.privacy.blur_faces:
             draw = [_FaceBlur(draw)]
         for listener in draw:
@@ -202,21 +213,32 @@ class Service:
         """Remove a person everywhere; how many passages went. Raises InputError (nobody known), Busy, StoreError."""
 
         def forget() -> bool:
+            tracklets = self._erased(identity)
+            self.recorder.ignore(tracklets)
+            if self._crops is not None:
+                self._crops.forget(tracklets)
             self.site.forget(identity)
             self.pictures.forget_person(identity)
-            return self._erased(identity)
+            return bool(tracklets)
 
         known = self.site.call(forget)
-        gone = self.recorder.erase(identity)
-        self.hub.forget(identity)
-        self.announcer.forget(identity)
-        if not known and not gone:
+        self._forget_told(identity)  # whether or not the store answers
+        erased = self.recorder.erase(identity)
+        for number in erased.numbers:
+            self._forget_told(number)
+        if not known and not erased.tracklets:
             raise InputError(f"identity {identity}: nobody of that number is known")
-        return gone
+        return len(erased.tracklets)
 
     def ways(self) -> list[CameraLink]:
-        """The ways that people are known to have taken from camera to camera. Raises Busy."""
-        return self.site.call(lambda: self.site.associator.topology.links())
+        """The ways that people are known to have taken from camera to camera, as they were a moment ago."""
+        return self._ways
+
+    def _note_ways(self, *_: object) -> None:
+        """Keep the ways for whoever asks, so that nobody waits for tracking (reid_tracker.service.site.Listener)."""
+        if time.monotonic() >= self._next_ways:
+            self._next_ways = time.monotonic() + _WAYS_SECONDS
+            self._ways = self.site.associator.topology.links()
 
     def site_state(self) -> SiteState:
         """How the parts of a cluster are; without any on one machine."""
@@ -239,9 +261,15 @@ class Service:
     def _apart(self, first: int, second: int) -> None:
         self.site.call(lambda: keep_apart(self.site.associator, first, second))
 
-    def _erased(self, identity: int) -> bool:
-        """Have the associator forget a person; whether it knew them. On the tracking thread."""
-        return erase_identity(self.site.associator, identity, time.time())
+    def _erased(self, identity: int) -> tuple[int, ...]:
+        """Have associator and trackers forget a person; the tracklets that they knew. On the tracking thread."""
+        tracklets = erase_identity(self.site.associator, identity, time.time())
+        self.site.pipeline.drop(tracklets)
+        return tracklets
+
+    def _forget_told(self, identity: int) -> None:
+        self.hub.forget(identity)
+        self.announcer.forget(identity)
 
     def _described(self, image: Image) -> Appearance:
         frame = Frame(_SEARCH_CAMERA, 0, 0.0, image)
@@ -313,6 +341,10 @@ class _CropKeeper:
         for moment in tracked:
             self._best.add(replace(moment, image=images.get(moment.camera_id)))
 
+    def forget(self, tracklets: Iterable[int]) -> None:
+        """Drop the pictures of somebody who is erased. On the tracking thread."""
+        self._best.forget(tracklets)
+
     def _keep(self, crops: list[Crop]) -> None:
         self._recorder.take_crops([StoredCrop(crop.tracklet, crop.time, crop.quality, crop.jpeg) for crop in crops])
 
@@ -320,10 +352,7 @@ class _CropKeeper:
 def _configured_pipeline(config: Config, first_tracklet: int) -> Pipeline:
     embedder = None
     if config.runtime.backend == "tensorrt" and config.runtime.build:
-        from reid_tracker.runtime.tensorrt.flavours import must_be_able_to_build
-
-        must_be_able_to_build()
-        from reid_tracker.compilation import live_embedder  # needs onnx, which is not installed by default
+        from reid_tracker.compilation import live_embedder
 
         embedder = live_embedder(config)  # live cameras do not wait for a build
     return build_pipeline(config, embedder=embedder, first_tracklet=first_tracklet)

@@ -86,9 +86,21 @@ class _Server(uvicorn.Server):
 
 
 class SecretsFilter(logging.Filter):
-    """Takes users, passwords and secret parameters out of addresses in every line of a log."""
+    """Takes users, passwords and secret parameters out of addresses in every line of a log and every traceback."""
+
+    _traceback = logging.Formatter().formatException
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every line pass, cleaned."""
-        record.msg, record.args = without_secrets(record.getMessage()), None
+        """Let every line pass, cleaned; one that cannot be put together too, since an error here is its writer's."""
+        try:
+            text = record.getMessage()
+        except Exception as error:  # arguments that do not fit, or that cannot be shown: anything
+            said = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
+            text = f"{said} (cannot be put together: {type(error).__name__})"
+        record.msg, record.args = without_secrets(text), None
+        if record.exc_info and record.exc_info[0] is not None:
+            record.exc_text = record.exc_text or self._traceback(record.exc_info)
+        record.exc_info = None  # whoever writes the record takes the text, which can be cleaned
+        record.exc_text = without_secrets(record.exc_text) if record.exc_text else None
+        record.stack_info = without_secrets(record.stack_info) if record.stack_info else None
         return True

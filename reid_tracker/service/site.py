@@ -7,11 +7,12 @@ result, so nothing in the pipeline needs a lock; whoever listens is called with 
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field, replace
@@ -28,7 +29,8 @@ from reid_tracker.types import CameraTracks, Frame, IdentityEvent, TrackedFrame,
 
 _WAIT_SECONDS = 0.1  # for pictures, between two looks at what else is asked
 _COMMAND_SECONDS = 30.0
-_MOST_COMMANDS = 100
+_MOST_COMMANDS = 16  # each holds one of the forty threads that answer requests
+_OBEY_SECONDS = 0.005  # between two moments for what is asked, or one thing where that takes longer
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -83,6 +85,10 @@ class Steps(Protocol):
 
     def let_go(self, camera_id: str) -> tuple[Tracklet, ...]:
         """End what is open in one camera."""
+        ...
+
+    def drop(self, tracklets: Collection[int], /) -> None:
+        """Forget some tracklets; who of them is still in view begins a new one."""
         ...
 
     def finish(self) -> tuple[tuple[IdentityEvent, ...], tuple[Tracklet, ...]]:
@@ -208,12 +214,12 @@ class LiveSite:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._obey()
-            frames = self.cameras.next_moment(_WAIT_SECONDS)
+            self._obey(_OBEY_SECONDS)
+            frames = self.cameras.next_moment(_WAIT_SECONDS if self._commands.empty() else 0.0)
             self._let_go_of_silent_cameras({frame.camera_id for frame in frames})
             if frames:
                 self._step(frames)
-        self._obey()
+        self._obey(math.inf)
         self._finish()
 
     def _step(self, frames: Sequence[Frame]) -> None:
@@ -241,23 +247,27 @@ class LiveSite:
     def _open_passages(self) -> list[RememberedPassage]:
         return open_passages(self.associator)
 
-    def _obey(self) -> None:
-        """Do what others asked for."""
-        obeyed = False
-        while True:
+    def _obey(self, seconds: float) -> None:
+        """Do what others asked for, one thing at least and no further one once ``seconds`` have gone by.
+
+        However many search at once, tracking has its turn after each. Whoever is answered finds told what was decided.
+        """
+        began, done = time.monotonic(), False
+        while not done or time.monotonic() - began < seconds:
             try:
                 function, future = self._commands.get_nowait()
             except queue.Empty:
-                break
+                return
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                future.set_result(function())
+                result = function()
             except Exception as error:  # belongs to whoever asked
                 future.set_exception(error)
-            obeyed = True
-        if obeyed:
-            self._tell_loose_events()
+            else:
+                self._tell_loose_events()
+                future.set_result(result)
+            done = True
 
     def _let_go_of_silent_cameras(self, heard: set[str]) -> None:
         """Where no picture comes, no tracker grows older: end its people once they would have been given up."""

@@ -1,11 +1,12 @@
 """Identities, appearances and sightings that outlast the program, and the search over them."""
 
-from reid_tracker.store.index import LookIndex
+from reid_tracker.store.index import IndexedLook, LookIndex
 from reid_tracker.store.postgres import PostgresStore
 from reid_tracker.store.recorder import Recorder, RecorderReport
 from reid_tracker.store.records import (
     AuditEntry,
     Batch,
+    Erased,
     Numbers,
     PersonSummary,
     Sighting,
@@ -18,6 +19,8 @@ from reid_tracker.store.sqlite import SqliteStore
 __all__ = [
     "AuditEntry",
     "Batch",
+    "Erased",
+    "IndexedLook",
     "LookIndex",
     "Match",
     "Numbers",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reid_tracker.errors import ConfigError, StoreError
+from reid_tracker.store.high_water import file_of_this_user
 from reid_tracker.store.sql import SqlStore
 from reid_tracker.types import FloatArray
 
@@ -28,6 +29,10 @@ ANSWER_SECONDS = 30.0
 
 _CONNECT_SECONDS = 3
 _PAUSE_SECONDS = 1.0  # between two attempts to connect
+_TAKEN_SECONDS = 2.0  # in which a program that has just ended may still be known to the server
+_LOCK = "SELECT pg_try_advisory_lock(hashtext('reid_tracker'), hashtext(coalesce(current_schema(), '')))"
+# so that the server notices within a minute that a machine was lost, whose lock would else last for hours
+_LIVELINESS = "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
 _TYPES = {
     "integer": "BIGINT",
     "real": "DOUBLE PRECISION",
@@ -47,7 +52,8 @@ class PostgresStore(SqlStore):
 
     Raises:
         ConfigError: psycopg is not installed.
-        StoreError: it cannot be reached, may not be used, or was written by a newer release.
+        StoreError: it cannot be reached, may not be used, was written by a newer release, or another program writes to
+            it.
     """
 
     _mean = "mean::real[]"
@@ -68,7 +74,8 @@ class PostgresStore(SqlStore):
         self._base: Connection | None = None
         self._not_before = 0.0
         self._away = ""
-        self._begin(shown, _TYPES | {"vector": "vector" if self._has_pgvector() else "REAL[]"})
+        types = _TYPES | {"vector": "vector" if self._has_pgvector() else "REAL[]"}
+        self._begin(shown, types, file_of_this_user(shown))
 
     def close(self) -> None:
         """Complete what was written; may be called twice. A database that is away is left as it is."""
@@ -89,8 +96,8 @@ class PostgresStore(SqlStore):
 
     def _after_erasing(self) -> None:
         """Let the room of erased rows be written over; the server's log and backups are its keeper's."""
-        with self._reading() as base:
-            for table in ("sightings", "looks", "crops", "events", "concerned", "corrections"):
+        for table in ("sightings", "looks", "crops", "events", "concerned", "corrections"):
+            with self._reading() as base:  # each has the time that one answer has
                 base.run(f"VACUUM {table}")
 
     def _has_pgvector(self) -> bool:
@@ -107,17 +114,13 @@ class PostgresStore(SqlStore):
             if self._closed:
                 raise StoreError(f"store {self._shown}: closed")
             base = self._connected()
-            watchdog = threading.Timer(self._answer_seconds, _cut, (base,))
-            watchdog.daemon = True
-            watchdog.start()
             try:
-                yield _Session(base)
+                with _limited(base, self._answer_seconds):
+                    yield _Session(base)
             except self._error as error:
                 if base.broken or base.closed:
                     self._drop()
                 raise self._told(error) from error
-            finally:
-                watchdog.cancel()
 
     @contextmanager
     def _writing(self) -> Iterator[_Session]:
@@ -133,12 +136,26 @@ class PostgresStore(SqlStore):
             raise StoreError(self._away)  # in the same words, so that logs tell it once
         try:
             self._base = psycopg.connect(self._url, autocommit=True, connect_timeout=_CONNECT_SECONDS)
-        except self._error as error:
+            with _limited(self._base, self._answer_seconds):
+                self._hold(self._base)
+        except (self._error, StoreError) as error:
+            self._drop()
             self._not_before = time.monotonic() + _PAUSE_SECONDS
-            told = self._told(error)
-            self._away = str(told)
-            raise told from error
+            self._away = str(error if isinstance(error, StoreError) else self._told(error))
+            raise StoreError(self._away) from error
         return self._base
+
+    def _hold(self, base: Connection) -> None:
+        """Keep other programs out of the schema as long as the connection lasts."""
+        base.execute(_LIVELINESS)
+        until = time.monotonic() + _TAKEN_SECONDS
+        while not base.execute(_LOCK).fetchall()[0][0]:
+            if time.monotonic() >= until:
+                raise StoreError(
+                    f"store {self._shown}: another program writes to it; end that one, or choose another database or "
+                    "schema (a program that was lost is let go of after a minute)"
+                )
+            time.sleep(0.1)
 
     def _drop(self) -> None:
         base, self._base = self._base, None
@@ -174,6 +191,18 @@ class _Session:
 def _marked(statement: str) -> bytes:
     """PostgreSQL's driver marks parameters by ``%s``; no statement of ours holds a percent or question mark else."""
     return statement.replace("?", "%s").encode()
+
+
+@contextmanager
+def _limited(base: Connection, seconds: float) -> Iterator[None]:
+    """End the connection of a block that takes longer."""
+    watchdog = threading.Timer(seconds, _cut, (base,))
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        yield
+    finally:
+        watchdog.cancel()
 
 
 def _cut(base: Connection) -> None:

@@ -8,20 +8,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from reid_tracker.association.memory import varied
 from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.errors import StoreError
-from reid_tracker.store.index import LookIndex
-from reid_tracker.store.records import Batch, Numbers, Store, StoredCrop
+from reid_tracker.store.index import IndexedLook, LookIndex
+from reid_tracker.store.records import Batch, Erased, Numbers, Store, StoredCrop
 from reid_tracker.store.vectors import mean_look
 from reid_tracker.types import TrackedFrame, Tracklet
 
 _WRITE_SECONDS = 0.5
 _EXPIRE_SECONDS = 60.0
-_MOST_WAITING = 20_000  # passages and events together
+_MOST_WAITING = 20_000  # passages, events and pictures together
+_MOST_PICTURES = 1000  # of these, at some 20 kB each
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ class Recorder:
         self._writing = threading.Lock()  # one batch at a time, and no erasure in the middle of one
         self._batch = Batch()
         self._numbers = store.numbers()
+        self._erased, self._erased_people = set[int](), set[int]()
         self._written: dict[int, tuple[float, int, int]] = {}
         self._lost = 0
         self._failure = ""
@@ -76,27 +78,34 @@ class Recorder:
         with self._lock:
             batch = self._batch
             for passage in passages:
+                if passage.identity in self._erased_people:  # a district that has not heard of it yet goes on with them
+                    self._erased.add(passage.tracklet)
+                if passage.tracklet in self._erased:
+                    continue
                 looks = 0 if passage.looks is None else id(passage.looks)
                 state = (passage.end, passage.identity, looks)
                 if self._written.get(passage.tracklet) != state:
                     self._written[passage.tracklet] = state
                     batch.passages[passage.tracklet] = passage
+            told = [event for frame in tracked for event in frame.events]
+            batch.events.extend(event for event in told if event.identity not in self._erased_people)
             for frame in tracked:
-                batch.events.extend(frame.events)
                 for tracklet in frame.finished:
+                    if tracklet.id in self._erased:
+                        continue
                     self._written.pop(tracklet.id, None)
                     batch.passages[tracklet.id] = self._ended(tracklet, batch.passages.get(tracklet.id))
             self._numbers = Numbers(
-                max([self._numbers.identity, *(event.identity for event in batch.events)]),
+                max([self._numbers.identity, *(event.identity for event in told)]),
                 max([self._numbers.tracklet, *batch.passages]),
-                max([self._numbers.event, *(event.event_id for event in batch.events)]),
+                max([self._numbers.event, *(event.event_id for event in told)]),
             )
             self._bound(batch)
 
     def take_crops(self, crops: Sequence[StoredCrop]) -> None:
         """Take pictures of people, where pictures are kept."""
         with self._lock:
-            self._batch.crops.extend(crops)
+            self._batch.crops.extend(crop for crop in crops if crop.tracklet not in self._erased)
             self._bound(self._batch)
 
     def flush(self) -> None:
@@ -114,6 +123,7 @@ class Recorder:
             try:
                 self.store.save(batch)
             except StoreError:
+                self.store.keep_numbers(batch.numbers)
                 with self._lock:
                     self._put_back(batch)
                 raise
@@ -121,28 +131,31 @@ class Recorder:
                 with self._lock:
                     self._lost += len(batch)
                 raise
-            self.index.add(
-                (tracklet, mean_look(passage.looks))
-                for tracklet, passage in batch.passages.items()
-                if passage.looks is not None and len(passage.looks)
-            )
+            self.index.add(map(_indexed, batch.passages.values()))
 
-    def erase(self, identity: int) -> int:
-        """Remove a person from what waits, the store and the index; how many passages went.
+    def ignore(self, tracklets: Iterable[int]) -> None:
+        """Take nothing more of passages of somebody who is being erased, whoever may still tell of them."""
+        with self._lock:
+            self._erased.update(tracklets)
+
+    def erase(self, identity: int) -> Erased:
+        """Remove a person from what waits, the index and the store.
 
         Raises:
             StoreError: the store cannot be reached; try again.
         """
         self.flush()
         with self._writing:
+            # first, since a database that goes away may have erased and not said so
+            self.index.remove(sighting.tracklet for sighting in self.store.history(identity))
+            erased = self.store.erase(identity)
+            self.ignore(erased.tracklets)
             with self._lock:
-                for tracklet, passage in list(self._batch.passages.items()):
-                    if passage.identity == identity:
-                        del self._batch.passages[tracklet]
+                if erased.tracklets:  # else it may be a number that is given one day
+                    self._erased_people |= erased.numbers
+                self._batch.drop(self._erased, identity)
                 self._written.clear()
-            gone = self.store.erase(identity)
-            self.index.remove(gone)
-        return len(gone)
+        return erased
 
     def report(self) -> RecorderReport:
         """How writing goes."""
@@ -163,9 +176,10 @@ class Recorder:
         try:
             self.flush()
             self._expire()
+            self.store.tidy()
         except StoreError as error:
             if str(error) != self._failure:
-                _log.error("%s; what was seen is kept in memory until it answers", error)
+                _log.error("%s; it is tried again, and what cannot be written is kept in memory", error)
             self._note(str(error))
         except Exception as error:  # whatever it is, what comes later is still to be kept
             _log.exception("records could not be written and were lost")
@@ -200,14 +214,17 @@ class Recorder:
 
     def _bound(self, batch: Batch) -> None:
         """Let the oldest go where too much waits: pictures first, then passages, events last."""
-        excess = len(batch) - _MOST_WAITING
-        if excess <= 0:
-            return
-        self._lost += excess
-        dropped = min(excess, len(batch.crops))
+        excess, pictures = len(batch) - _MOST_WAITING, len(batch.crops)
+        dropped = max(min(excess, pictures), pictures - _MOST_PICTURES, 0)
         del batch.crops[:dropped]
-        excess -= dropped
+        self._lost += max(excess, dropped)
+        excess = max(excess - dropped, 0)
         for tracklet in list(batch.passages)[:excess]:
             del batch.passages[tracklet]
             excess -= 1
         del batch.events[:excess]
+
+
+def _indexed(passage: RememberedPassage) -> IndexedLook:
+    look = mean_look(passage.looks) if passage.looks is not None and len(passage.looks) else None
+    return IndexedLook(passage.tracklet, look, passage.camera_id, passage.start, passage.end)

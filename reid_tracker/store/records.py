@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from reid_tracker.association.corrections import Correction
 from reid_tracker.association.remembered import RememberedPassage
-from reid_tracker.types import FloatArray, IdentityEvent
+from reid_tracker.store.index import IndexedLook
+from reid_tracker.types import IdentityEvent
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
+class Numbers(NamedTuple):
     """The highest numbers given so far; a new run goes on after them."""
 
     identity: int = 0
@@ -63,6 +63,13 @@ class AuditEntry:
     about: str
 
 
+class Erased(NamedTuple):
+    """What went with a person: their passages, and the numbers that they ever had."""
+
+    tracklets: tuple[int, ...]
+    numbers: frozenset[int]
+
+
 @dataclass(slots=True)
 class Batch:
     """What is written in one transaction.
@@ -81,6 +88,15 @@ class Batch:
     def __len__(self) -> int:
         return len(self.passages) + len(self.events) + len(self.crops)
 
+    def drop(self, tracklets: Container[int], identity: int) -> None:
+        """Take out somebody's passages and pictures, by tracklets or number."""
+        self.passages = {
+            tracklet: passage
+            for tracklet, passage in self.passages.items()
+            if tracklet not in tracklets and passage.identity != identity
+        }
+        self.crops = [crop for crop in self.crops if crop.tracklet not in tracklets]
+
 
 class Store(Protocol):
     """Identities, appearances and sightings that outlast the program. Thread-safe.
@@ -96,13 +112,17 @@ class Store(Protocol):
         """Where a new run begins to count: beyond what a killed one may have given and not written."""
         ...
 
+    def keep_numbers(self, numbers: Numbers) -> None:
+        """Keep numbers that were given and that could not be saved, for ``numbers`` of the next run. Does not raise."""
+        ...
+
     def remembered(self, since: float, per_camera: int, most_people: int) -> list[RememberedPassage]:
         """Passages that ended after ``since`` (UTC seconds): the newest few per person and camera, of the people seen
         last; each with those that were said to be of others."""
         ...
 
-    def vectors(self) -> Iterable[tuple[int, FloatArray]]:
-        """Tracklet and (D,) mean look of every passage that has looks."""
+    def vectors(self) -> Iterable[IndexedLook]:
+        """Every passage that has looks, as the index takes it."""
         ...
 
     def sightings(self, tracklets: Sequence[int]) -> dict[int, tuple[Sighting, RememberedPassage]]:
@@ -145,12 +165,16 @@ class Store(Protocol):
         """What was said so far, oldest first; passages that are gone are no longer named in it."""
         ...
 
-    def erase(self, identity: int) -> list[int]:
-        """Remove every trace of a person; the tracklets that went."""
+    def erase(self, identity: int) -> Erased:
+        """Remove every trace of a person. What that leaves on disk is ``tidy``'s, where it cannot be taken at once."""
         ...
 
     def expire(self, before: float) -> list[int]:
         """Remove what ended before a time (UTC seconds); the tracklets that went."""
+        ...
+
+    def tidy(self) -> None:
+        """Take from disk what erased rows left there, where that is still to be done; to be called again and again."""
         ...
 
     def note(self, time: float, who: str, action: str, about: str) -> None:

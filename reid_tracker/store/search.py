@@ -12,7 +12,6 @@ from reid_tracker.store.records import Sighting, Store
 from reid_tracker.types import Appearance
 
 _ALIGNED = 60  # nearest sightings whose stripes are aligned
-_MORE = 4  # times as many are searched as were asked for, since filters take some away
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ def search(
     """
     nearest: dict[int, float] = {}
     for look in query.global_[query.valid]:
-        for tracklet, distance in index.search(look, max(_MORE * count, _ALIGNED)):
+        for tracklet, distance in index.search(look, max(count, _ALIGNED), camera_id, since, until):
             nearest[tracklet] = min(distance, nearest.get(tracklet, np.inf))
     order = sorted(nearest, key=lambda tracklet: (nearest[tracklet], tracklet))
     found = store.sightings(order)
@@ -60,9 +59,7 @@ def search(
         if tracklet not in found or len(matches) >= max(count, _ALIGNED):
             continue
         sighting, passage = found[tracklet]
-        fits = camera_id in (None, sighting.camera_id)
-        if fits and (since is None or sighting.ended >= since) and (until is None or sighting.started <= until):
-            matches.append(_judged(sighting, passage.looks, query, nearest[tracklet]))
+        matches.append(_judged(sighting, passage.looks, query, nearest[tracklet]))
     return sorted(matches, key=lambda match: (match.distance, match.sighting.tracklet))[:count]
 
 

@@ -9,6 +9,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,12 @@ from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.errors import StoreError
 from reid_tracker.results.jsonl import event_to_json
 from reid_tracker.store import told
-from reid_tracker.store.records import AuditEntry, Batch, Numbers, PersonSummary, Sighting
+from reid_tracker.store.high_water import HighWater
+from reid_tracker.store.index import IndexedLook
+from reid_tracker.store.records import AuditEntry, Batch, Erased, Numbers, PersonSummary, Sighting
 from reid_tracker.store.schema import SCHEMA, SCHEMA_VERSION
 from reid_tracker.store.session import Session
+from reid_tracker.store.tidying import Tidying
 from reid_tracker.store.vectors import looks_from_blobs, mean_look
 from reid_tracker.types import EventType, FloatArray, IdentityEvent
 
@@ -59,12 +63,13 @@ class SqlStore(ABC):
 
     _mean = "mean"  # SQL that reads the column of mean looks
 
-    def _begin(self, shown: str, types: dict[str, str]) -> None:
+    def _begin(self, shown: str, types: dict[str, str], high_water: Path | None) -> None:
         """Make the tables where they are missing, and note that a program writes.
 
         Args:
             shown: the database, for messages.
             types: names of the column types in ``SCHEMA``.
+            high_water: file of the numbers that the database did not take; None where it does not outlast the program.
 
         Raises:
             StoreError: it was written by a newer release.
@@ -77,6 +82,8 @@ class SqlStore(ABC):
                 raise StoreError(f"store {shown}: written by a newer release (version {version})")
             self._unclean = self._meta(base, "clean") == "0"
             self._set(base, version=SCHEMA_VERSION, clean=0)
+        self._high_water = HighWater(high_water)
+        self._tidying = Tidying(self._after_erasing, self._unclean)
 
     def _end(self) -> None:
         """Note that nothing is left to write."""
@@ -101,14 +108,20 @@ class SqlStore(ABC):
                 tracklet=max(batch.numbers.tracklet, int(self._meta(base, "tracklet") or 0)),
                 event=max(batch.numbers.event, int(self._meta(base, "event") or 0)),
             )
+        self._high_water.clear()
 
     def numbers(self) -> Numbers:
         """Where a new run begins to count: beyond what a killed one may have given and not written."""
         with self._reading() as base:
-            given = {key: int(self._meta(base, key) or 0) for key in ("identity", "tracklet", "event")}
+            kept = self._high_water.numbers._asdict()
+            given = {key: max(known, int(self._meta(base, key) or 0)) for key, known in kept.items()}
         if self._unclean:
             given = {key: value + getattr(_MARGIN, key) for key, value in given.items()}
         return Numbers(**given)
+
+    def keep_numbers(self, numbers: Numbers) -> None:
+        """Keep numbers that were given and that could not be saved, beside the database."""
+        self._high_water.keep(numbers)
 
     def remembered(self, since: float, per_camera: int, most_people: int) -> list[RememberedPassage]:
         """The newest passages per person and camera that ended after ``since``, of the people seen last."""
@@ -122,16 +135,16 @@ class SqlStore(ABC):
         passages = [passage for _, passage in self.sightings([row[0] for row in rows]).values()]
         return told.with_constraints(passages, self.corrections())
 
-    def vectors(self) -> Iterable[tuple[int, FloatArray]]:
-        """Tracklet and (D,) mean look of every passage that has looks."""
+    def vectors(self) -> Iterable[IndexedLook]:
+        """Every passage that has looks, as the index takes it."""
         last = 0
         while rows := self._rows(  # a piece at a time: all of them may be gigabytes
-            f"SELECT tracklet, {self._mean} FROM sightings WHERE mean IS NOT NULL AND tracklet > ? "
-            "ORDER BY tracklet LIMIT ?",
+            f"SELECT tracklet, {self._mean}, camera, started, ended FROM sightings "
+            "WHERE mean IS NOT NULL AND tracklet > ? ORDER BY tracklet LIMIT ?",
             (last, _VECTORS_AT_ONCE),
         ):
             last = rows[-1][0]
-            yield from ((tracklet, self._vector_from_database(value)) for tracklet, value in rows)
+            yield from (IndexedLook(row[0], self._vector_from_database(row[1]), *row[2:]) for row in rows)
 
     def sightings(self, tracklets: Sequence[int]) -> dict[int, tuple[Sighting, RememberedPassage]]:
         """Passages by tracklet, with their looks; missing ones are left out."""
@@ -230,8 +243,8 @@ class SqlStore(ABC):
         with self._reading() as base:
             return told.kept(base)
 
-    def erase(self, identity: int) -> list[int]:
-        """Remove every trace of a person, from the database's log too where it can; the tracklets that went."""
+    def erase(self, identity: int) -> Erased:
+        """Remove every trace of a person, from the database's log too where it can."""
         with self._writing() as base:
             gone = [row[0] for row in base.rows("SELECT tracklet FROM sightings WHERE identity = ?", (identity,))]
             numbers = self._former_numbers(base, identity)
@@ -242,8 +255,8 @@ class SqlStore(ABC):
                     "DELETE FROM events WHERE event_id IN (SELECT event_id FROM concerned WHERE identity = ?)",
                     (number,),
                 )
-        self._after_erasing()
-        return gone
+        self._tidying.erased()
+        return Erased(tuple(gone), frozenset(numbers))
 
     def expire(self, before: float) -> list[int]:
         """Remove what ended before a time; the tracklets that went."""
@@ -254,8 +267,12 @@ class SqlStore(ABC):
             base.run("DELETE FROM events WHERE time < ?", (before,))
             base.run("DELETE FROM audit WHERE time < ?", (before,))
         if gone:
-            self._after_erasing()
+            self._tidying.erased()
         return gone
+
+    def tidy(self) -> None:
+        """Take from disk what erased rows left there, where that is still to be done; tried now and then."""
+        self._tidying()
 
     def note(self, time: float, who: str, action: str, about: str) -> None:
         """Write a line of the audit log."""

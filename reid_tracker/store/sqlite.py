@@ -9,16 +9,19 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from reid_tracker.errors import StoreError
+from reid_tracker.store.holding import held
 from reid_tracker.store.sql import SqlStore
-from reid_tracker.store.sqlite_file import open_file
+from reid_tracker.store.sqlite_file import BUSY_SECONDS, MEMORY, open_file
 from reid_tracker.types import FloatArray
+
+_READER_MILLISECONDS = 200  # that a reader is waited for, while everybody waits for us
 
 _TYPES = {
     "integer": "INTEGER",
@@ -37,18 +40,25 @@ class SqliteStore(SqlStore):
         path: the file; created where missing. Readable by its owner alone, since it holds what people look like.
 
     Raises:
-        StoreError: it cannot be opened, is no database, or was written by a newer release.
+        StoreError: it cannot be opened, is no database, was written by a newer release, or another program writes to
+            it.
     """
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
         self._lock = threading.RLock()
         self._closed = False
-        try:
-            self._base = open_file(self._path)
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"store {self._path}: cannot be opened ({error}); choose another file") from error
-        self._begin(str(self._path), _TYPES)
+        with ExitStack() as opening:
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                if str(self._path) != MEMORY:
+                    opening.enter_context(held(self._path))
+                self._base = opening.enter_context(closing(open_file(self._path)))
+            except (OSError, sqlite3.Error) as error:
+                raise StoreError(f"store {self._path}: cannot be opened ({error}); choose another file") from error
+            lasting = None if str(self._path) == MEMORY else Path(f"{self._path}.numbers")
+            self._begin(str(self._path), _TYPES, lasting)
+            self._opened = opening.pop_all()
 
     def close(self) -> None:
         """Complete what was written; may be called twice."""
@@ -56,9 +66,9 @@ class SqliteStore(SqlStore):
             if self._closed:
                 return
             self._end()
-            self._after_erasing()
+            self._tidying.erased()
             self._closed = True
-            self._base.close()
+            self._opened.close()
 
     def _vector_to_database(self, vector: FloatArray) -> bytes:
         return vector.astype(np.float16).tobytes()
@@ -69,7 +79,13 @@ class SqliteStore(SqlStore):
     def _after_erasing(self) -> None:
         """The log of writes would keep what was erased."""
         with self._reading() as base:
-            base.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+            base.run(f"PRAGMA busy_timeout={_READER_MILLISECONDS}")
+            try:
+                ((busy, *_),) = base.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                base.run(f"PRAGMA busy_timeout={round(1e3 * BUSY_SECONDS)}")
+        if busy:
+            raise StoreError(f"store {self._path}: another program reads it, and keeps what was erased in its log")
 
     @contextmanager
     def _reading(self) -> Iterator[_Session]:

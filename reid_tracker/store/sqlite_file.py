@@ -8,7 +8,7 @@ from pathlib import Path
 MEMORY = ":memory:"
 """A path that keeps everything in memory, until the connection is closed."""
 
-_BUSY_SECONDS, _TAKEN_SECONDS = 5.0, 0.5  # waits for another program; one that keeps a file to itself stays
+BUSY_SECONDS, _TAKEN_SECONDS = 5.0, 0.5  # waits for another program; one that keeps a file to itself stays
 _ALWAYS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON")
 
 
@@ -26,7 +26,7 @@ def open_file(path: Path, alone: bool = False) -> sqlite3.Connection:
     if str(path) != MEMORY:
         path.touch(mode=0o600)
     base = sqlite3.connect(
-        path, timeout=_TAKEN_SECONDS if alone else _BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        path, timeout=_TAKEN_SECONDS if alone else BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
     try:
         for pragma in (*(["locking_mode=EXCLUSIVE"] if alone else []), *_ALWAYS):

@@ -33,10 +33,18 @@ def forget(base: Session, tracklets: Iterable[int]) -> None:
 
 
 def with_constraints(passages: Sequence[RememberedPassage], told: Iterable[Correction]) -> list[RememberedPassage]:
-    """The passages, each with those of the others that were said to be of other people."""
+    """The passages, each with those of the others that were said to be of other people, and whether whose was said."""
     known = {passage.tracklet for passage in passages}
-    apart = constraints_of(_limited(each, known.__contains__) for each in told).apart
-    return [replace(passage, apart=apart.get(passage.tracklet, frozenset())) for passage in passages]
+    constraints = constraints_of(_limited(each, known.__contains__) for each in told)
+    pinned = frozenset[int]().union(*constraints.together)
+    return [
+        replace(
+            passage,
+            apart=constraints.apart.get(passage.tracklet, frozenset()),
+            pinned=passage.tracklet in pinned,
+        )
+        for passage in passages
+    ]
 
 
 def _numbered(base: Session) -> Iterator[tuple[int, Correction]]:

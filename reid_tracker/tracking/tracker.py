@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from reid_tracker.boxes import coverage
@@ -148,6 +150,12 @@ class PersonTracker:
         ended = self._ended(self._tracks)
         self._tracks, self._motion = [], Motion.none()
         return ended
+
+    def drop(self, tracklets: Collection[int]) -> None:
+        """Forget some people and what they look like; who of them is still in view begins a new tracklet."""
+        kept = np.array([track.id not in tracklets for track in self._tracks], np.bool_)
+        self._tracks = [track for track in self._tracks if track.id not in tracklets]
+        self._motion = self._motion.select(kept)
 
     def _check(self, frame: Frame, detections: Detections, appearance: Appearance) -> None:
         if frame.camera_id != self.camera_id:

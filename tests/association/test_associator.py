@@ -211,11 +211,14 @@ def test_memory_is_bounded_by_count() -> None:
     assert associator.counters()["too many"] == len(forgotten) >= 20
 
 
-def test_memory_is_bounded_by_age() -> None:
+def test_memory_is_bounded_by_age_and_the_run_says_so_when_it_ends(caplog: pytest.LogCaptureFixture) -> None:
     associator = CrossCameraAssociator(AssociationConfig(memory_seconds=30))
     story = play(associator, [Visit(1, 1, "door", 0, 4), Visit(2, 2, "door", 100, 104)], Wardrobe(), finish=False)
     assert [event.identity for event in story.of(EventType.ENDED)] == [story.final[1]]
     assert associator.counters() == {"too old": 1}
+    with caplog.at_level("INFO", "reid_tracker.association"):
+        associator.finish([tracklet(2, "door", 100, 104, Wardrobe().looks(2, 1), TrackletState.ENDED)])
+    assert "dropped from memory, or noticed: 1 too old" in caplog.text
 
 
 def test_a_short_memory_is_kept_to_the_second() -> None:
@@ -243,6 +246,19 @@ def test_results_come_one_per_input_in_order() -> None:
         (camera, 7, 1.5, SIZE) for camera in ("b", "a", "c")
     ]
     assert associator([]) == []
+
+
+def test_who_ended_in_a_moment_that_failed_is_not_in_view_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service goes on after a moment that fails; nobody is told of those who ended in it again."""
+    associator, looks = CrossCameraAssociator(), Wardrobe().looks(1, 4)
+    associator([CameraTracks("door", 0, 4.0, SIZE, (tracklet(1, "door", 0, 4, looks),))])
+    ended = tracklet(1, "door", 0, 4, looks, TrackletState.ENDED)
+    with monkeypatch.context() as broken:
+        broken.setattr(associator.ground, "learn", None)
+        with pytest.raises(TypeError):
+            associator([CameraTracks("door", 1, 5.0, SIZE, (), (), (ended,))])
+    assert associator.passages == ()
+    assert associator([CameraTracks("door", 2, 6.0, SIZE, ())])[0].people == ()
 
 
 def test_a_run_without_anybody_ends_without_events() -> None:

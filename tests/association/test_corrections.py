@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from reid_tracker.association import CrossCameraAssociator
-from reid_tracker.association.corrections import erase_identity, keep_apart, merge_identities, split_identity
-from reid_tracker.association.remembered import RememberedPassage
+from reid_tracker.association.corrections import (
+    Correction,
+    erase_identity,
+    keep_apart,
+    merge_identities,
+    split_identity,
+)
+from reid_tracker.association.remembered import RememberedPassage, as_remembered
 from reid_tracker.association.remembering import open_passages, restore
 from reid_tracker.errors import InputError
 from reid_tracker.results import final_identities
+from reid_tracker.store.told import with_constraints
 from reid_tracker.types import CameraTracks, EventType, TrackletState
 from tests.association.scenes import SIZE, Wardrobe, tracklet
 
@@ -95,11 +104,33 @@ def test_what_cannot_be_corrected_is_refused(wrong: tuple[int, int]) -> None:
         split_identity(site.associator, 1, [1], 30)  # nothing would stay
 
 
+def test_two_who_were_merged_by_hand_and_turn_up_side_by_side_are_two(caplog: pytest.LogCaptureFixture) -> None:
+    """One of them was lost when it was said; both would carry one number in every frame from here on."""
+    associator, wardrobe = CrossCameraAssociator(), Wardrobe(noise=0.2)
+    lost = tracklet(1, "door", 0, 4, wardrobe.looks(1, 4))
+    associator([CameraTracks("door", 0, 4.0, SIZE, (lost,))])
+    associator([CameraTracks("door", 1, 6.0, SIZE, (tracklet(2, "door", 5, 6, wardrobe.looks(2, 4)),), (lost,))])
+    merge_identities(associator, 1, 2, 6.0)
+    both = tuple(tracklet(number, "door", 5 * number - 5, 7, wardrobe.looks(number, 5)) for number in (1, 2))
+    told = associator([CameraTracks("door", 2, 7.0, SIZE, both)])[0]
+    assert [person.identity for person in told.people] == [1, 3]
+    assert "tracklet 2 was said to be person 1" in caplog.text
+
+
 def test_two_seen_at_once_in_one_camera_cannot_be_merged() -> None:
     site = Site()
     assert site.see("door", 2, {1: 1, 2: 2}) == [1, 2]
     with pytest.raises(InputError, match="same time"):
         merge_identities(site.associator, 1, 2, 3)
+
+
+def test_a_merger_that_is_refused_takes_nothing_back() -> None:
+    site = Site()
+    assert site.see("door", 2, {1: 1, 2: 2}) == [1, 2]
+    keep_apart(site.associator, 1, 2)
+    with pytest.raises(InputError, match="same time"):
+        merge_identities(site.associator, 1, 2, 3)
+    assert [passage.apart for passage in site.associator.passages] == [{2}, {1}]
 
 
 def test_who_is_erased_is_nobody_known_any_more() -> None:
@@ -111,12 +142,16 @@ def test_who_is_erased_is_nobody_known_any_more() -> None:
 
 
 def test_who_is_erased_while_in_view_goes_on_as_somebody_new() -> None:
+    """The tracklet is heard of no more: its looks are from before. Trackers elsewhere may go on with it."""
     site = Site()
     assert site.see("door", 2, {1: 1, 2: 2}) == [1, 2]
-    assert erase_identity(site.associator, 1, 3)
-    assert site.see("door", 4, {1: 1, 2: 2}) == [3, 2]
-    site.see("door", 5, {}, {1: 1, 2: 2})
-    assert site.final[1] == 3
+    assert erase_identity(site.associator, 1, 3) == (1,)
+    assert site.see("door", 4, {1: 1, 2: 2}) == [2]
+    assert {passage.tracklet for passage in site.associator.passages} == {2}
+    site.see("door", 5, {2: 2}, {1: 1})
+    assert site.see("door", 6, {2: 2, 3: 1}) == [2, 3]
+    assert site.final == {1: 1, 2: 2, 3: 3}
+    assert len(site.associator._erased) == 0
 
 
 def test_people_keep_their_numbers_over_a_restart() -> None:
@@ -144,6 +179,37 @@ def test_what_was_told_apart_stays_apart_over_a_restart() -> None:
     restore(associator, memory, 2, 2)
     associator.finish(())
     assert set(associator.book.identities) == {1, 2}
+
+
+def test_what_was_merged_by_hand_stays_so_over_a_restart_whatever_it_looks_like() -> None:
+    """The two look different; by itself the program would part them as soon as one of them is seen again."""
+    looks = Wardrobe(noise=0.2)
+    cameras = ("door", "hall", "yard")
+    merged = [
+        RememberedPassage(stay, 1, cameras[stay % 3], 40.0 * stay, 40.0 * stay + 8, looks.looks(1 + stay % 2, 4))
+        for stay in range(1, 7)
+    ]
+    others = [
+        RememberedPassage(100 + s, person, cameras[s % 3], 40.0 * s + 10, 40.0 * s + 18, looks.looks(person, 4))
+        for person in range(3, 11)
+        for s in (person, person + 8)
+    ]
+    told = Correction("merge", (1, 3, 5), (2, 4, 6), (1, 2), "2026-05-01T08:00:00+00:00")
+    associator = CrossCameraAssociator()
+    restore(associator, with_constraints([*merged, *others], [told]), 20, 0)
+    seen = tracklet(500, "door", 900, 905, looks.looks(2, 5))
+    associator([CameraTracks("door", 0, 905.0, SIZE, (seen,))])
+    associator([CameraTracks("door", 1, 909.0, SIZE, (), (), (replace(seen, state=TrackletState.ENDED),))])
+    assert {1, 2, 3, 4, 5, 6} <= {passage.tracklet for passage in associator.book.identities[1].passages}
+
+
+def test_what_is_known_of_a_passage_goes_with_it_from_one_associator_to_another() -> None:
+    associator, looks = CrossCameraAssociator(), Wardrobe().looks(1, 4)
+    memory = RememberedPassage(1, 1, "door", 0, 2, looks, frozenset({7}), pinned=True, grey=True, still=True)
+    restore(associator, [memory], 1, 1)
+    (passage,) = associator.book.identities[1].passages
+    assert passage.seen_by == "door by infrared"
+    assert as_remembered(passage) == memory
 
 
 def test_what_was_merged_by_hand_stays_so_while_in_view_whatever_it_looks_like() -> None:

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from reid_tracker.association import CrossCameraAssociator
+from reid_tracker.association.calibration import Calibration, PassageLooks
 from reid_tracker.association.feet import FootPath, together
-from reid_tracker.association.homography import Walk, fit_ground_map
+from reid_tracker.association.homography import GroundMap, Walk, fit_ground_map
+from reid_tracker.association.identities import Passage
+from reid_tracker.association.overlap import OverlapLearner, SharedView
 from tests.association.scenes import Wardrobe
 from tests.association.walks import Floor, Viewpoint
 
@@ -106,6 +109,23 @@ def test_a_map_comes_through_many_wrong_pairs(wrong: int) -> None:
     assert found.share == pytest.approx(12 / (12 + wrong), abs=0.06)
     first, second = truth_of(FRONT, SIDE, generator.uniform(-2, 2, (40, 2)))
     assert np.median(np.linalg.norm(found(first) - second[:, :2], axis=1) / second[:, 2]) < 0.05
+
+
+def test_a_map_stays_where_nobody_of_now_stands_in_both_pictures() -> None:
+    """Those who proved it are forgotten, and the feet of whoever comes are cut off: that was a division by nought."""
+    learner = OverlapLearner(
+        {number: FootPath("side" if number % 2 else "front") for number in range(8)}, Calibration()
+    )
+    proved = SharedView(GroundMap(np.eye(3), 0.1, 4, 0.9, np.zeros((4, 2))), 0.0, 10.0)
+    learner.views["front", "side"] = proved
+    for person in range(4):
+        looks, time = Wardrobe(noise=0.1).looks(person, 1).global_[0], 10.0 * person
+        both = [
+            Passage(2 * person + place, camera, place, time, time + 4, PassageLooks(camera, looks, 4.0))
+            for place, camera in enumerate(("front", "side"))
+        ]
+        learner.learn(both, time + 4)
+    assert learner.views == {("front", "side"): proved}
 
 
 def test_too_few_people_make_no_map() -> None:

@@ -308,3 +308,47 @@ def test_ways_of_a_camera_that_was_moved_are_unknown_again() -> None:
     assert times.log_rate(np.array([a]), b, np.array([1.0]))[0] > -20
     assert times.log_rate(np.array([a]), b, np.array([6.0]))[0] < known - 0.5
     times.index("d")  # a camera that turns up later finds nothing configured of the one that was moved
+
+
+def test_cameras_that_turn_up_after_all_configured_ways_are_gone_can_be_moved_too() -> None:
+    """What was kept of configured ways no longer grew, so the ninth camera that was moved ended the run."""
+    times = ReturnTimes([CameraConfig(id="a", source="-", neighbours={"b": (5.0, 10.0)})])
+    for name in "ab":
+        times.index(name)
+    times.forget_camera("a")
+    for number in range(10):
+        times.index(f"later {number}")
+    times.forget_camera("later 9")
+    assert times.log_rate(np.array([0]), 1, np.array([1.0]))[0] > -20
+
+
+def test_reading_the_ways_decides_nothing() -> None:
+    """The live page's map asks for them at any time; what was seen since the waiting was looked at counts in them."""
+
+    def rate(read: bool) -> tuple[float, int]:
+        times = ReturnTimes()
+        door, hall = times.index("door"), times.index("hall")
+        times.advance(100.0)
+        times.log_rate(np.array([door]), hall, np.array([5.0]))
+        times.observe_returns(np.array([door]), hall, np.array([5.0]), np.array([1.0]))
+        links = times.links() if read else []
+        return float(times.log_rate(np.array([door]), hall, np.array([5.0]))[0]), len(links)
+
+    assert rate(True) == (rate(False)[0], 1)
+
+
+def test_years_in_which_no_clock_was_set_are_not_waited_for() -> None:
+    """A site that begins in 1970 and is set ten seconds later knows how often people come, and who is in two views."""
+
+    def judged(begin: float) -> tuple[float, float]:
+        times, today = ReturnTimes(), 1.79e9
+        door, hall = times.index("door"), times.index("hall")
+        for now in (begin, begin + 10, today, today + 10):
+            times.advance(now)
+        times.observe_waited(door, begin - today)  # was in view all the time
+        times.refresh(np.array([], np.intp), np.array([]))
+        return times.log_new_rate(3), float(times.log_rate(np.array([door]), hall, np.array([-1.0]))[0])
+
+    unset, known = judged(5.0), judged(1.79e9 - 86_400)
+    assert unset[0] > known[0]
+    assert unset[1] == pytest.approx(known[1], abs=0.5)

@@ -239,6 +239,28 @@ def test_nobody_is_faster_than_the_configured_travel_time() -> None:
     assert not any({one.tracklet, one.tracklet + 1} <= of[one.tracklet] for one in passages if one.camera_id == "door")
 
 
+def test_a_passage_without_looks_beside_its_own_person_spoils_nothing() -> None:
+    """It was held with the one beside it all the same, and then no partition was better than another."""
+    broken = [replace(one, identity=one.tracklet) for one in site(8)]
+    person = RememberedPassage(90, 90, "attic", 700, 710, Wardrobe().looks(40, 4))
+    beside = RememberedPassage(91, 90, "attic", 705, 712, None)
+    _, found = solve_again([*broken, person, beside], (), ())
+    _, without = solve_again([*broken, person], (), ())
+    assert set(found.people) == {*without.people, frozenset({91})}
+    assert found.after - found.before > 10
+
+
+def test_a_group_that_cannot_be_one_person_is_let_go_of() -> None:
+    passages = site(8)
+    beside = frozenset({1, 4})  # people 1 and 2 in one camera at one time
+    evidence = Evidence(tuple(passages))
+    calibration, looks = learned(evidence)
+    assignment = Assignment(passages, looks, calibration, learn_topology(ReturnTimes(), passages, {}), 8)
+    found = refine(assignment, [frozenset({one.tracklet}) for one in passages], [beside], FINISHED)
+    assert frozenset({1, 2, 3}) in found.people
+    assert found.after > found.before
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_hardly_anybody(count: int) -> None:
     passages = site(1)[:count]

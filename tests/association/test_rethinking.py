@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reid_tracker.association import CrossCameraAssociator
+from reid_tracker.association.corrections import pin
 from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.association.remembering import restore
 from reid_tracker.config import AssociationConfig
@@ -91,6 +92,26 @@ def test_what_somebody_who_knows_said_is_not_thought_over(stays: int) -> None:
     _passes(associator, wardrobe, AMY)
     who = _people(associator)
     assert len({who[stay] for stay in range(1, 1 + stays)}) == 1
+
+
+def test_nobody_is_joined_with_whom_somebody_who_knows_has_numbered() -> None:
+    """Ben's stays have Amy's number and one of hers is his by hand; the number was his, and she stayed under it."""
+    wardrobe, associator = Wardrobe(noise=0.2), CrossCameraAssociator()
+    others = [one for one in _memory(wardrobe, 0) if one.identity > 2]
+    mixed = [
+        RememberedPassage(1, 1, "door", 800, 810, wardrobe.looks(BEN, 4), frozenset({5})),
+        *(
+            RememberedPassage(2 + k, 2, ("hall", "yard", "hall")[k], at, at + 8, wardrobe.looks(BEN, 4))
+            for k, at in enumerate((400.0, 500.0, 600.0))
+        ),
+        RememberedPassage(5, 2, "door", 805, 815, wardrobe.looks(AMY, 4), frozenset({1})),
+    ]
+    restore(associator, [*mixed, *others], last_identity=20, last_event=0)
+    pin(passage for passage in associator.book.identities[2].passages if passage.tracklet == 5)
+    _passes(associator, wardrobe, BEN)
+    who = _people(associator)
+    assert who[5] == 2
+    assert {who[stay] for stay in (1, 2, 3, 4, SEEN)} == {1}
 
 
 def test_one_person_of_many_stays_keeps_one_number() -> None:

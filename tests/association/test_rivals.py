@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from reid_tracker.association import CrossCameraAssociator
+from reid_tracker.association import CrossCameraAssociator, revision
 from reid_tracker.association import associator as associator_module
+from reid_tracker.association.evidence import appearance_evidence
 from reid_tracker.association.explain import Explainer
 from reid_tracker.association.judge import Parts
 from reid_tracker.association.remembered import RememberedPassage
@@ -47,11 +50,18 @@ def test_a_third_whom_two_people_seen_together_resemble_waits(
     assert len(associator.book.identities) == len(crowd) + min(people, 2)
 
 
-def test_somebody_who_took_a_lost_ones_place_gives_it_back_when_the_lost_one_returns() -> None:
+@pytest.mark.parametrize("known_before", [False, True])
+@pytest.mark.parametrize("looks_then", [4, 5])
+def test_somebody_who_took_a_lost_ones_place_gives_it_back_when_the_lost_one_returns(
+    known_before: bool, looks_then: int
+) -> None:
+    """Also where the lost one has a new look, and both are asked who they are."""
     wardrobe, associator = Wardrobe(noise=0.1), CrossCameraAssociator()
+    if known_before:
+        restore(associator, [RememberedPassage(90, 1, "hall", -60, -50, wardrobe.looks(1, 4))], 1, 0)
 
-    def lost_one(now: float) -> Tracklet:
-        return tracklet(1, "door", 0, now, wardrobe.looks(1, 4))
+    def lost_one(now: float, count: int = 4) -> Tracklet:
+        return tracklet(1, "door", 0, now, wardrobe.looks(1, count))
 
     first = lost_one(4)
     associator([CameraTracks("door", 0, 4.0, SIZE, (first,))])
@@ -59,7 +69,7 @@ def test_somebody_who_took_a_lost_ones_place_gives_it_back_when_the_lost_one_ret
     taken = associator([CameraTracks("door", 1, 8.0, SIZE, (twin,), (first,))])[0]
     assert [person.identity for person in taken.people] == [1]
     twin = tracklet(2, "door", 6, 9, wardrobe.looks(1, 4))
-    back = associator([CameraTracks("door", 2, 9.0, SIZE, (lost_one(9), twin))])[0]
+    back = associator([CameraTracks("door", 2, 9.0, SIZE, (lost_one(9, looks_then), twin))])[0]
     assert {person.tracklet: person.identity for person in back.people} == {1: 1, 2: 2}
     assert [event.tracklets for event in back.events if event.type is EventType.SPLIT] == [(2,)]
 
@@ -81,3 +91,41 @@ def test_whoever_is_taken_for_somebody_merged_away_a_moment_ago_has_an_identity(
     told = associator([CameraTracks("hall", 1, 10.0, SIZE, (third,), (lost,))])[0]
     assert [(event.type, event.tracklets) for event in told.events[:1]] == [(EventType.MERGED, (2,))]
     assert {person.tracklet: person.identity for person in told.people} == {3: 1}
+
+
+def test_somebody_known_is_not_who_was_taken_for_him_until_a_moment_ago() -> None:
+    """New looks throw the one out and name the other in the same moment; the other went out with the one."""
+    wardrobe, associator = Wardrobe(noise=0.1), CrossCameraAssociator()
+    cameras = ("hall", "door", "yard")
+    known = [
+        RememberedPassage(90 + j, 1, cameras[j % 3], 50.0 * j, 50.0 * j + 10, wardrobe.looks(1, 4)) for j in range(9)
+    ]
+    others = [
+        RememberedPassage(200 + j, 2 + j % 10, cameras[j % 3], 20.0 * j, 20.0 * j + 10, wardrobe.looks(20 + j % 10, 4))
+        for j in range(30)
+    ]
+    restore(associator, [*known, *others], last_identity=20, last_event=0)
+    mistaken = tracklet(1, "door", 600, 604, wardrobe.looks(1, 1))
+    associator([CameraTracks("door", 0, 604.0, SIZE, (mistaken,))])
+    lost = tracklet(1, "door", 600, 604, wardrobe.looks(50, 4))
+    told = associator(
+        [CameraTracks("door", 1, 608.0, SIZE, (tracklet(2, "door", 606, 608, wardrobe.looks(1, 4)),), (lost,))]
+    )
+    assert [person.identity for person in told[0].people] == [1]
+    assert {passage.tracklet: passage.identity for passage in associator.passages} == {1: 21, 2: 1}
+
+
+def test_who_was_never_looked_at_is_merged_with_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What looks say of nobody's looks is nought but for rounding, which may go up; time alone then joined them."""
+
+    def rounded_up(*arguments: Any) -> np.ndarray:
+        return appearance_evidence(*arguments) + np.float32(1e-6)
+
+    monkeypatch.setattr(revision, "appearance_evidence", rounded_up)
+    wardrobe, associator = Wardrobe(noise=0.3), CrossCameraAssociator()
+    memory = [RememberedPassage(k, k, "door", 40.0 * k, 40.0 * k + 4, wardrobe.looks(k, 4)) for k in range(1, 7)]
+    restore(associator, [*memory, RememberedPassage(9, 9, "door", 45, 49, None)], last_identity=50, last_event=0)
+    for time in (40.0, 300.0):
+        associator([CameraTracks("door", 0, time, SIZE, ())])
+    associator.finish([])
+    assert 9 in associator.book.identities

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from reid_tracker.association import CrossCameraAssociator
+from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.association.still import StillWatch
-from reid_tracker.types import CameraTracks, TrackedFrame
+from reid_tracker.review.refining import solve_again
+from reid_tracker.types import CameraTracks, TrackedFrame, TrackedPerson
 from tests.association.scenes import SIZE, Wardrobe, tracklet
 
 BOX = np.array([300, 100, 350, 220], np.float32)
@@ -55,3 +57,34 @@ def test_a_mannequin_is_nobody_who_walks_through_another_camera() -> None:
     associator([CameraTracks("shop", 900, 170.0, SIZE, (), ended=(gone,))])
     assert see("shop", 3, 175.0, 175.0, BOX) == mannequin
     assert associator.counters()["things that never move"] == 1
+
+
+def test_a_mannequin_is_nobody_else_in_a_finished_run_either() -> None:
+    """``refine`` joined them: it knew looks and times, and not that one of the two had never moved."""
+    wardrobe = Wardrobe(5, noise=0.2)
+    mannequin = RememberedPassage(1, 1, "shop", 0, 300, wardrobe.looks(7, 4))
+    visitor = RememberedPassage(2, 2, "street", 310, 318, wardrobe.looks(7, 4))
+    others = [
+        RememberedPassage(10 + k, 3 + k % 6, ("shop", "street")[k % 2], 16 * k, 16 * k + 8, wardrobe.looks(k % 6, 4))
+        for k in range(18)
+    ]
+    passages = [mannequin, visitor, *others]
+
+    def frames(step: float) -> list[TrackedFrame]:
+        """Everybody walks to the right but the mannequin, which moves ``step`` pixels a second."""
+        told = []
+        for second in range(320):
+            for camera in ("shop", "street"):
+                here = [one for one in passages if one.camera_id == camera and one.start <= second <= one.end]
+                aside = {one.tracklet: (step if one is mannequin else 9.0) * (second - one.start) for one in here}
+                people = tuple(
+                    TrackedPerson(one.identity, one.tracklet, tuple(map(float, BOX + shift)), 0.9, "settled", 1.0)
+                    for one in here
+                    for shift in (np.array([aside[one.tracklet], 0, aside[one.tracklet], 0]),)
+                )
+                told.append(TrackedFrame(camera, second, float(second), people, (), SIZE))
+        return told
+
+    together = frozenset({1, 2})
+    assert not any(together <= person for person in solve_again(passages, (), frames(0.0))[1].people)
+    assert any(together <= person for person in solve_again(passages, (), frames(1.0))[1].people)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.association import all as every_case
 from benchmarks.association.ablations import ABLATIONS, shifted
 from benchmarks.association.baselines import Alike, average_linkage, nearest_mean
 from benchmarks.association.cases import Case, Sightings, owners
@@ -227,13 +230,28 @@ def test_two_tracklets_with_one_look_are_one_cluster_whatever_rounding_does() ->
 
 
 def test_a_whole_case_is_judged(small_case: Case) -> None:
-    report = compete(small_case, Depth(ablations=False, shifts=(1.0,)))
+    shown: list[str] = []
+    depth = Depth(ablations=False, shifts=(1.0,))
+    report = compete(small_case, depth, judge=lambda kind, _ids: shown.append(kind))
+    assert shown[:2] == [ONLINE, FINAL]
     idf1 = {name: row["idf1"] for name, row in report["methods"].items()}
     assert set(idf1) - {REFINED} == {NEW, NEAREST, LINKAGE, PERFECT, ONLINE, AT_END, FINAL}
     assert idf1[NEW] < idf1[FINAL] <= idf1[PERFECT] < 1  # some boxes are missed
     assert all(idf1[name] <= idf1[PERFECT] for name in idf1)
     assert report["automatic threshold"][FINAL]["lost to hindsight"] >= 0
     assert report["cost"]["state MB"] > 0
+
+
+@pytest.mark.parametrize("package", ["association", "review"])
+def test_a_report_is_of_the_code_that_it_was_made_by(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refined ids are made in reid_tracker.review too; a report of other code there was taken for one of the same."""
+    material: Any = SimpleNamespace(judged=SimpleNamespace(key="k"))
+    monkeypatch.setattr(f"reid_tracker.{package}.__file__", str(tmp_path / "__init__.py"))
+    before = every_case.made_of(material, quick=True, depth=Depth())
+    (tmp_path / "more.py").write_text("changed = True")
+    assert every_case.made_of(material, quick=True, depth=Depth()) != before
 
 
 @pytest.mark.parametrize("variant", ABLATIONS, ids=lambda variant: variant.name)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
+import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,6 @@ from reid_tracker.cluster.front import FrontService
 from reid_tracker.cluster.orders import DistrictNews, DistrictReport, Push, Reply
 from reid_tracker.cluster.registry import Registry
 from reid_tracker.config import CameraConfig, Config
-from reid_tracker.store import SqliteStore
 from reid_tracker.types import EventType, IdentityEvent, TrackedFrame
 from tests.cluster.test_live import site_pipeline
 from tests.outbound.servers import Receiver, receiver, wait_for
@@ -81,11 +82,11 @@ def told(hook: Receiver) -> list[dict[str, Any]]:
 
 
 def stored(path: Path) -> list[dict[str, Any]]:
-    with suppress(Exception):  # not there yet
-        store = SqliteStore(path)
-        found = store.events_after(0, 100)
-        store.close()
-        return found
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as base,
+    ):  # else it is not there yet
+        return [json.loads(body) for (body,) in base.execute("SELECT body FROM events ORDER BY event_id")]
     return []
 
 

@@ -58,6 +58,8 @@ def test_what_is_stored_comes_back(cache: EngineCache) -> None:
         {"capabilities": ()},
         {"precision": "fp32"},
         {"shapes": {"crops": ((1, 4), (8, 4), (65, 4))}},
+        {"converter": 2},
+        {"calibration": "0123456789abcdef"},
     ],
 )
 def test_everything_in_the_key_makes_another_entry(cache: EngineCache, change: dict[str, object]) -> None:
@@ -174,6 +176,85 @@ def test_a_store_that_fails_leaves_what_was_there(cache: EngineCache, monkeypatc
     (entry,) = cache.entries()
     assert cache.read(entry) == PLAN
     assert [path.name for path in cache.folder.iterdir()] == [entry.folder.name]
+
+
+def test_builders_that_race_for_a_place_both_succeed(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one's engine came to lie there between the old one's removal and the new one's arrival."""
+    cache.store(record(), PLAN)
+    rename, raced = Path.rename, []
+
+    def another_first(path: Path, target: Path) -> Path:
+        if target.name == record().name and not raced:
+            raced.append(True)
+            EngineCache(cache.folder).store(record(PLAN + b"theirs"), PLAN + b"theirs")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", another_first)
+    cache.store(record(PLAN + b"ours"), PLAN + b"ours")
+    (entry,) = cache.entries()
+    assert cache.read(entry) == PLAN + b"ours"
+    assert [path.name for path in cache.folder.iterdir()] == [entry.folder.name]
+
+
+def test_what_cannot_be_put_in_place_leaves_what_was_there(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.store(record(), PLAN)
+    rename = Path.rename
+
+    def refused(path: Path, target: Path) -> Path:
+        if target.name == record().name and not path.name.endswith("-old"):
+            raise PermissionError(13, "Permission denied")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(PermissionError):
+        cache.store(record(PLAN + b"new"), PLAN + b"new")
+    (entry,) = cache.entries()
+    assert cache.read(entry) == PLAN
+
+
+@pytest.mark.parametrize(
+    ("harm", "problem"),
+    [
+        (lambda papers: papers.chmod(0o666), "others may write to it"),
+        (lambda papers: papers.parent.chmod(0o777), "others may write to it"),
+        (lambda papers: papers.rename(papers.parent / "other") and papers.symlink_to("other"), "is a link"),
+    ],
+)
+def test_papers_that_are_not_ones_own_are_not_read(
+    cache: EngineCache, harm: Callable[[Path], object], problem: str
+) -> None:
+    """They say which engine is taken, and what its checksum is."""
+    harm(cache.store(record(), PLAN) / PAPERS)
+    (entry,) = cache.entries()
+    assert entry.record is None
+    assert problem in entry.problem
+
+
+def test_the_very_bytes_that_were_compared_are_taken_in(
+    cache: EngineCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two readings of a file, somebody else may write another one."""
+    folder = EngineCache(tmp_path / "theirs").store(record(), PLAN)
+    read, reads = Path.read_bytes, []
+
+    def exchanged_after(path: Path) -> bytes:
+        content = read(path)
+        if path == folder / ENGINE:
+            reads.append(path)
+            path.write_bytes(b"something else")
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", exchanged_after)
+    cache.adopt(folder, record().engine_sha256)
+    monkeypatch.undo()
+    (entry,) = cache.entries()
+    assert cache.read(entry) == PLAN
+    assert len(reads) == 1
+
+
+def test_a_folder_without_an_engine_is_named(cache: EngineCache, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"engine\.plan cannot be read"):
+        cache.adopt(tmp_path, "0" * 64)
 
 
 def test_an_engine_from_elsewhere_needs_a_checksum_from_elsewhere(cache: EngineCache, tmp_path: Path) -> None:

@@ -45,23 +45,23 @@ def wanted(**changes: object) -> Wanted:
     ],
 )
 def test_network_precision_library_and_card_must_fit(built: dict[str, object], runs: bool) -> None:
-    assert (choose([entry(**built)], wanted()).entry is not None) is runs
+    assert bool(choose([entry(**built)], wanted()).fitting) is runs
 
 
 def test_a_mismatch_names_what_was_built_for_what_is_here_and_the_command() -> None:
     found = choose([entry(capabilities=("8.9",))], wanted())
-    (line,) = found.passed_over
+    (line,) = found.passed_over.values()
     assert "built for tensorrt_rtx 1.7.1, compute capability 8.9" in line
     assert "here: tensorrt_rtx 1.7.1, compute capability 8.6 (NVIDIA A10)" in line
-    assert line.endswith("run: reid-tracker engines build small --precision fp16")
+    assert line.endswith("run: reid-tracker engines build small --precision fp16 --batch 1,8,64")
 
 
 def test_the_newest_is_taken_and_preferred_shapes_go_first() -> None:
     large = {"crops": ((1, 4), (64, 4), (256, 4))}
     entries = [entry(2), entry(1, shapes=large), entry(3)]
-    assert choose(entries, wanted()).entry is entries[2]
-    assert choose(entries, wanted(shapes=large)).entry is entries[1]
+    assert choose(entries, wanted()).fitting == (entries[2], entries[0], entries[1])
+    assert choose(entries, wanted(shapes=large)).fitting == (entries[1], entries[2], entries[0])
 
 
 def test_damaged_papers_are_no_candidates() -> None:
-    assert choose([Entry(Path("/cache/x"), None, "no JSON")], wanted()).entry is None
+    assert choose([Entry(Path("/cache/x"), None, "no JSON")], wanted()).fitting == ()

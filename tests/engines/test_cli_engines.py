@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,13 @@ from typer.testing import CliRunner
 
 from reid_tracker.cli import app
 from reid_tracker.errors import ConfigError
-from reid_tracker.runtime.tensorrt.cache import EngineCache
+from reid_tracker.runtime import cuda
+from reid_tracker.runtime.tensorrt import opening
+from reid_tracker.runtime.tensorrt.cache import ENGINE, EngineCache
+from reid_tracker.runtime.tensorrt.records import record_of
 from tests.engines.networks import embedder
-from tests.engines.test_cache import PLAN, record
+from tests.engines.test_cache import PLAN, key, record
+from tests.engines.test_opening import CARD
 
 runner = CliRunner()
 
@@ -22,6 +27,28 @@ def test_listing_shows_what_is_built_and_for_what(tmp_path: Path) -> None:
     shown = runner.invoke(app, ["engines", "list", "--cache", str(tmp_path)]).output
     assert record().name in shown.replace("\n", "")
     assert "8.6" in shown
+
+
+def test_listing_says_which_engine_would_be_taken_and_why_not_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cuda, "probe", lambda: cuda.Probe(CARD, ""))
+    monkeypatch.setattr(opening, "versions_here", lambda: {"tensorrt_rtx": "1.7.1"})
+    cache = EngineCache(tmp_path)
+
+    def stored(day: int, **changes: object) -> Path:
+        built = record_of("small", key(**changes), PLAN, 1, built=datetime(2026, 1, day, tzinfo=UTC))
+        return cache.store(built, PLAN)
+
+    older, newer = stored(1, capabilities=()), stored(2)
+    foreign, damaged = stored(3, capabilities=("8.9",)), stored(4, capabilities=("8.6", "8.9"))
+    (damaged / ENGINE).write_bytes(PLAN[:50])
+    shown = runner.invoke(app, ["engines", "list", "--cache", str(tmp_path)], env={"COLUMNS": "500"}).output
+    lines = {line.split()[0]: line.rstrip() for line in shown.splitlines() if line.startswith("small-")}
+    assert lines[newer.name].endswith("taken")
+    assert lines[older.name].endswith(f"runs, but {newer.name} is newer")
+    assert "built for tensorrt_rtx 1.7.1, compute capability 8.9" in lines[foreign.name]
+    assert "truncated" in lines[damaged.name]
 
 
 def test_removing_by_the_name_that_is_listed(tmp_path: Path) -> None:

@@ -121,6 +121,11 @@ def test_calibration_without_use_is_refused(path: Path, batches: list[dict[str, 
         convert(path, "int8", batches)
 
 
+def test_without_pictures_the_option_that_gives_some_is_named(path: Path) -> None:
+    with pytest.raises(InputError, match="give some with --pictures"):
+        convert(path, "int8", [])
+
+
 @given(outlier=st.integers(1, 5))
 def test_one_outlier_does_not_take_the_steps_from_the_rest(outlier: int) -> None:
     histogram = np.zeros(2048)

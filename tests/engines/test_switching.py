@@ -66,6 +66,19 @@ def test_a_build_that_fails_leaves_the_first_and_says_why() -> None:
     assert session.describe().reason == "a test; no engine: differs from float32"
 
 
+def test_a_build_that_breaks_is_told_like_one_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    """What a library raised ended the thread, and nothing more was said of an engine."""
+
+    def build() -> Constant:
+        raise RuntimeError("a fault of the library")
+
+    session = SwitchingSession(Constant(1), build)
+    session.wait(10)
+    assert session.run(X)["y"].tolist() == [1, 1]
+    assert session.describe().reason == "a test; no engine: RuntimeError: a fault of the library"
+    assert "a fault of the library" in caplog.text
+
+
 def test_another_network_is_not_moved_to() -> None:
     session = SwitchingSession(Constant(1), lambda: Constant(2, output="z"))
     session.wait(10)
@@ -102,6 +115,9 @@ def test_a_live_embedder_starts_before_its_engine_is_there(monkeypatch: pytest.M
     assert "an engine is being built" in embedder.describe()
     assert "in place of TensorRT" in embedder.describe()
     finish.set()
+    for thread in threading.enumerate():
+        if thread.name == "engine build":  # a library's threads may not outlive the interpreter
+            thread.join(30)
     assert asked == [config.embedding.model]
 
 

@@ -1,4 +1,4 @@
-"""Without torch there is nothing to test here. Devices: the processor always, a GPU where there is one."""
+"""Devices: the processor always, a GPU where there is one. Without torch each file here is skipped by itself."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import os
 
 import pytest
 
-# Must be set before Triton is imported; on a GPU its kernels are compiled instead.
 from reid_tracker.runtime.cuda import probe
 
-torch = pytest.importorskip("torch", reason="needs torch (pip install 'reid_tracker[training]')")
-
+# Must be set before Triton is imported; on a GPU its kernels are compiled instead.
 if probe().device is None:
     os.environ.setdefault("TRITON_INTERPRET", "1")
 

@@ -52,6 +52,14 @@ def test_crops_equal_the_processors(device: str, frame: np.ndarray) -> None:
     assert (got[~got_valid] == 0).all()
 
 
+def test_the_gpu_is_given_work_and_asked_nothing() -> None:
+    """A tensor without numbers cannot answer: each question would be a wait for everything queued on a GPU."""
+    frame = torch.empty(240, 320, 3, dtype=torch.uint8, device="meta")
+    crops, valid = crop_people(frame, torch.tensor([box for box, _ in BOXES]), SIZE)
+    assert (crops.device.type, tuple(crops.shape)) == ("meta", (len(BOXES), *SIZE, 3))
+    assert valid.device.type == "meta"
+
+
 def test_no_boxes_give_no_crops(device: str, frame: np.ndarray) -> None:
     got, valid = crop_people(torch.from_numpy(frame).to(device), torch.zeros(0, 4), SIZE)
     assert (tuple(got.shape), tuple(valid.shape)) == ((0, *SIZE, 3), (0,))

@@ -19,6 +19,12 @@ from reid_tracker.live import Address, without_secrets
         ("rtsp://user:pa/ss@cam/stream", "rtsp://***@cam/stream"),  # a slash, which ought to be coded
         ("rtsp://cam:554/a@b", "rtsp://cam:554/a@b"),  # no user at all
         ("http://cam/mjpeg?user=me&pwd=secret&size=1", "http://cam/mjpeg?user=***&pwd=***&size=1"),
+        ("http://cam/video?access_token=secret&size=1", "http://cam/video?access_token=***&size=1"),
+        ("http://cam/video.cgi?loginuse=me&loginpas=secret", "http://cam/video.cgi?loginuse=***&loginpas=***"),
+        ("postgresql://db/site?sslmode=require&sslpassword=x", "postgresql://db/site?sslmode=require&sslpassword=***"),
+        ("rtsp://cam/user=me_password=se_cret_channel=1_stream=0.sdp", "rtsp://cam/user=***_channel=1_stream=0.sdp"),
+        ("rtsp://cam/user=me&password=secret&channel=1", "rtsp://cam/user=***&password=***&channel=1"),
+        ("rtsp://cam/live?channel=1&subtype=0", "rtsp://cam/live?channel=1&subtype=0"),
         ("${GATE}", "${GATE}"),
         ("film.mp4", "film.mp4"),
     ],
@@ -36,6 +42,19 @@ def test_secrets_are_taken_out_of_whole_messages() -> None:
 def test_variables_are_filled_in_and_coded() -> None:
     address = Address("rtsp://${NAME}:${WORD}@cam/live?x=${X}")
     assert address.reveal({"NAME": "me", "WORD": "a/b@c:#", "X": "1"}) == "rtsp://me:a%2Fb%40c%3A%23@cam/live?x=1"
+
+
+@pytest.mark.parametrize(
+    ("written", "revealed"),
+    [
+        ("rtsp://me:${WORD}@cam/", "rtsp://me:50%2541b%2523@cam/"),  # a % that begins no code
+        ("rtsp://me:a%2Fb${WORD}c@d@cam/", "rtsp://me:a%2Fb50%2541b%2523c%40d@cam/"),  # beside what is written in code
+        ("rtsp://${WORD}@cam/", "rtsp://50%2541b%2523@cam/"),
+    ],
+)
+def test_what_a_variable_holds_is_meant_as_it_is(written: str, revealed: str) -> None:
+    """A password with a % and two hex digits was taken to be coded already, and the camera refused it."""
+    assert Address(written).reveal({"WORD": "50%41b%23"}) == revealed
 
 
 def test_what_is_coded_already_stays() -> None:

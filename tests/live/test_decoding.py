@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,8 +19,8 @@ pytest.importorskip("av", reason="needs the extra 'live'")
 from reid_tracker.cli import app
 from reid_tracker.config import LiveConfig
 from reid_tracker.errors import ConfigError
-from reid_tracker.live import Address
-from reid_tracker.live.decoding import Decoding, known_devices, try_device
+from reid_tracker.live import Address, CaptureError
+from reid_tracker.live.decoding import Decoding, Probation, known_devices, try_device
 from reid_tracker.live.stream import open_stream
 
 NOWHERE = "no device of that name"
@@ -90,16 +90,24 @@ def test_a_device_that_is_offered_and_not_there_is_refused_with_a_reason(
     assert re.fullmatch(rf"decoding on the CPU \({absent}: [^\n]+\)", decoding.describe())
 
 
-def test_a_device_that_fails_after_its_trial_is_given_up_for_the_cpu(absent: str, repository: Path) -> None:
-    """The trial is made to pass here; opening with the device then really fails, or falls back by itself."""
+def test_a_device_that_fails_after_its_trial_is_left_for_the_cpu(
+    absent: str, repository: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The trial is made to pass here; opening with the device then really fails, or falls back by itself.
+
+    What tells it from the network is that PyAV names no address in such an error.
+    """
     decoding = Decoding("auto", [absent], lambda _device: "")
-    assert decoding.report().device == absent
-    capture = open_stream(Address(str(repository / "demos" / "clip" / "door.mp4")), LiveConfig(), decoding)
-    assert (capture.codec, capture.decoder) == ("h264", "cpu")
-    assert any(capture.read().pictures for _ in range(20))
-    capture.close()
+    address = Address(str(repository / "demos" / "clip" / "door.mp4"))
+    for _ in range(2):
+        assert decoding.device_for(str(address)) == absent
+        capture = open_stream(address, LiveConfig(), decoding)
+        assert (capture.codec, capture.decoder) == ("h264", "cpu")
+        assert any(capture.read().pictures for _ in range(20))
+        capture.close()
     if absent == "cuda":
-        assert decoding.describe().startswith("decoding on the CPU (cuda failed after its trial: ")
+        assert decoding.device_for(str(address)) == ""
+        assert caplog.messages[0].startswith(f"cuda cannot be used for {address} (")
 
 
 @pytest.mark.slow
@@ -110,6 +118,15 @@ def test_every_device_that_is_offered_passes_or_says_why() -> None:
         assert "\n" not in try_device(device)
 
 
+def test_no_device_is_tried_that_no_decoder_can_use() -> None:
+    """Quick Sync was: FFmpeg's decoders for it have names of their own, so its trial could never pass."""
+    from av import Codec
+    from av.codec.hwaccel import HWDeviceType
+
+    usable = {config.device_type for config in Codec("h264", "r").hardware_configs}
+    assert {HWDeviceType[device] for device in known_devices()} <= usable
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="devices are nodes on Linux")
 def test_a_device_without_a_node_is_not_even_tried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("reid_tracker.live.decoding._NODES", {"cuda": (str(tmp_path / "nvidiactl"),)})
@@ -118,22 +135,35 @@ def test_a_device_without_a_node_is_not_even_tried(monkeypatch: pytest.MonkeyPat
 
 
 class Device:
-    """An open stream whose device takes packets and makes pictures of them, or does not: none is at hand."""
+    """An open stream whose device takes packets and makes pictures of the first ones: none is at hand.
 
-    def __init__(self, works: bool) -> None:
-        codec = SimpleNamespace(name="h264", is_hwaccel=True, thread_count=0)
-        self.stream = SimpleNamespace(codec_context=codec, average_rate=10, guessed_rate=10)
+    Args:
+        pictures: as many packets become pictures.
+        error: what decoding the others raises; nothing comes of them where not given.
+        pix_fmt: the decoder's format; one of the device's own unless it went over to the CPU.
+    """
+
+    def __init__(self, pictures: float, error: Exception | None = None, pix_fmt: str = "cuda") -> None:
+        configs = [SimpleNamespace(format=SimpleNamespace(name="cuda"))]
+        codec = SimpleNamespace(hardware_configs=configs)
+        context = SimpleNamespace(name="h264", is_hwaccel=True, thread_count=0, pix_fmt=pix_fmt, codec=codec)
+        self.stream = SimpleNamespace(codec_context=context, average_rate=10, guessed_rate=10)
         self.streams = SimpleNamespace(video=[self.stream])
-        self._works = works
+        self._pictures, self._error = pictures, error
 
     def demux(self, _stream: object) -> Iterator[Any]:
+        while True:
+            yield SimpleNamespace(size=9, pts=None, has_sidedata=lambda _kind: False, decode=self._decode)
+
+    def _decode(self) -> list[Any]:
         import av
 
-        frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="bgr24")
-        while True:
-            yield SimpleNamespace(
-                size=9, pts=None, has_sidedata=lambda _kind: False, decode=lambda: [frame] if self._works else []
-            )
+        self._pictures -= 1
+        if self._pictures >= 0:
+            return [av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="bgr24")]
+        if self._error is not None:
+            raise self._error
+        return []
 
     def close(self) -> None:
         """Nothing is held."""
@@ -149,7 +179,7 @@ def test_a_device_that_makes_no_pictures_of_a_stream_is_left_for_that_stream(
 
     def open_device(url: str, hwaccel: Any, **_options: object) -> Device:
         opened.append(hwaccel)
-        return Device(works="good" in url)
+        return Device(pictures=np.inf if "good" in url else 0)
 
     monkeypatch.setattr(av, "open", open_device)
     decoding = Decoding("auto", known_devices()[:1], lambda _device: "")
@@ -163,12 +193,107 @@ def test_a_device_that_makes_no_pictures_of_a_stream_is_left_for_that_stream(
 
     device = decoding.report().device
     assert [read("bad"), read("good"), read("bad"), read("good"), read("bad")] == [device] * 4 + ["cpu"]
+    assert [read("good") for _ in range(3)] == [device] * 3  # closed on demand, while pictures came: no fault of it
     assert read("good") == device
     assert opened[4] is None
+    assert opened[5] is not None
     read("bad")
     assert [record.getMessage() for record in caplog.records] == [
-        f"{device} makes no pictures of rtsp://***@10.0.0.1/bad: it is decoded on the CPU from now on"
+        f"{device} does not decode rtsp://***@10.0.0.1/bad: the CPU does from now on"
     ]
+
+
+def opened_on(decoding: Decoding, name: str, monkeypatch: pytest.MonkeyPatch, opener: Callable[[bool], Device]) -> str:
+    """What a stream is decoded on whose container comes from a function of whether a device was asked for."""
+    import av
+
+    monkeypatch.setattr(av, "open", lambda _url, hwaccel, **_options: opener(hwaccel is not None))
+    capture = open_stream(Address(f"rtsp://10.0.0.1/{name}"), LiveConfig(), decoding)
+    for _ in range(20):
+        capture.read()
+    decoder = capture.decoder
+    capture.close()
+    return decoder
+
+
+def on_cuda() -> Decoding:
+    return Decoding("auto", ["cuda"], lambda _device: "")
+
+
+def test_a_device_that_makes_one_picture_a_connection_and_then_fails_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first picture of each connection was taken as a proof, so the camera was lost for as long as it ran."""
+    import av
+
+    decoding = on_cuda()
+    failing = av.error.ExternalError(1, "cuvid decode failed")
+    found = [opened_on(decoding, "x", monkeypatch, lambda _device: Device(1, failing)) for _ in range(3)]
+    assert found == ["cuda", "cuda", "cpu"]
+    assert decoding.device_for("rtsp://10.0.0.1/other") == "cuda"
+
+
+@pytest.mark.parametrize("error", [5, 22, 1313558101, 1, 12])  # EIO, EINVAL, AVERROR_UNKNOWN, EPERM, ENOMEM
+def test_the_cpu_decodes_what_a_device_cannot_be_opened_for(error: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drivers say "input/output error", which was told as a camera that cannot be reached, for ever."""
+    import av
+
+    def opener(device: bool) -> Device:
+        if device:
+            raise av.error.classes.get(error, av.error.UndefinedError)(error, "as drivers say")
+        return Device(np.inf, pix_fmt="yuv420p")
+
+    decoding = on_cuda()
+    assert opened_on(decoding, "x", monkeypatch, opener) == "cpu"
+    assert decoding.device_for("rtsp://10.0.0.1/x") == decoding.device_for("rtsp://10.0.0.1/other") == "cuda"
+    assert opened_on(decoding, "x", monkeypatch, opener) == "cpu"
+    assert decoding.device_for("rtsp://10.0.0.1/x") == ""
+    assert decoding.device_for("rtsp://10.0.0.1/other") == "cuda"
+
+
+@pytest.mark.parametrize("kind", ["PermissionError", "HTTPUnauthorizedError", "OSError"])
+def test_a_network_that_fails_is_not_laid_to_a_device(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A firewall's "operation not permitted" for one camera took the device from all of them."""
+    import av
+
+    tried: list[bool] = []
+
+    def opener(device: bool) -> Device:
+        tried.append(device)
+        raise getattr(av.error, kind)(1, "not permitted", "rtsp://10.0.0.1/x")
+
+    decoding = on_cuda()
+    for _ in range(3):
+        with pytest.raises(CaptureError):
+            opened_on(decoding, "x", monkeypatch, opener)
+    assert tried == [True] * 3
+    assert decoding.device_for("rtsp://10.0.0.1/x") == "cuda"
+
+
+def test_a_decoder_that_went_over_to_the_cpu_is_told_as_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg does that by itself, for 10 bits say, and PyAV goes on calling it hardware."""
+    decoding = on_cuda()
+    assert opened_on(decoding, "x", monkeypatch, lambda _device: Device(np.inf, pix_fmt="yuv420p10le")) == "cpu"
+
+
+def test_a_device_is_believed_after_seconds_of_pictures_or_where_they_came_until_the_end() -> None:
+    """Only what ends while nothing decodes counts against it."""
+
+    def fruitless(*events: tuple[float, str]) -> bool:
+        decoding = on_cuda()
+        for _ in range(2):
+            probation = Probation(decoding, "x", "cuda")
+            probation.fed()
+            for now, event in events:
+                probation.failed() if event == "failed" else getattr(probation, event)(now)
+        return decoding.device_for("x") == ""
+
+    assert fruitless()  # a device that hangs: the end never comes
+    assert fruitless((9, "ended"))
+    assert fruitless((1, "decoded"), (5.1, "ended"))  # stale
+    assert fruitless((1, "decoded"), (2, "failed"), (2, "ended"))
+    assert fruitless((1, "decoded"), (6, "failed"), (7, "decoded"), (12, "failed"))
+    assert not fruitless((1, "decoded"), (2, "ended"))  # the network went, or somebody paused it
+    assert not fruitless((1, "decoded"), (2, "failed"), (3, "decoded"), (4, "ended"))
+    assert not fruitless(*((float(now), "decoded") for now in range(12)), (20, "ended"))
 
 
 @pytest.mark.slow

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +15,8 @@ import pytest
 from reid_tracker.config import LiveConfig
 from reid_tracker.live import CameraReader, CameraState, CaptureError, Fault, Loss, Picture, Reading
 from reid_tracker.live.reader import _Life
-from reid_tracker.live.timing import Backoff, CaptureClock, DelayGauge
+from reid_tracker.live.timing import Backoff, CaptureClock, CaptureTime, DelayGauge
+from reid_tracker.live.watch import PictureWatch
 
 START = 1_700_000_000.0
 
@@ -49,6 +52,7 @@ class Script:
     clock: FakeClock
     connections: list[list[tuple[float, Reading | Exception]] | Exception]
     life: _Life = field(default_factory=_Life)
+    recording: bool = False
     closed: int = 0
     opened_at: list[float] = field(default_factory=list)
 
@@ -70,6 +74,7 @@ class ScriptedCapture:
 
     def __init__(self, script: Script, steps: Iterator[tuple[float, Reading | Exception]]) -> None:
         self._script, self._steps = script, steps
+        self.recording = script.recording
 
     def read(self) -> Reading:
         step = next(self._steps, None)
@@ -86,11 +91,11 @@ class ScriptedCapture:
 
 
 def run(
-    *connections: list[tuple[float, Reading | Exception]] | Exception, **settings: float
+    *connections: list[tuple[float, Reading | Exception]] | Exception, recording: bool = False, **settings: float
 ) -> tuple[CameraReader, Script]:
     """Let a reader read the script to its end."""
     clock = FakeClock()
-    script = Script(clock, list(connections))
+    script = Script(clock, list(connections), recording=recording)
     reader = CameraReader("gate", script, LiveConfig(**settings), clock=clock, source=random.Random(0))
     reader.run(script.life)
     return reader, script
@@ -109,6 +114,18 @@ def test_the_newest_picture_is_kept_and_the_others_counted() -> None:
     report = reader.health.report()
     assert report.lost == {Loss.DROPPED: 4}
     assert (report.received, report.processed, report.size) == (5, 1, (6, 4))
+
+
+def test_a_picture_is_due_an_interval_after_the_last_one() -> None:
+    reader, script = run(pictures(30))
+    assert not reader.due_within(0.03)  # the stream has ended
+    reader.health.enter(CameraState.LIVE, START)
+    script.clock.now = 3.0  # when the last one came
+    due = {}
+    for after in (0.0, 0.05, 0.08, 0.12, 0.15, 9.0):
+        script.clock.now = 3.0 + after
+        due[after] = reader.due_within(0.03)
+    assert due == {0.0: False, 0.05: False, 0.08: True, 0.12: True, 0.15: False, 9.0: False}
 
 
 def test_a_stream_that_ends_without_a_word_is_opened_again() -> None:
@@ -158,6 +175,7 @@ def test_reads_that_succeed_and_bring_nothing_new_are_noticed() -> None:
     reader, script = run(stale, stall_seconds=4)
     assert reader.health.report().faults[Fault.STALE] == 1
     assert reader.health.report().received == 1
+    assert reader.health.report().lost == {Loss.REPEATED: 40}
     assert script.opened_at[1] < 7
 
 
@@ -187,6 +205,31 @@ def test_a_stream_whose_clock_runs_slow_is_read_all_the_same() -> None:
     assert report.received > 400  # the fourth time its clock is no longer believed
 
 
+def test_lateness_is_judged_again_after_a_good_minute() -> None:
+    """Three congested half minutes switched it off for as long as the program ran."""
+    watch, clock = PictureWatch(LiveConfig()), FakeClock()
+
+    def behind(seconds: float, delay: Callable[[float], float]) -> tuple[int, int]:
+        """How many of the pictures that take ever that long were late, and how often the stream was given up."""
+        began, late, given_up = clock.now, 0, 0
+        while clock.now < began + seconds:
+            clock.now += 0.1
+            try:
+                late += watch.is_late(picture(clock.now - delay(clock.now - began)), clock.now)
+            except CaptureError:
+                given_up += 1
+                watch.opened(clock.now)
+        return late, given_up
+
+    for _ in range(3):
+        assert behind(20, lambda _: 0.0) == (0, 0)
+        assert behind(8, lambda passed: 0.3 * passed)[1] == 1
+    late, given_up = behind(120, lambda passed: 0.3 * passed)
+    assert (late, given_up) == (0, 0)  # it is the stream's clock, it seems
+    behind(300, lambda _: 0.0)
+    assert behind(8, lambda passed: 0.3 * passed)[1] == 1
+
+
 def test_an_impossible_time_gives_way_to_that_of_arrival_and_is_told() -> None:
     reader, _ = run(pictures(3, producer=START + 9000))
     frame = reader.take()
@@ -213,15 +256,42 @@ def test_a_picture_that_does_not_convert_is_lost_and_nothing_else() -> None:
     assert reader.health.report().lost == {Loss.UNDECODABLE: 1}
 
 
+def test_a_picture_that_waits_when_the_camera_is_paused_is_counted_as_dropped() -> None:
+    clock = FakeClock()
+    script = Script(clock, [pictures(3)])
+    reader = CameraReader("gate", script, LiveConfig(), clock=clock)
+    wait = clock.wait
+
+    def pause_and_resume(event: threading.Event, seconds: float) -> bool:
+        (reader.resume if reader.paused else reader.pause)()
+        return wait(event, seconds)
+
+    clock.wait = pause_and_resume  # type: ignore[method-assign]
+    reader.run(script.life)
+    report = reader.health.report()
+    assert (report.received, report.processed, report.lost) == (3, 0, {Loss.DROPPED: 3})
+
+
 def test_a_recording_ends_for_good_or_begins_again() -> None:
     clock = FakeClock()
-    script = Script(clock, [pictures(3), pictures(3)])
-    once = CameraReader("gate", script, LiveConfig(), recording=True, clock=clock)
+    script = Script(clock, [pictures(3), pictures(3)], recording=True)
+    once = CameraReader("gate", script, LiveConfig(), clock=clock)
     once.run(script.life)
     assert (once.health.report().state, once.health.report().received) == (CameraState.ENDED, 3)
-    again = CameraReader("gate", script, LiveConfig(repeat=True), recording=True, clock=clock)
+    again = CameraReader("gate", script, LiveConfig(repeat=True), clock=clock)
     again.run(script.life)
     assert again.health.report().received == 3
+
+
+def test_a_recording_may_be_still_late_and_full_of_gaps() -> None:
+    """A still passage, a gap between two files or a slow disk began it again from its first picture, for ever."""
+    still = [(0.1, Reading((picture(number * 0.1, fingerprint=7),))) for number in range(600)]
+    gap = [(0.2, Reading())] * 100
+    late = [(0.5, Reading((picture(90 + number * 0.1, number),))) for number in range(50)]
+    reader, script = run(still + gap + late, recording=True, frozen_seconds=3, stall_seconds=4)
+    report = reader.health.report()
+    assert (report.state, report.received, len(script.opened_at)) == (CameraState.ENDED, 650, 1)
+    assert (report.faults, report.lost) == ({}, {Loss.DROPPED: 649})
 
 
 @pytest.mark.slow
@@ -230,7 +300,7 @@ def test_a_read_that_never_comes_back_is_given_up() -> None:
     release, entered = threading.Event(), threading.Event()
 
     class Stuck:
-        codec, decoder, fps = "fake", "cpu", None
+        codec, decoder, fps, recording = "fake", "cpu", None, False
 
         def read(self) -> Reading:
             entered.set()
@@ -263,11 +333,109 @@ def test_a_read_that_never_comes_back_is_given_up() -> None:
     assert reader.health.report().received == 0
 
 
+def test_a_camera_whose_connections_all_hang_says_so_and_comes_back_when_one_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """After three threads that hung, the fourth was left alone: the camera said "live" for ever, without a picture."""
+    releases: list[threading.Event] = []
+    hanging = threading.Semaphore(0)
+
+    class Hangs:
+        codec, decoder, fps, recording = "fake", "cpu", None, False
+
+        def __init__(self) -> None:
+            self._reads = 0
+            self._release = threading.Event()
+            releases.append(self._release)
+
+        def read(self) -> Reading:
+            self._reads += 1
+            if self._reads > 1:
+                hanging.release()
+                self._release.wait(60)
+            return Reading((picture(clock.now, len(releases)),))
+
+        def close(self) -> None:
+            pass
+
+    clock = FakeClock()
+    reader = CameraReader("gate", Hangs, LiveConfig(), clock=clock)
+    reader.start()
+    for _ in range(4):
+        assert hanging.acquire(timeout=20)
+        clock.now += 10
+        reader.check()
+    report = reader.health.report()
+    assert (report.state, report.faults, len(releases)) == (CameraState.WAITING, {Fault.STALLED: 4}, 4)
+    assert "4 connections hang" in report.message
+    assert [record.levelname for record in caplog.records if "hang" in record.message] == ["ERROR"]
+    reader.check()
+    assert len(releases) == 4
+    releases[1].set()
+    ends = time.monotonic() + 20
+    while not hanging.acquire(timeout=0.05):
+        assert time.monotonic() < ends
+        reader.check()
+    report = reader.health.report()
+    assert (report.state, report.message, len(releases)) == (CameraState.LIVE, "", 5)
+    for release in releases:
+        release.set()
+    reader.close()
+
+
 def test_times_never_fall() -> None:
     clock = CaptureClock(most_error=5)
     times = [clock(given, START + 1).time for given in (None, START + 0.5, START + 0.6, None, START + 3)]
     assert times == sorted(times)
     assert len(set(times)) == len(times)
+
+
+def steps_of(*stretches: tuple[float, float, float | None]) -> list[np.ndarray]:
+    """Seconds from picture to picture in stretches of (begin, end, how far the camera's clock is ahead if it tells)."""
+    clock, found = CaptureClock(most_error=5), []
+    for begin, end, ahead in stretches:
+        arrivals = START + np.arange(begin, end, 0.1)
+        told = [None if ahead is None else arrival + ahead for arrival in arrivals]
+        found.append(np.array([clock(each, arrival).time for each, arrival in zip(told, arrivals, strict=True)]))
+    return [np.diff(found[0]), *(np.diff([*before[-1:], *times]) for before, times in itertools.pairwise(found))]
+
+
+def test_a_camera_whose_clock_is_ahead_keeps_its_time_over_a_reconnection() -> None:
+    """Until it told its time again, its pictures stood 1 ms apart: tracks ran a hundred times as fast as people."""
+    before, untold, after = steps_of((0, 3, 3.0), (3, 5, None), (5, 7, 3.0))
+    for steps in (before, untold, after):
+        assert steps == pytest.approx(0.1, abs=1e-3)
+
+
+def test_times_slow_down_for_a_clock_that_steps_back_a_little() -> None:
+    """A camera that is behind, before it has told its time: pictures come on at half pace, not all at one moment."""
+    untold, behind = steps_of((0, 3, None), (3, 13, -2.0))
+    set_back = steps_of((30, 33, None), (0, 30, None))[1]
+    assert (set_back.min(), set_back.max()) == pytest.approx((1e-3, 0.05), abs=1e-3)
+    assert untold == pytest.approx(0.1, abs=1e-3)
+    assert behind.min() == pytest.approx(0.05, abs=1e-3)
+    assert behind[45:] == pytest.approx(0.1, abs=1e-3)
+
+
+def test_times_begin_anew_where_the_machines_clock_is_set_back_an_hour() -> None:
+    """For that hour, all pictures of a camera stood 1 ms apart."""
+    _, after = steps_of((3600, 3603, None), (0, 3, None))
+    assert after[0] < -3600
+    assert after[1:] == pytest.approx(0.1, abs=1e-3)
+
+
+def test_a_clock_that_became_impossible_is_not_carried_over() -> None:
+    clock = CaptureClock(most_error=5)
+    assert clock(START + 3, START).from_camera
+    assert clock(None, START + 1).time == START + 4
+    assert clock(START + 900, START + 5).implausible
+    assert clock(None, START + 6) == CaptureTime(START + 6, from_camera=False)
+
+
+def test_a_hiccup_of_the_network_changes_no_time_that_the_camera_tells() -> None:
+    clock, told = CaptureClock(most_error=5), START + np.arange(0, 3, 0.1)
+    arrivals = told + np.where((told > START + 1) & (told < START + 1.6), START + 1.6 - told, 0.0)
+    assert [clock(each, arrival).time for each, arrival in zip(told, arrivals, strict=True)] == list(told)
 
 
 def test_a_drifting_clock_is_not_lateness() -> None:

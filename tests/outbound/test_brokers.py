@@ -101,6 +101,33 @@ def test_a_stream_keeps_each_event_with_its_key(nats: ServerProcess, patient: Ou
     assert all(key == body["id"] and body["kind"] == "arrived" for key, body in kept)
 
 
+@pytest.mark.parametrize(
+    ("user", "scheme"),
+    [("me:s3cret@", "nats://"), ("s3cret@", "nats://"), ("me:s3cret@", ""), ("me:s3,cret@", "nats://")],
+)
+def test_no_failure_shows_the_password_in_an_address_of_nats(quick: OutboundConfig, user: str, scheme: str) -> None:
+    """After the first failure, health and log have its text."""
+    pytest.importorskip("nats", reason="needs the extra 'nats'")
+    url = f"{scheme}{user}127.0.0.1:{free_port()},nats://me:s3cret@127.0.0.1:{free_port()}"
+    try:
+        with announcer(quick, nats=NatsConfig(url=url)) as told:
+            wait_for(lambda: told.report()["nats"].failure != "")
+            failure = told.report()["nats"].failure
+    except ConfigError as error:  # a comma parts two addresses
+        failure = str(error)
+    assert "127.0.0.1" in failure
+    assert "s3" not in failure
+    assert "cret" not in failure
+
+
+@pytest.mark.parametrize("url", ["nats://me:s3cret/1@host:4222", "nats://"])
+def test_an_address_that_nats_cannot_read_is_refused_unquoted(url: str) -> None:
+    pytest.importorskip("nats", reason="needs the extra 'nats'")
+    with pytest.raises(ConfigError, match="expected nats://host:port") as refused:
+        NatsServer(NatsConfig(url=url), 1)
+    assert "s3cret" not in str(refused.value)
+
+
 @pytest.mark.slow
 def test_a_server_that_was_away_gets_everything_and_keeps_it_once(nats: ServerProcess, patient: OutboundConfig) -> None:
     with announcer(patient, nats=NatsConfig(url=f"nats://127.0.0.1:{nats.port}")) as told:

@@ -162,6 +162,9 @@ def test_over_tls_only_a_receiver_with_a_trusted_certificate_is_told(
         ({"url": "ftp://a/b"}, {}, "expected http"),
         ({"url": "https:///b"}, {}, "expected http"),
         ({"url": "https://${NAME}@a/"}, {}, "NAME is not set"),
+        ({"url": "http://a/hook/${NAME}"}, {"NAME": "s3cr et"}, "percent-code blanks"),
+        ({"url": "http://a/hook/${NAME}"}, {"NAME": "s3cré"}, "percent-code blanks"),
+        ({"url": "http://me:s3c/ret@a/"}, {}, "expected a number as port"),
         ({"url": "https://a/", "secret_variable": "KEY"}, {}, "KEY is not set"),
         ({"url": "https://a/", "secret_variable": "KEY"}, {"KEY": "short"}, "shorter than 16 bytes"),
         ({"url": "https://a/", "secret_variable": "KEY"}, {"KEY": "whsec_!"}, "not base64"),
@@ -170,8 +173,9 @@ def test_over_tls_only_a_receiver_with_a_trusted_certificate_is_told(
 def test_what_cannot_work_is_said_before_the_start(
     settings: dict[str, str], environment: dict[str, str], told_so: str
 ) -> None:
-    with pytest.raises(ConfigError, match=told_so):
+    with pytest.raises(ConfigError, match=told_so) as refused:
         Webhook(WebhookConfig(name="alarm", **settings), 1, environment)
+    assert "s3c" not in str(refused.value)
 
 
 def test_a_message_is_plain_json() -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from reid_tracker.config import RuntimeConfig
 from reid_tracker.errors import ConfigError, ModelError
 from reid_tracker.runtime import open_session
+from reid_tracker.runtime.onnxruntime_session import OnnxRuntimeSession
 from tests.runtime.networks import convolution
 
 BACKENDS = ("onnxruntime", "openvino")
@@ -133,3 +137,38 @@ def test_fixed_batch_is_freed_on_request(tmp_path: Path) -> None:
     session = open_session(fixed, RuntimeConfig(backend="openvino"), free_batch=True)
     assert session.inputs[0].shape[0] is None
     assert session.run(pictures(3, 3, 8, 8))["features"].shape == (3, 4, 8, 8)
+
+
+class CudaSession:
+    """As ONNX Runtime's; remembers what it was asked for."""
+
+    asked: ClassVar[list[object]] = []
+
+    def __init__(self, _path: Path, _options: object, providers: list[tuple[str, dict[str, str]]]) -> None:
+        self.asked += providers
+
+    def get_providers(self) -> list[str]:
+        return ["CUDAExecutionProvider"]
+
+    def get_inputs(self) -> list[object]:
+        return []
+
+    get_outputs = get_inputs
+
+    def get_modelmeta(self) -> SimpleNamespace:
+        return SimpleNamespace(custom_metadata_map={})
+
+
+def test_fp32_on_cuda_is_fp32(network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Left alone, ONNX Runtime multiplies in TF32 there; its libraries must be found before the session is made."""
+    asked: list[object] = []
+    monkeypatch.setattr(CudaSession, "asked", asked)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: asked.append("libraries"), raising=False)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", CudaSession)
+    session = OnnxRuntimeSession(network, "fp32", 1, "a test", cuda=True)
+    assert session.describe().device == "CUDA"
+    assert asked == [
+        "libraries",
+        ("CUDAExecutionProvider", {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}),
+    ]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.resources import files
 from urllib.parse import quote
@@ -16,7 +20,7 @@ import websockets.sync.client
 from jsonschema import Draft202012Validator
 
 from reid_tracker.config import CameraConfig
-from reid_tracker.errors import ConfigError
+from reid_tracker.errors import ConfigError, StoreError
 from reid_tracker.service.access import Access, Person, Role
 from reid_tracker.service.models import check_names
 from reid_tracker.service.runtime import Service
@@ -71,6 +75,60 @@ def test_searches_are_in_the_audit_log(client: httpx.Client) -> None:
     assert client.get("/api/audit?limit=1").json()[0] | {"time": 0} == {
         "time": 0, "who": "local", "action": "search", "about": str(red)
     }  # fmt: skip
+
+
+def test_a_picture_that_somebody_was_searched_by_can_be_told_from_others(client: httpx.Client) -> None:
+    content = jpeg(picture(("red", 100)))
+    answer = client.post("/api/search", content=content, headers=JPEG).json()
+    about = client.get("/api/audit?limit=1").json()[0]["about"]
+    assert about.startswith(f"picture {hashlib.sha256(content).hexdigest()} of {len(content)} bytes, found ")
+    found = [int(number) for number in about.rpartition("found ")[2].split()]
+    assert found == list(dict.fromkeys(match["sighting"]["identity"] for match in answer["matches"]))
+
+
+def test_few_pictures_are_decoded_at_once(address: str, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each may have 120 MB, and forty requests are answered at once."""
+    inside, most, lock = [0], [0], threading.Lock()
+
+    def slow(*_: object) -> list[object]:
+        with lock:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+        time.sleep(0.1)
+        with lock:
+            inside[0] -= 1
+        return []
+
+    monkeypatch.setattr(service, "search_picture", slow)
+    content = jpeg(picture(("red", 100)))
+    with ThreadPoolExecutor(20) as people:
+        asked = [
+            people.submit(httpx.post, f"{address}/api/search", content=content, headers=JPEG, timeout=30)
+            for _ in range(20)
+        ]
+        assert {each.result().status_code for each in asked} == {200}
+    assert most == [4]
+
+
+@pytest.mark.parametrize("asked", ["merge", "erase", "picture"])
+def test_nothing_is_done_or_answered_without_its_line(
+    client: httpx.Client, service: Service, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    """A merger and an erasure once stood although the audit log could not be written."""
+    red, green = person_of(client, "red"), person_of(client, "green")
+
+    def full(*_: object) -> None:
+        raise StoreError("store: the disk is full")
+
+    monkeypatch.setattr(service.store, "note", full)
+    answer = {
+        "merge": lambda: client.post("/api/corrections", json={"kind": "merge", "first": red, "second": green}),
+        "erase": lambda: client.delete(f"/api/identities/{red}"),
+        "picture": lambda: client.post("/api/search", content=jpeg(picture(("red", 100))), headers=JPEG),
+    }[asked]()
+    assert (answer.status_code, answer.json()) == (503, {"detail": "store: the disk is full"})
+    assert service.store.history(red)
+    assert {red, green} <= service.site.associator.book.identities.keys()
 
 
 def test_events_are_told_since_a_cursor(client: httpx.Client) -> None:

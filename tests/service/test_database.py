@@ -27,7 +27,10 @@ def server() -> Iterator[PostgresServer]:
 
 
 @pytest.mark.slow
-def test_the_present_goes_on_without_the_database_and_the_past_comes_back(scenes: Path, server: PostgresServer) -> None:
+def test_the_present_goes_on_without_the_database_and_the_past_comes_back(
+    scenes: Path, server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     config = site_config(scenes, **{"store.url": server.url})
     with (
         Service(config, colour_pipeline) as service,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations, pairwise
 from pathlib import Path
 
@@ -108,6 +110,7 @@ def test_the_service_tells_where_cameras_are_and_how_people_went(client: httpx.C
     door, hall = topology.index("door"), topology.index("hall")
     gaps = np.full(200, 6.0)  # more than the scene itself teaches meanwhile
     service.site.call(lambda: topology.observe_returns(np.full(200, door), hall, gaps, np.ones(200)))
+    wait_for(lambda: sum(link["people"] for link in client.get("/api/site").json()["links"]) >= 200, 10)
     site = client.get("/api/site").json()
     assert {camera["id"]: camera["placed"] for camera in site["cameras"]} == {"door": False, "hall": False}
     (way,) = [link for link in site["links"] if link["origin"] == "door"]
@@ -148,3 +151,18 @@ def test_pictures_tell_when_they_were_taken_and_say_so_in_utc_unless_asked_not_t
         return float(np.median(picture[-8:, :100]))
 
     assert strip(caption=False) > 2 * strip(caption=True)
+
+
+def test_the_map_is_shown_and_health_told_while_tracking_hangs(address: str, service: Service) -> None:
+    """Whoever looked at the map once waited for tracking, with a thread of those that answer everybody."""
+    going_on = threading.Event()
+    held = threading.Thread(target=lambda: service.site.call(lambda: going_on.wait(30)))
+    held.start()
+    with ThreadPoolExecutor(60) as people:
+        began = time.monotonic()
+        answers = [people.submit(httpx.get, f"{address}/api/site", timeout=30) for _ in range(60)]
+        assert httpx.get(f"{address}/api/health", timeout=30).status_code == 200
+        assert {each.result().status_code for each in answers} == {200}
+        assert time.monotonic() - began < 15
+    going_on.set()
+    held.join()

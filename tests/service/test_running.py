@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import signal
@@ -67,6 +68,12 @@ def test_looks_of_another_embedder_are_not_mixed(scenes: Path, tmp_path: Path) -
     other = config.with_values({"embedding.model": str(scenes / "door.avi")})
     with pytest.raises(ConfigError, match="another store"):
         Service(other, colour_pipeline)
+
+
+def test_sinks_are_refused_not_left_out(scenes: Path) -> None:
+    """They are of recordings; a service once ignored them without a word."""
+    with pytest.raises(ConfigError, match=r"output\.sinks: acme-counts: .*leave them out"):
+        Service(site_config(scenes, **{"output.sinks": ["acme-counts"]}), colour_pipeline)
 
 
 @pytest.mark.slow
@@ -201,3 +208,25 @@ def test_what_cannot_be_served_is_said_in_a_line(arguments: list[str], words: st
     assert words in ran.stderr
     assert "s3cret" not in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["a=rtsp://u:s3cret@h/x", "b=rtsp://u:s3cret@h/x"],  # one value twice
+        ["a=rtsp://u:s3cret@h/ch10", "b=rtsp://u:s3cret@h/ch1"],  # one value begins like another
+        ["a=rtsp://u:s3cret@h/ch1", "b=rtsp://v:s3cret@h/ch1", "c=x.mp4", "d=rtsp://h/ch1"],
+    ],
+)
+def test_no_password_stays_in_the_list_of_processes(arguments: list[str]) -> None:
+    program = (
+        "import sys; from reid_tracker.cli_serve import hide_arguments\n"
+        "hide_arguments([each.partition('=')[2] for each in sys.argv[1:]])\n"
+        "print(open('/proc/self/cmdline').read().split(chr(0))[3:-1])"
+    )
+    ran = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+    shown = ast.literal_eval(ran.stdout)
+    assert "s3cret" not in ran.stdout
+    assert [each[:2] for each in shown] == [each[:2] for each in arguments]
+    assert [each for each in shown if "@" not in each] == [each for each in arguments if "@" not in each]

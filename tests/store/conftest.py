@@ -48,6 +48,12 @@ def database(servers: Callable[[str], PostgresServer], kind: str) -> str:
     return f"{server.url}?options=-csearch_path%3D{name},public"
 
 
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a store keeps beside a database goes with the test."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     """Of store."""

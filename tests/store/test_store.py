@@ -8,10 +8,11 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from reid_tracker.association.remembered import RememberedPassage
 from reid_tracker.errors import StoreError
 from reid_tracker.store import (
     Batch,
+    IndexedLook,
     LookIndex,
     Numbers,
     Recorder,
@@ -31,7 +33,7 @@ from reid_tracker.store import (
     search,
 )
 from reid_tracker.store.vectors import mean_look
-from reid_tracker.types import Appearance, EventType, IdentityEvent
+from reid_tracker.types import Appearance, EventType, IdentityEvent, TrackedFrame
 
 DIMENSION, STRIPES = 32, 8
 
@@ -120,12 +122,12 @@ def test_erasing_leaves_nothing_of_the_person(store: Store) -> None:
     [(number, quality)] = store.crops_of(1)
     assert (store.crop(number), round(quality, 3)) == (PICTURE, 0.9)
     assert store.crops_of(77) == []
-    assert store.erase(1) == [1]
+    assert store.erase(1).tracklets == (1,)
     assert store.history(1) == store.events_of(1) == store.crops_of(1) == []
     assert store.crop(number) is None
-    assert [tracklet for tracklet, _ in store.vectors()] == [2]
+    assert [each.tracklet for each in store.vectors()] == [2]
     assert [each.tracklet for each in store.history(2)] == [2]
-    assert store.erase(1) == []
+    assert store.erase(1).tracklets == ()
 
 
 def test_erasing_leaves_no_byte_in_the_file(tmp_path: Path) -> None:
@@ -139,7 +141,7 @@ def test_erasing_leaves_no_byte_in_the_file(tmp_path: Path) -> None:
 
     assert on_disk(vector)
     assert on_disk(PICTURE)
-    assert store.erase(1) == [1]
+    assert store.erase(1).tracklets == (1,)
     assert not on_disk(vector)
     assert not on_disk(PICTURE)
     store.close()
@@ -154,8 +156,56 @@ def test_erasing_takes_what_was_merged_into_the_person(store: Store) -> None:
         )
     )
     store.save(batch(events=(event(3, EventType.MERGED, 1, (2,), (2,)),)))
-    assert sorted(store.erase(1)) == [1, 2]
+    erased = store.erase(1)
+    assert sorted(erased.tracklets) == [1, 2]
+    assert erased.numbers == {1, 2}
     assert store.events_after(0, 10) == []
+
+
+class UntidyStore(SqliteStore):
+    """A database that removes rows and, for a while, can take nothing from the disk."""
+
+    busy = False
+
+    def _after_erasing(self) -> None:
+        if self.busy:
+            raise StoreError("store: VACUUM took longer than 30 s")
+        super()._after_erasing()
+
+
+def test_what_cannot_be_tidied_is_erased_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The failure once kept whoever was erased or had expired in the index until the next start."""
+    monkeypatch.setattr("reid_tracker.store.tidying._PAUSE_SECONDS", 0.1)
+    store = UntidyStore(tmp_path / "people.db")
+    recorder = Recorder(store, LookIndex(), looks=3, retention_seconds=100, utc=lambda: 200.0)
+    recorder.take([], [passage(1, 1, 150), passage(2, 2, 150), passage(3, 3, 0)])
+    store.busy = True
+    recorder.flush()
+    wait_for(lambda: len(recorder.index) == 2)  # one has expired
+    assert recorder.erase(1).tracklets == (1,)
+    assert len(recorder.index) == 1
+    wait_for(lambda: "VACUUM" in recorder.report().failure)
+    store.busy = False
+    wait_for(lambda: recorder.report().failure == "")
+    recorder.close()
+    store.close()
+
+
+def test_what_a_reader_keeps_in_the_log_is_taken_from_it_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads holds the write-ahead log as it is, and that was not noticed."""
+    monkeypatch.setattr("reid_tracker.store.tidying._PAUSE_SECONDS", 0.0)
+    store = SqliteStore(tmp_path / "people.db")
+    store.save(two_people())
+    with closing(sqlite3.connect(tmp_path / "people.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM sightings").fetchone()
+        assert store.erase(1).tracklets == (1,)
+        with pytest.raises(StoreError, match="another program reads it"):
+            store.tidy()
+        reader.rollback()
+        store.tidy()
+        assert not any(PICTURE in file.read_bytes() for file in tmp_path.iterdir())
+    store.close()
 
 
 def test_old_things_expire(store: Store) -> None:
@@ -170,24 +220,74 @@ def test_people_are_counted_over_time(store: Store) -> None:
     assert store.counts(0, 30, 10) == [(0, "door", 2), (0, "hall", 1), (10, "door", 2)]
 
 
+def abandon(store: Store) -> None:
+    """Leave a store as a killed program does."""
+    if isinstance(store, SqliteStore):
+        store._opened.close()
+    else:
+        store._drop()  # type: ignore[attr-defined]
+    store._closed = True  # type: ignore[attr-defined]
+
+
 def test_numbers_go_on_after_a_clean_end_and_skip_after_a_kill(reopen: Callable[[], Store]) -> None:
     first = reopen()
     first.save(batch(passage(1, 1)))
     first.close()
     second = reopen()
     assert second.numbers() == Numbers(9, 9, 9)
-    third = reopen()  # the second was never closed
+    abandon(second)
+    third = reopen()
     assert third.numbers().identity > 9
-    second.close()
     third.close()
+
+
+def test_numbers_given_while_the_database_is_away_are_not_given_again(
+    reopen: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than a killed run is given credit for; they are known to whoever was told of them."""
+    store = reopen()
+    store.save(batch(passage(1, 1)))
+    recorder = Recorder(store, LookIndex(), looks=3)
+
+    def away(_batch: Batch) -> None:
+        raise StoreError("store: the database does not answer")
+
+    monkeypatch.setattr(store, "save", away)
+    started = event(70_000, EventType.STARTED, 50_000, (60_000,))
+    recorder.take([TrackedFrame("door", 1, 1.0, (), (started,))], [passage(60_000, 50_000)])
+    with pytest.raises(StoreError):
+        recorder.flush()
+    recorder.close()
+    abandon(store)
+    again = reopen()
+    numbers = again.numbers()
+    assert min(numbers.identity - 50_000, numbers.tracklet - 60_000, numbers.event - 70_000) >= 0
+    again.save(Batch(numbers=numbers))
+    again.close()
+    last = reopen()
+    assert last._high_water.numbers == Numbers()  # type: ignore[attr-defined]
+    assert last.numbers() == numbers
+    last.close()
+
+
+def test_two_programs_cannot_write_to_one_store(reopen: Callable[[], Store]) -> None:
+    """Both would give the same numbers, and the end of one would hide that the other one was killed."""
+    first = reopen()
+    with pytest.raises(StoreError, match=r"another program.* writes to it; end that one, or choose another"):
+        reopen()
+    first.save(batch(passage(1, 1)))
+    first.close()
+    reopen().close()
 
 
 def test_vectors_come_back_whole_and_in_pieces(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reid_tracker.store.sql._VECTORS_AT_ONCE", 3)
     store.save(batch(*(passage(number, number) for number in range(1, 11))))
-    back = dict(store.vectors())
+    back = {each.tracklet: each for each in store.vectors()}
     assert sorted(back) == list(range(1, 11))
-    for number, vector in back.items():
+    for number, (_, vector, camera, started, ended) in back.items():
+        assert (camera, started, ended) == ("door", 0, 5)
+        assert vector is not None
         assert vector.dtype == np.float32
         np.testing.assert_allclose(vector, mean_look(looks(number)), atol=1e-3)
 
@@ -359,13 +459,45 @@ def test_what_waits_is_bounded_and_counted(tmp_path: Path, monkeypatch: pytest.M
     store.close()
 
 
+def test_few_pictures_wait(tmp_path: Path) -> None:
+    """They are most of what waits: 20,000 of them were half a gigabyte."""
+    store = AwayStore(tmp_path / "people.db")
+    store.away = True
+    recorder = Recorder(store, LookIndex(), looks=3)
+    recorder.take([], [passage(1, 1)])
+    for number in range(1100):
+        recorder.take_crops([StoredCrop(1, float(number), 0.9, b"jpeg")])
+    assert (recorder.report().waiting, recorder.report().lost) == (1001, 100)
+    store.away = False
+    recorder.close()
+    assert len(store.crops_of(1)) == 1000
+    store.close()
+
+
 def test_erased_people_do_not_come_back_from_what_waits(store: Store) -> None:
     recorder = Recorder(store, LookIndex(), looks=3)
     recorder.take([], [passage(1, 1), passage(2, 2)])
-    assert recorder.erase(1) == 1
+    assert recorder.erase(1).tracklets == (1,)
     recorder.close()
     assert store.history(1) == []
     assert len(recorder.index) == 1
+
+
+def test_what_is_told_late_of_somebody_erased_is_not_kept(store: Store) -> None:
+    """On a cluster a district goes on with a person until it hears of the erasure: with old passages and new ones."""
+    recorder = Recorder(store, LookIndex(), looks=3)
+    recorder.take([], [passage(1, 1), passage(2, 2)])
+    recorder.erase(1)
+    assert recorder.erase(9).numbers == {9}  # nobody, yet
+    started = event(7, EventType.STARTED, 9, (9,))
+    told = (event(5, EventType.LINKED, 1, (3,)), event(6, EventType.ENDED, 1), started)
+    recorder.take([TrackedFrame("door", 1, 1.0, (), told)], [passage(1, 1), passage(3, 1), passage(9, 9)])
+    recorder.take_crops([StoredCrop(1, 1.0, 0.9, PICTURE), StoredCrop(3, 1.0, 0.9, PICTURE)])
+    recorder.close()
+    assert {person.identity for person in store.people(0, 1000, 10)} == {2, 9}
+    assert [each["event_id"] for each in store.events_after(0, 10)] == [7]
+    assert len(recorder.index) == 2
+    assert recorder.report().waiting == 0
 
 
 def test_retention_removes_by_age(store: Store) -> None:
@@ -390,6 +522,43 @@ def test_search_ranks_and_filters(store: Store) -> None:
     assert all(match.sighting.camera_id == "door" and match.sighting.ended >= 1000 for match in only)
 
 
+@pytest.mark.parametrize(
+    ("filters", "fitting"),
+    [
+        ({"camera_id": "gate"}, range(5001, 5006)),
+        ({"since": 9000.0}, range(5001, 5006)),
+        ({"until": 3.0}, range(1, 4)),
+        ({"camera_id": "door", "since": 500.0, "until": 504.0}, range(495, 505)),
+        ({"camera_id": "nowhere"}, ()),
+    ],
+)
+def test_a_filter_finds_all_that_fit_however_unlike(filters: dict[str, Any], fitting: Sequence[int]) -> None:
+    """Filters once took from the nearest sixty of all: in a large store nobody was left."""
+    with closing(SqliteStore(":memory:")) as store:
+        crowd = [passage(number, number, float(number)) for number in range(1, 3001)]
+        few = [passage(number, number, 9000.0 + number, "gate") for number in range(5001, 5006)]
+        store.save(batch(*crowd, *few))
+        index = LookIndex()
+        index.add(store.vectors())
+        found = search(store, index, looks(42, 1), 20, **filters)
+        assert sorted(match.sighting.tracklet for match in found) == list(fitting)
+        assert len(search(store, index, looks(42, 1), 20, camera_id="door")) == 20
+
+
+def test_the_index_knows_until_when_somebody_was_seen(store: Store) -> None:
+    """Also where a passage brings no looks any more, or another one takes its row."""
+    recorder = Recorder(store, LookIndex(), looks=3)
+    recorder.take([], [passage(1, 1), passage(2, 2)])
+    recorder.flush()
+    recorder.take([], [replace(passage(2, 2), looks=None, end=80.0)])
+    recorder.flush()
+    recorder.erase(1)
+    query = looks(2, 1)
+    assert [match.sighting.tracklet for match in search(store, recorder.index, query, 5, since=60)] == [2]
+    assert search(store, recorder.index, query, 5, since=81) == []
+    recorder.close()
+
+
 def test_the_index_agrees_with_measuring_everybody() -> None:
     generator = np.random.default_rng(0)
     spread = generator.standard_normal((64, 64)) * (0.9 ** np.arange(64))[:, None]
@@ -397,7 +566,7 @@ def test_the_index_agrees_with_measuring_everybody() -> None:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     index = LookIndex()
     for start in range(0, 5000, 100):
-        index.add((number, vectors[number]) for number in range(start, start + 100))
+        index.add(IndexedLook(number, vectors[number], "door", 0, 0) for number in range(start, start + 100))
     index.remove(range(0, 5000, 2))
     assert len(index) == 2500
     for query in vectors[:20]:

@@ -230,6 +230,16 @@ def test_detection_inside_a_tracked_person_starts_nobody() -> None:
     assert [tracklet.id for tracklet in result.tracklets] == [1]
 
 
+def test_who_is_dropped_begins_anew_without_the_looks_of_before() -> None:
+    tracker = new_tracker()
+    play(tracker, CROSSING, at_rate(10, 1))
+    tracker.drop({1})
+    after = play(tracker, CROSSING, 1 + at_rate(10, 1))
+    assert not any(1 in {each.id for each in (*moment.tracklets, *moment.lost, *moment.ended)} for moment in after)
+    assert [each.id for each in after[-1].tracklets] == [2, 3]
+    assert after[-1].tracklets[1].look_times.min() >= 1
+
+
 def test_long_gap_between_frames_ends_everybody() -> None:
     tracker = new_tracker()
     person = Walker(0, (300, 200), (0, 0))

@@ -18,6 +18,10 @@ from reid_tracker.runtime.graphs.prepare import TYPED_QUANTISATION_OPSET, load_n
 from reid_tracker.runtime.graphs.quantise import LEVELS, Eight, quantised_nodes, to_quantised
 from reid_tracker.runtime.graphs.ranges import activation_ranges
 
+CONVERTER = 1
+"""Raised whenever the same file becomes another network than before, so that engines are built again."""
+CALIBRATED = ("int8", "fp8")
+"""Precisions whose scales come from real inputs."""
 Batches = Sequence[Mapping[str, NDArray[Any]]]
 _FP8_HEADROOM_LEVELS = 1 << 20  # floating point: clipping gains nothing, so ranges are the largest values
 _ONLY_FATAL = 4
@@ -59,7 +63,7 @@ def convert(path: Path, precision: str, batches: Batches = ()) -> Converted:
     elif precision in ("fp16", "bf16"):
         network = to_half(model, "fp16" if precision == "fp16" else "bf16")
         on_processor = to_half(model, "fp16" if precision == "fp16" else "bf16", emulate=True)
-    elif precision in ("int8", "fp8"):
+    elif precision in CALIBRATED:
         kind: Eight = "int8" if precision == "int8" else "fp8"
         model = with_opset(model, TYPED_QUANTISATION_OPSET)
         names = sorted({entry.values for entry in quantised_nodes(model)})

@@ -37,7 +37,7 @@ def activation_ranges(
     """
     names, batches = list(tensors), list(batches)
     if not batches:
-        raise InputError("calibration: no pictures to calibrate on; give some with --crops")
+        raise InputError("calibration: no pictures to calibrate on; give some with --pictures")
     session = _with_outputs(model, names)
     largest = np.zeros(len(names))
     for batch in batches:

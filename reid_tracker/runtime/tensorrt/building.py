@@ -1,30 +1,49 @@
-"""One engine from one network: convert, compile, compare, keep."""
+"""One engine from one network: convert, compile, compare, keep.
+
+What rewrites networks (``runtime.graphs``) is imported when something is built: it needs onnx, and a run whose engines
+are there does not.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reid_tracker.errors import ConfigError, ModelError
 from reid_tracker.runtime import cuda
-from reid_tracker.runtime.graphs import convert, free_inputs, run_on_processor
-from reid_tracker.runtime.graphs.convert import Batches
 from reid_tracker.runtime.registry import checksum
 from reid_tracker.runtime.tensorrt.cache import EngineCache
 from reid_tracker.runtime.tensorrt.flavours import Flavour, Progress
 from reid_tracker.runtime.tensorrt.opening import session_of
-from reid_tracker.runtime.tensorrt.records import BuildKey, BuildRecord, Precision, check_engine, record_of
+from reid_tracker.runtime.tensorrt.records import (
+    KEY_DIGITS,
+    PICTURE_AXES,
+    BuildKey,
+    BuildRecord,
+    Precision,
+    check_engine,
+    height_axis,
+    record_of,
+)
+
+if TYPE_CHECKING:
+    from reid_tracker.runtime.graphs.convert import Batches
 
 logger = logging.getLogger(__name__)
 
 Answers = Mapping[str, NDArray[Any]]
+
+
+class Refused(ModelError):
+    """An engine that differs too much from float32."""
 
 
 class Verdict(Protocol):
@@ -84,6 +103,8 @@ class Built:
 
 def key_of(request: BuildRequest, flavour: Flavour) -> BuildKey:
     """The key under which an engine of this request is kept."""
+    from reid_tracker.runtime.graphs.convert import CALIBRATED, CONVERTER
+
     capabilities = request.capabilities
     device = cuda.probe().device
     if not flavour.builds_without_gpu and device is not None:
@@ -100,6 +121,8 @@ def key_of(request: BuildRequest, flavour: Flavour) -> BuildKey:
         capabilities=tuple(sorted(capabilities)),
         precision=request.precision,
         shapes=dict(request.shapes),
+        converter=CONVERTER,
+        calibration=_digest(request.batches) if request.precision in CALIBRATED else "",
     )
 
 
@@ -113,24 +136,28 @@ def build_engine(
     """The engine of a request, from the cache or newly built.
 
     The network that it is compiled from is compared with the float32 one on a processor first, which costs seconds
-    and needs no GPU; where a GPU is here the finished engine is run and compared as well. Nothing is kept, and nothing
-    that was kept is touched, unless all of it went well.
+    and needs no GPU; where the GPU that is here is one that the engine was built for, it is run and compared as well.
+    Nothing is kept, and nothing that was kept is touched, unless all of it went well. An engine from the cache that no
+    GPU has run yet is compared when one is here; it goes where that fails.
 
     Args:
         watch: told of the library's progress; False stops the build.
         again: build although it is in the cache.
 
     Raises:
-        ModelError: it cannot be built, or differs too much from float32 (``force`` keeps it).
+        Refused: it differs too much from float32 (``force`` keeps it).
+        ModelError: it cannot be built.
         ConfigError: the request does not fit the library or the machine.
         Interrupted: ``watch`` asked to stop.
     """
     key = key_of(request, flavour)
-    if not again and (found := _kept(cache, key)) is not None:
+    if not again and (found := _kept(request, flavour, cache, key)) is not None:
         return found
+    from reid_tracker.runtime.graphs import convert, run_on_processor
+
     started = time.monotonic()
     converted = convert(request.path, request.precision, request.batches)
-    truth = run_on_processor(convert(request.path, "fp32").network, request.batches)
+    truth = _truth(request)
     network = request.compare(truth, run_on_processor(converted.on_processor, request.batches))
     _refuse_if_bad(request, network, "the network that it is compiled from")
     timings = f"{flavour.name}-{flavour.version}-{'-'.join(key.capabilities) or 'any'}"
@@ -143,7 +170,6 @@ def build_engine(
         watch,
     )
     device = cuda.probe().device
-    parity: dict[str, Any] = {"network": network.to_json(), "engine": None}
     record = record_of(
         request.model,
         key,
@@ -151,14 +177,11 @@ def build_engine(
         time.monotonic() - started,
         metadata=converted.metadata,
         gpu=device.name if device else "",
-        parity=parity,
+        parity={"network": network.to_json(), "engine": None},
         forced=bool(network.fault),
     )
-    if device is not None:
-        verdict = request.compare(truth, _answers(flavour, engine, record, request.batches))
-        _refuse_if_bad(request, verdict, f"on {device.name}, the engine")
-        parity["engine"] = {"gpu": device.name, **verdict.to_json()}
-        record = record.model_copy(update={"parity": parity, "forced": bool(network.fault or verdict.fault)})
+    if device is not None and key.runs_on(device.capability_text):
+        record = _compared(request, flavour, engine, record, truth, device)
     folder = cache.store(record, engine)
     cache.keep_timings(timings, measured)
     return Built(record, folder, already_there=False)
@@ -176,6 +199,8 @@ def shapes_for(
     Raises:
         ConfigError: least <= best <= most does not hold, or free sizes other than of pictures.
     """
+    from reid_tracker.runtime.graphs import free_inputs
+
     if not 1 <= batch[0] <= batch[1] <= batch[2]:
         raise ConfigError(f"--batch {','.join(map(str, batch))}: expected least, best, most, each at least 1")
     for axis in (0, 1):
@@ -186,10 +211,9 @@ def shapes_for(
     for name, shape in free_inputs(path).items():
         if None not in shape:
             continue
-        if len(shape) != 4:
+        if len(shape) != PICTURE_AXES:
             raise ConfigError(f"model {path}: input {name!r} {shape} is no batch of pictures; cannot say its sizes")
-        last = 3 if shape[3] in (1, 3) else None
-        sides = [1, 2] if last else [2, 3]
+        sides = [height_axis(shape), height_axis(shape) + 1]
         variants = []
         for count, size in zip(batch, sizes_hw, strict=True):
             filled = [count if shape[0] is None else shape[0], *shape[1:]]
@@ -200,17 +224,59 @@ def shapes_for(
     return shapes
 
 
-def _kept(cache: EngineCache, key: BuildKey) -> Built | None:
+def _digest(batches: Batches) -> str:
+    """First digits of the inputs' checksum."""
+    found = hashlib.sha256()
+    for batch in batches:
+        for name, values in sorted(batch.items()):
+            found.update(f"{name} {values.dtype.str} {values.shape}".encode())
+            found.update(np.ascontiguousarray(values).data)
+    return found.hexdigest()[:KEY_DIGITS]
+
+
+def _kept(request: BuildRequest, flavour: Flavour, cache: EngineCache, key: BuildKey) -> Built | None:
+    """The engine in the cache; compared now if none of the GPUs that it was built for was there when it was built."""
     for entry in cache.entries():
-        if entry.record is None or entry.record.key != key:
+        record = entry.record
+        if record is None or record.key != key:
             continue
         try:
-            cache.read(entry)
+            engine = cache.read(entry)
         except ModelError as error:
             logger.warning("%s: building it anew", error)
             return None
-        return Built(entry.record, entry.folder, already_there=True)
+        device, compared = cuda.probe().device, (record.parity or {}).get("engine")
+        if compared is not None or device is None or not key.runs_on(device.capability_text):
+            return Built(record, entry.folder, already_there=True)
+        try:
+            record = _compared(request, flavour, engine, record, _truth(request), device)
+        except Refused:
+            cache.remove(entry.folder.name)  # runs would take it
+            raise
+        return Built(record, cache.store(record, engine), already_there=True)
     return None
+
+
+def _truth(request: BuildRequest) -> dict[str, NDArray[Any]]:
+    """The float32 network's answers."""
+    from reid_tracker.runtime.graphs import convert, run_on_processor
+
+    return dict(run_on_processor(convert(request.path, "fp32").network, request.batches))
+
+
+def _compared(
+    request: BuildRequest, flavour: Flavour, engine: bytes, record: BuildRecord, truth: Answers, device: cuda.Device
+) -> BuildRecord:
+    """The record, with how the engine itself compares on the GPU that is here.
+
+    Raises:
+        Refused: it differs too much, and nobody forces it.
+        ModelError: the GPU or the library refuses it.
+    """
+    verdict = request.compare(truth, _answers(flavour, engine, record, request.batches))
+    _refuse_if_bad(request, verdict, f"on {device.name}, the engine")
+    parity = {**(record.parity or {}), "engine": {"gpu": device.name, **verdict.to_json()}}
+    return record.model_copy(update={"parity": parity, "forced": record.forced or bool(verdict.fault)})
 
 
 def _answers(flavour: Flavour, engine: bytes, record: BuildRecord, batches: Batches) -> dict[str, NDArray[Any]]:
@@ -231,7 +297,7 @@ def _refuse_if_bad(request: BuildRequest, verdict: Verdict, what: str) -> None:
             "model %s at %s: %s %s; kept because forced", request.model, request.precision, what, verdict.fault
         )
         return
-    raise ModelError(
+    raise Refused(
         f"model {request.model} at {request.precision}: {what} {verdict.fault}; build another precision, or keep this "
         "one knowingly with --force"
     )

@@ -7,20 +7,23 @@ way than the engine did.
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 import shutil
 import stat
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from reid_tracker.errors import ConfigError, ModelError
-from reid_tracker.runtime.registry import checksum
 from reid_tracker.runtime.tensorrt.records import BuildRecord, check_engine, read_record
 
 ENGINE, PAPERS, TIMINGS = "engine.plan", "build.json", "timings"
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _UNFINISHED = ".unfinished-"
+_TRIES = 10  # to put an engine where another builder puts one in the same moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +95,16 @@ class EngineCache:
             ConfigError: the engine is another one.
             ModelError: its papers or the engine cannot be used.
         """
-        found = checksum(folder / ENGINE)
+        try:
+            engine = (folder / ENGINE).read_bytes()  # once: what is compared is what is stored
+        except OSError as error:
+            raise ModelError(
+                f"engine {folder}: {ENGINE} cannot be read ({error.strerror}); give the folder it lies in"
+            ) from error
+        found = hashlib.sha256(engine).hexdigest()
         if found != sha256.lower():
             raise ConfigError(f"engine {folder}: has sha256 {found}, not the one vouched for ({sha256}); not taken in")
         record = read_record(folder / PAPERS)
-        engine = (folder / ENGINE).read_bytes()
         check_engine(engine, record, folder)
         return self.store(record, engine)
 
@@ -138,8 +146,10 @@ class EngineCache:
         if timings:
             self._make()
             (self.folder / TIMINGS).mkdir(mode=0o700, exist_ok=True)
-            _write(self.folder / TIMINGS / f"{name}.new", timings)
-            (self.folder / TIMINGS / f"{name}.new").replace(self.folder / TIMINGS / name)
+            handle, young = tempfile.mkstemp(prefix=_UNFINISHED, dir=self.folder / TIMINGS)
+            os.close(handle)
+            _write(Path(young), timings)
+            Path(young).replace(self.folder / TIMINGS / name)
 
     def _make(self) -> None:
         if not self.folder.exists():
@@ -148,14 +158,29 @@ class EngineCache:
         _must_be_own(self.folder)
 
     def _put(self, young: Path, name: str) -> Path:
-        final = self.folder / name
-        if final.exists():
-            shutil.rmtree(final)
-        young.replace(final)
-        return final
+        """Rename a finished folder into place; of builders that race for it, the last one's stays."""
+        final, old = self.folder / name, young.with_name(f"{young.name}-old")
+        for _ in range(_TRIES):
+            with suppress(FileNotFoundError):
+                final.rename(old)
+            try:
+                return young.rename(final)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    if old.exists():
+                        old.rename(final)
+                    raise
+            finally:
+                shutil.rmtree(old, ignore_errors=True)
+        raise ModelError(f"engine {final}: other builds keep putting theirs there; build it again when they are done")
 
 
 def _entry(folder: Path) -> Entry:
+    try:
+        for owned in (folder, folder / PAPERS):
+            _must_be_own(owned)
+    except ModelError as error:
+        return Entry(folder, None, str(error))
     try:
         return Entry(folder, read_record(folder / PAPERS))
     except ModelError as error:

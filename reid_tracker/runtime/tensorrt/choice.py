@@ -39,18 +39,18 @@ class Choice:
     """What was decided.
 
     Attributes:
-        entry: to load; None where none fits.
-        passed_over: a line for each build of this network that does not fit.
+        fitting: to load, the best first.
+        passed_over: folder's name -> a line, for each build of this network and precision that does not fit.
     """
 
-    entry: Entry | None
-    passed_over: tuple[str, ...]
+    fitting: tuple[Entry, ...]
+    passed_over: Mapping[str, str]
 
 
 def choose(entries: Sequence[Entry], wanted: Wanted) -> Choice:
-    """The newest build that fits; one with the preferred shapes goes before others, whose batches are split."""
+    """The builds that fit, the newest first; those with the preferred shapes before others, whose batches are split."""
     fitting: list[tuple[bool, float, Entry]] = []
-    passed_over = []
+    passed_over = {}
     for entry in entries:
         record = entry.record
         if record is None or record.key.model_sha256 != wanted.model_sha256:
@@ -58,20 +58,18 @@ def choose(entries: Sequence[Entry], wanted: Wanted) -> Choice:
         if record.key.precision != wanted.precision:
             continue
         if (fault := mismatch(record, wanted)) is not None:
-            passed_over.append(fault)
+            passed_over[entry.folder.name] = fault
             continue
         preferred = wanted.shapes is None or dict(record.key.shapes) == dict(wanted.shapes)
         fitting.append((preferred, record.built.timestamp(), entry))
-    best = max(fitting, key=lambda found: found[:2])[2] if fitting else None
-    return Choice(best, tuple(passed_over))
+    fitting.sort(key=lambda found: found[:2], reverse=True)
+    return Choice(tuple(entry for _, _, entry in fitting), passed_over)
 
 
 def mismatch(record: BuildRecord, wanted: Wanted) -> str | None:
     """Why a build of the right network and precision does not run here; None where it does."""
     key = record.key
     fits_library = wanted.versions.get(key.flavour) == key.version
-    # An RTX engine without a list was left to the library, which compiles for the GPU when it loads.
-    fits_device = not key.capabilities or wanted.device.capability_text in key.capabilities
-    if fits_library and fits_device:
+    if fits_library and key.runs_on(wanted.device.capability_text):
         return None
-    return f"engine {record.name}: built for {key.built_for()}; here: {wanted.here()}; {rebuild(record)}"
+    return f"engine {record.name}: built for {key.built_for()}; here: {wanted.here()}; {rebuild(record, here=True)}"

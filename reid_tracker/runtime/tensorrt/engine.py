@@ -36,7 +36,7 @@ class Gpu(Protocol):
         ...
 
     def stream(self) -> int:
-        """A new queue of work."""
+        """A new queue of work, in no order with any other."""
         ...
 
     def destroy_stream(self, stream: int) -> None:
@@ -47,12 +47,20 @@ class Gpu(Protocol):
         """Wait until all work in a stream is done."""
         ...
 
+    def wait_for(self, stream: int, other: int) -> None:
+        """Have further work in a stream wait for what is queued in another one now."""
+        ...
+
     def copy_in(self, target: int, source: NDArray[Any], stream: int) -> None:
         """Queue a copy from the host to the GPU."""
         ...
 
     def copy_out(self, target: NDArray[Any], source: int, stream: int) -> None:
         """Queue a copy from the GPU to the host."""
+        ...
+
+    def copy_within(self, target: int, source: int, size: int, stream: int) -> None:
+        """Queue a copy of bytes from one place on the GPU to another."""
         ...
 
     def capture(self, stream: int, work: Callable[[], None]) -> int:
@@ -80,7 +88,7 @@ class Context(Protocol):
         ...
 
     def set_address(self, name: str, pointer: int) -> None:
-        """Where on the GPU a tensor lies."""
+        """Where on the GPU a tensor lies; a multiple of 256."""
         ...
 
     def enqueue(self, stream: int) -> None:
@@ -124,6 +132,12 @@ class TensorRtEngine:
         if self.captures_itself:
             config = self._engine.create_runtime_config()
             config.cuda_graph_strategy = self._trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+            specialisation = getattr(self._trt, "DynamicShapesKernelSpecializationStrategy", None)
+            if specialisation is not None:
+                # Left alone the library compiles kernels for the shapes that it sees and moves to them when they are
+                # ready, so that the same picture gives other numbers in mid-run. Compiling them first would halt a run
+                # at each new number of people.
+                config.dynamic_shapes_kernel_specialization_strategy = specialisation.NONE
             made = self._engine.create_execution_context(config)
         else:
             made = self._engine.create_execution_context()
@@ -156,7 +170,8 @@ class _TensorRtContext:
         return tuple(int(size) for size in self._context.get_tensor_shape(name))
 
     def set_address(self, name: str, pointer: int) -> None:
-        self._context.set_tensor_address(name, pointer)
+        if not self._context.set_tensor_address(name, pointer):
+            raise ModelError(f"engine: refuses the address {pointer:#x} for {name!r}; see the log at --verbose")
 
     def enqueue(self, stream: int) -> None:
         if not self._context.execute_async_v3(stream):

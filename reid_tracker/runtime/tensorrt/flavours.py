@@ -10,9 +10,11 @@ there are no builder flags for it; what differs is found by asking for the featu
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import importlib.util
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,6 +26,7 @@ logger = logging.getLogger(__name__)
 FlavourName = Literal["tensorrt", "tensorrt_rtx"]
 FLAVOURS: tuple[FlavourName, ...] = ("tensorrt", "tensorrt_rtx")
 Shape = tuple[int, ...]
+_CUDA_MAJORS = (13, 12)  # that packages of the libraries exist for
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +218,15 @@ def must_be_able_to_build() -> None:
 def installed_flavours() -> list[FlavourName]:
     """Names of the libraries that look installed, the data-centre one first."""
     return [name for name in FLAVOURS if importlib.util.find_spec(name) is not None]
+
+
+def cuda_of(name: str) -> int:
+    """Major version of CUDA that an installed library was built for, as its package's name has it; 0 where none has."""
+    for major in _CUDA_MAJORS:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            importlib.metadata.version(f"{name}_cu{major}")
+            return major
+    return 0
 
 
 def open_flavour(name: FlavourName | None = None) -> Flavour:

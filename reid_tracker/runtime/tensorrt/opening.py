@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from reid_tracker.config import RuntimeConfig
-from reid_tracker.errors import ConfigError
+from reid_tracker.errors import ConfigError, ModelError
 from reid_tracker.runtime import cuda
 from reid_tracker.runtime.registry import checksum
 from reid_tracker.runtime.session import RuntimeDescription
-from reid_tracker.runtime.tensorrt.cache import EngineCache, Entry
+from reid_tracker.runtime.tensorrt.cache import EngineCache
 from reid_tracker.runtime.tensorrt.choice import Wanted, choose
 from reid_tracker.runtime.tensorrt.engine import TensorRtEngine
-from reid_tracker.runtime.tensorrt.flavours import Flavour, installed_flavours
+from reid_tracker.runtime.tensorrt.flavours import Flavour, cuda_of, installed_flavours
 from reid_tracker.runtime.tensorrt.records import BuildRecord
 from reid_tracker.runtime.tensorrt.session import TensorRtSession
 
@@ -44,19 +44,20 @@ def open_engine(path: Path, config: RuntimeConfig, why: str) -> TensorRtSession:
         why: TensorRT was asked for, for ``describe``.
 
     Raises:
-        EngineUnavailable: no GPU, no TensorRT, or no engine in the cache that fits.
-        ModelError: the engine that fits is damaged, not the user's own, or refused by the library.
+        EngineUnavailable: no GPU, no TensorRT, or no whole engine in the cache that fits.
+        ModelError: the cache is not the user's own, or the library refuses the engine.
     """
-    entry, record = find_engine(path, config)
-    engine = cache_of(config).read(entry)
+    record, engine = find_engine(path, config)
     return session_of(Flavour(record.key.flavour), engine, record, f"{why}; {record.name}")
 
 
-def find_engine(path: Path, config: RuntimeConfig) -> tuple[Entry, BuildRecord]:
-    """The built engine that fits a network, the settings and this machine; nothing is loaded.
+def find_engine(path: Path, config: RuntimeConfig) -> tuple[BuildRecord, bytes]:
+    """The built engine that fits a network, the settings and this machine, compared with its papers; nothing is loaded.
+
+    One that is damaged or not the user's own is passed over with a warning.
 
     Raises:
-        EngineUnavailable: no GPU, no TensorRT, or none in the cache that fits.
+        EngineUnavailable: no GPU, no TensorRT, or no whole one in the cache that fits.
         ModelError: the cache is not the user's own.
     """
     if path.suffix.lower() != ".onnx":
@@ -64,19 +65,41 @@ def find_engine(path: Path, config: RuntimeConfig) -> tuple[Entry, BuildRecord]:
     device = cuda.probe().device
     if device is None:
         raise EngineUnavailable(cuda.probe().reason)
-    versions = versions_here()
-    if not versions:
-        raise EngineUnavailable("no TensorRT is installed (pip install 'reid_tracker[tensorrt]' or '[tensorrt-rtx]')")
+    versions = _runnable(versions_here())
     cache = cache_of(config)
     found = choose(cache.entries(), Wanted(checksum(path), config.precision, versions, device))
-    if found.entry is None or found.entry.record is None:
-        raise EngineUnavailable(
-            "; ".join(found.passed_over)
-            or f"model {path}: no engine at {config.precision} in {cache.folder}; "
-            f"run: reid-tracker engines build {path} --precision {config.precision}",
-            buildable=True,
-        )
-    return found.entry, found.entry.record
+    problems = list(found.passed_over.values())
+    for entry in found.fitting:
+        try:
+            engine = cache.read(entry)
+        except ModelError as error:
+            logger.warning("%s", error)
+            problems.append(str(error))
+            continue
+        assert entry.record is not None  # such entries are no candidates
+        return entry.record, engine
+    raise EngineUnavailable(
+        "; ".join(problems)
+        or f"model {path}: no engine at {config.precision} in {cache.folder}; "
+        f"run: reid-tracker engines build {path} --precision {config.precision}",
+        buildable=True,
+    )
+
+
+def _runnable(installed: Mapping[str, str]) -> Mapping[str, str]:
+    """The libraries that the driver is new enough for: asked first, because one that is not ends in a riddle.
+
+    Raises:
+        EngineUnavailable: there are none.
+    """
+    if not installed:
+        raise EngineUnavailable("no TensorRT is installed (pip install 'reid_tracker[tensorrt]' or '[tensorrt-rtx]')")
+    major, minor = cuda.probe().newest_cuda
+    too_new = {name: needed for name in installed if major and (needed := cuda_of(name)) > major}
+    if len(too_new) == len(installed):
+        needs = ", ".join(f"{name} needs CUDA {needed}" for name, needed in too_new.items())
+        raise EngineUnavailable(f"{needs}, and the NVIDIA driver knows {major}.{minor}; install a newer driver")
+    return {name: version for name, version in installed.items() if name not in too_new}
 
 
 def session_of(flavour: Flavour, engine: bytes, record: BuildRecord, reason: str) -> TensorRtSession:

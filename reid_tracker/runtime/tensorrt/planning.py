@@ -12,7 +12,7 @@ import numpy as np
 
 from reid_tracker.errors import ModelError
 
-_ALIGNMENT = 256  # bytes; what the driver's own allocations begin at
+ALIGNMENT = 256  # bytes; what TensorRT asks of addresses, and the driver's own allocations begin at
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def pieces(count: int, most: int) -> list[slice]:
 def buffer_bytes(dtype: np.dtype[Any], shape: Sequence[int]) -> int:
     """Bytes to reserve for a tensor, rounded up to what alignment asks for."""
     size = math.prod(shape) * dtype.itemsize
-    return -(-size // _ALIGNMENT) * _ALIGNMENT
+    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 def batch_of(inputs: Sequence[EngineTensor], shapes: Mapping[str, tuple[int, ...]]) -> int:

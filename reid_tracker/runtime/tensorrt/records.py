@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from reid_tracker.runtime.tensorrt.flavours import FlavourName, InputShapes
 Precision = Literal["fp32", "fp16", "bf16", "int8", "fp8"]
 HEADER_BYTES = 32
 KEY_DIGITS = 16
+PICTURE_AXES = 4  # of a batch of pictures
 
 
 class BuildKey(BaseModel):
@@ -27,6 +29,8 @@ class BuildKey(BaseModel):
         capabilities: compute capabilities compiled for; empty where the library chose (RTX).
         precision: of the arithmetic.
         shapes: by input: least, best and most shape.
+        converter: version of what rewrites networks for a precision.
+        calibration: first digits of the checksum of the inputs that int8 and fp8 were calibrated on; else empty.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,6 +41,8 @@ class BuildKey(BaseModel):
     capabilities: tuple[str, ...]
     precision: Precision
     shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]
+    converter: int = 1
+    calibration: str = ""
 
     @property
     def digest(self) -> str:
@@ -47,6 +53,11 @@ class BuildKey(BaseModel):
     def profile(self) -> dict[str, InputShapes]:
         """The shapes as a builder takes them."""
         return {name: InputShapes(*shapes) for name, shapes in self.shapes.items()}
+
+    def runs_on(self, capability: str) -> bool:
+        """Whether the engine fits a GPU of a compute capability, e.g. ``8.6``."""
+        # An RTX engine without a list was left to the library, which compiles for the GPU when it loads.
+        return not self.capabilities or capability in self.capabilities
 
     def built_for(self) -> str:
         """Library and GPUs, for messages."""
@@ -142,6 +153,32 @@ def check_engine(engine: bytes, record: BuildRecord, where: Path) -> None:
         )
 
 
-def rebuild(record: BuildRecord) -> str:
-    """What to do about an engine that cannot be used."""
-    return f"run: reid-tracker engines build {record.model} --precision {record.key.precision}"
+def rebuild(record: BuildRecord, here: bool = False) -> str:
+    """What to do about an engine that cannot be used: the command that builds the same.
+
+    Args:
+        here: with the library and for the GPU that are here, whatever it was built with and for.
+    """
+    key = record.key
+    options = [f"--precision {key.precision}"]
+    if key.shapes:
+        options += _shape_options(next(iter(key.shapes.values())))
+    if not here:
+        options.append(f"--flavour {key.flavour}")
+        if key.capabilities:
+            options.append(f"--compute {','.join(key.capabilities)}")
+    return f"run: reid-tracker engines build {record.model} {' '.join(options)}"
+
+
+def _shape_options(shapes: tuple[tuple[int, ...], ...]) -> list[str]:
+    """``--batch`` and, for pictures, ``--size`` that give these least, best and most shapes."""
+    options = [f"--batch {','.join(str(shape[0]) for shape in shapes)}"]
+    if len(shapes[0]) == PICTURE_AXES:
+        height = height_axis(shapes[0])
+        options.append(f"--size {','.join(f'{shape[height]}x{shape[height + 1]}' for shape in shapes)}")
+    return options
+
+
+def height_axis(shape: Sequence[int | None]) -> int:
+    """Which axis of a batch of pictures is their height: (N, H, W, C) or (N, C, H, W)."""
+    return 1 if shape[3] in (1, 3) else 2

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,22 +12,24 @@ from numpy.typing import NDArray
 
 from reid_tracker.errors import ModelError
 from reid_tracker.runtime.session import RuntimeDescription, TensorSpec
+from reid_tracker.runtime.tensorrt.captured import CapturedRuns
 from reid_tracker.runtime.tensorrt.engine import Engine, Gpu
-from reid_tracker.runtime.tensorrt.planning import EngineTensor, batch_of, buffer_bytes, padded, pieces
-
-logger = logging.getLogger(__name__)
+from reid_tracker.runtime.tensorrt.planning import ALIGNMENT, EngineTensor, batch_of, buffer_bytes, padded, pieces
 
 _SLOTS = 2  # one batch is copied while the other computes
-_MOST_GRAPHS = 32  # shapes per slot that are kept as captured graphs; further ones are queued call by call
-
-Shapes = tuple[tuple[str, tuple[int, ...]], ...]
+_NAMES_STREAMS = 3  # version of __cuda_array_interface__ from which on arrays say which stream fills them
+_DEFAULT_STREAM = 1  # its number there, and the driver's (CU_STREAM_LEGACY)
 
 
 class TensorRtSession:
     """See ``reid_tracker.runtime.Session``. Holds memory of the GPU until ``close``.
 
     Inputs may be numpy arrays, or arrays that lie on the GPU already and say so (``__cuda_array_interface__``, as
-    torch tensors do): those are read where they are. Work that fills them must be queued on the default stream.
+    torch tensors do): those are read where they are (or copied on the GPU, where their address is no multiple of 256),
+    after the work that fills them. That is what was queued on the
+    stream that the array names (version 3 of the interface; naming none says that it is filled), or on the default
+    stream where the version is older and cannot name one, as torch's is: with torch, work on its default stream or
+    synchronise.
 
     Args:
         engine: loaded.
@@ -54,19 +57,15 @@ class TensorRtSession:
         given = {tensor.name: _input(inputs, tensor) for tensor in self._takes if tensor.name in inputs}
         rows = batch_of(self._takes, {name: tuple(array.shape) for name, array in given.items()})
         parts = pieces(rows, self._most)
-        results: dict[str, NDArray[Any]] = {}
-        waiting: list[tuple[slice, _Slot]] = []
-        for number, part in enumerate(parts):
-            slot = self._slots[number % _SLOTS]
-            if len(waiting) == _SLOTS:
-                self._collect(*waiting.pop(0), rows, results)
-            slot.submit({name: array[part] for name, array in given.items()}, part.stop - part.start)
-            waiting.append((part, slot))
-        for part, slot in waiting:
-            self._collect(part, slot, rows, results)
         if not parts:
             return self._nothing(given)
-        return results
+        try:
+            return self._in_pieces(given, parts)
+        except BaseException:
+            for slot in self._slots:  # nothing may still copy to or from buffers that the next call fills
+                with suppress(ModelError):  # which would hide what went wrong
+                    slot.settle()
+            raise
 
     def describe(self) -> RuntimeDescription:
         """See ``Session.describe``."""
@@ -78,6 +77,20 @@ class TensorRtSession:
         for slot in self._slots:
             slot.close()
         self._slots = []
+
+    def _in_pieces(self, given: Mapping[str, Any], parts: Sequence[slice]) -> dict[str, NDArray[Any]]:
+        rows = parts[-1].stop
+        results: dict[str, NDArray[Any]] = {}
+        waiting: list[tuple[slice, _Slot]] = []
+        for number, part in enumerate(parts):
+            slot = self._slots[number % _SLOTS]
+            if len(waiting) == _SLOTS:
+                self._collect(*waiting.pop(0), rows, results)
+            slot.submit({name: array[part] for name, array in given.items()}, part.stop - part.start)
+            waiting.append((part, slot))
+        for part, slot in waiting:
+            self._collect(part, slot, rows, results)
+        return results
 
     def _collect(self, part: slice, slot: _Slot, rows: int, results: dict[str, NDArray[Any]]) -> None:
         for name, values in slot.collect(part.stop - part.start).items():
@@ -93,7 +106,7 @@ class TensorRtSession:
 
 
 class _Slot:
-    """Buffers, a stream and a context for one batch."""
+    """Buffers, a stream and a context for one batch, and what is captured of it."""
 
     def __init__(
         self, engine: Engine, gpu: Gpu, takes: tuple[EngineTensor, ...], gives: tuple[EngineTensor, ...]
@@ -108,8 +121,7 @@ class _Slot:
         }
         self._device = {name: gpu.allocate(size) for name, size in sizes.items()}
         self._host = {name: gpu.pinned(size) for name, size in sizes.items()}
-        self._graphs: dict[Shapes, int] | None = None if engine.captures_itself else {}
-        self._seen: set[Shapes] = set()
+        self._captured = None if engine.captures_itself else CapturedRuns(engine, gpu, self._stream, self._device)
         for tensor in gives:
             self._context.set_address(tensor.name, self._device[tensor.name])
 
@@ -122,40 +134,29 @@ class _Slot:
     def submit(self, inputs: Mapping[str, Any], rows: int) -> None:
         """Queue copy in, network and copy out. ``collect`` must follow before the next."""
         places = padded(rows, self._takes)
-        own = True
-        for tensor in self._takes:
-            source = inputs[tensor.name]
-            if isinstance(source, _OnGpu) and places == rows:
-                self._context.set_address(tensor.name, source.pointer)
-                own = False
-                continue
-            if isinstance(source, _OnGpu):
-                raise ModelError(
-                    f"engine: {rows} rows that lie on the GPU are fewer than its least batch ({places}); "
-                    "fill them up, or build with --batch 1,..."
-                )
-            staged = self._staged(tensor, (places, *source.shape[1:]))
-            staged[:rows] = source
-            staged[rows:] = 0
-            self._gpu.copy_in(self._device[tensor.name], staged, self._stream)
-            self._context.set_address(tensor.name, self._device[tensor.name])
+        own = [self._bring(tensor, inputs[tensor.name], rows, places) for tensor in self._takes]
         shapes = {tensor.name: (places, *inputs[tensor.name].shape[1:]) for tensor in self._takes}
         given = self.output_shapes(shapes)
-        self._queue(tuple(shapes.items()) if own else None)
+        if not all(own) or self._captured is None or not self._captured.run(tuple(shapes.items())):
+            self._context.enqueue(self._stream)
         self._out = {tensor.name: self._staged(tensor, given[tensor.name]) for tensor in self._gives}
         for name, target in self._out.items():
             self._gpu.copy_out(target, self._device[name], self._stream)
 
     def collect(self, rows: int) -> dict[str, NDArray[Any]]:
         """Wait for what ``submit`` queued; views that the next ``submit`` overwrites."""
-        self._gpu.synchronise(self._stream)
+        self.settle()
         return {name: values[:rows] for name, values in self._out.items()}
+
+    def settle(self) -> None:
+        """Wait until nothing is queued."""
+        self._gpu.synchronise(self._stream)
 
     def close(self) -> None:
         """Give everything back."""
-        self._gpu.synchronise(self._stream)
-        for executable in (self._graphs or {}).values():
-            self._gpu.destroy_graph(executable)
+        self.settle()
+        if self._captured is not None:
+            self._captured.close()
         for pointer in self._device.values():
             self._gpu.free(pointer)
         self._out = {}
@@ -163,42 +164,52 @@ class _Slot:
             self._gpu.free_pinned(memory)
         self._gpu.destroy_stream(self._stream)
 
-    def _queue(self, shapes: Shapes | None) -> None:
-        """Call by call the first time that shapes come, then captured, then repeated."""
-        graphs = self._graphs
-        if graphs is None or shapes is None:
-            self._context.enqueue(self._stream)
-        elif shapes in graphs:
-            self._gpu.launch(graphs[shapes], self._stream)
-        elif shapes in self._seen and len(graphs) < _MOST_GRAPHS:
-            try:
-                graphs[shapes] = self._gpu.capture(self._stream, lambda: self._context.enqueue(self._stream))
-            except ModelError as error:  # networks with steps on the host cannot be captured; they still run
-                logger.warning("engine: runs without CUDA graphs (%s)", error)
-                self._graphs = None
-                self._context.enqueue(self._stream)
-            else:
-                self._gpu.launch(graphs[shapes], self._stream)
+    def _bring(self, tensor: EngineTensor, source: NDArray[Any] | _OnGpu, rows: int, places: int) -> bool:
+        """Have the context find an input's rows, and whether that is in the slot's own buffer."""
+        buffer = self._device[tensor.name]
+        if isinstance(source, _OnGpu):
+            if places != rows:
+                raise ModelError(
+                    f"engine: {rows} rows that lie on the GPU are fewer than its least batch ({places}); "
+                    "fill them up, or build with --batch 1,..."
+                )
+            if source.stream is not None:
+                self._gpu.wait_for(self._stream, source.stream)
+            if source.pointer % ALIGNMENT == 0:
+                self._context.set_address(tensor.name, source.pointer)
+                return False
+            self._gpu.copy_within(buffer, source.pointer, source.size, self._stream)
         else:
-            self._seen.add(shapes)  # the first run of new shapes allocates, which a graph cannot hold
-            self._context.enqueue(self._stream)
+            staged = self._staged(tensor, (places, *source.shape[1:]))
+            staged[:rows] = source
+            staged[rows:] = 0
+            self._gpu.copy_in(buffer, staged, self._stream)
+        self._context.set_address(tensor.name, buffer)
+        return True
 
     def _staged(self, tensor: EngineTensor, shape: tuple[int, ...]) -> NDArray[Any]:
         count = int(np.prod(shape))
         return self._host[tensor.name][: count * tensor.dtype.itemsize].view(tensor.dtype).reshape(shape)
 
 
+@dataclass(frozen=True, slots=True)
 class _OnGpu:
-    """A contiguous array on the GPU."""
+    """A contiguous array on the GPU, and the stream whose work fills it; None where nothing does any more."""
 
-    def __init__(self, pointer: int, shape: tuple[int, ...], itemsize: int) -> None:
-        self.pointer = pointer
-        self.shape = shape
-        self._itemsize = itemsize
+    pointer: int
+    shape: tuple[int, ...]
+    itemsize: int
+    stream: int | None
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return int(np.prod(self.shape)) * self.itemsize
 
     def __getitem__(self, rows: slice) -> _OnGpu:
-        row_bytes = int(np.prod(self.shape[1:])) * self._itemsize
-        return _OnGpu(self.pointer + rows.start * row_bytes, (rows.stop - rows.start, *self.shape[1:]), self._itemsize)
+        row_bytes = int(np.prod(self.shape[1:])) * self.itemsize
+        shape = (rows.stop - rows.start, *self.shape[1:])
+        return replace(self, pointer=self.pointer + rows.start * row_bytes, shape=shape)
 
 
 def _input(inputs: Mapping[str, Any], tensor: EngineTensor) -> NDArray[Any] | _OnGpu:
@@ -212,4 +223,5 @@ def _input(inputs: Mapping[str, Any], tensor: EngineTensor) -> NDArray[Any] | _O
     dtype = np.dtype(described["typestr"])
     if dtype != tensor.dtype or described.get("strides") is not None:
         raise ModelError(f"engine: input {tensor.name!r} takes contiguous {tensor.dtype}, got {dtype} on the GPU")
-    return _OnGpu(int(described["data"][0]), tuple(described["shape"]), dtype.itemsize)
+    stream = described.get("stream") if described["version"] >= _NAMES_STREAMS else _DEFAULT_STREAM
+    return _OnGpu(int(described["data"][0]), tuple(described["shape"]), dtype.itemsize, stream)
