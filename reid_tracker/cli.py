@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from reid_tracker import __version__, cli_association, cli_cluster, cli_engines, cli_serve, cli_training
-from reid_tracker.config import CameraConfig, Config, load_config
+from reid_tracker.config import Config, load_config
 from reid_tracker.errors import ConfigError, ReidTrackerError
+
+if TYPE_CHECKING:
+    from reid_tracker.recording import RunSummary
 
 Ids = Literal["emitted", "final"]
 USAGE, FAILURE, INTERRUPTED = 2, 1, 130
+_DEMO_FOLDER = Path("out/demo")
 
 app = typer.Typer(
     name="reid-tracker",
@@ -55,7 +60,13 @@ IdsOption = Annotated[
 
 @app.command()
 def track(
-    output: Annotated[Path, typer.Option("--out", help="Folder for the results; must be new or empty.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            help="Folder for the results. Other files in it stay; results of an earlier run need --overwrite.",
+        ),
+    ],
     camera: CameraOption = None,
     config: Annotated[
         Path | None, typer.Option(help="Settings and cameras of a site (TOML, docs/configuration.md).")
@@ -117,21 +128,25 @@ def track(
             **({"privacy.blur_faces": True} if blur_faces else {}),
         },
     )
-    detection_files = {
-        name: Path(file) for name, file in (_assignment(text, "--detections") for text in detections or [])
-    }
+    detection_files = {name: Path(file) for name, file in _named(detections or [], "--detections").items()}
     _track(settings, output, overwrite, detection_files, cluster)
 
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("out/demo"),
+    output: Annotated[
+        Path,
+        typer.Option("--out", help="Folder for the results. Those of an earlier demo in it are replaced."),
+    ] = _DEMO_FOLDER,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the results of any other run in --out as well.")
+    ] = False,
 ) -> None:
     """Follow people through the two-camera clip that comes with the program, with video and report."""
-    from reid_tracker.recording import demo_config
+    from reid_tracker.recording import demo_config, holds_demo
 
     settings = demo_config().with_values({"output.video": True, "output.report": True})
-    _track(settings, output, overwrite=True, detection_files={})
+    _track(settings, output, overwrite or output == _DEMO_FOLDER or holds_demo(output), detection_files={})
 
 
 @app.command()
@@ -219,10 +234,19 @@ def _track(
             f"embedder {model.name}: {model.terms} (--embedder {model.name} accepts; or name your own)", markup=False
         )
     cli_engines.prepare(settings)
-    with _stop_on_interrupt() as stop, _progress() as advance:
-        follow = track_recording if cluster is None else cli_cluster.on(cluster)
+    with _stop_on_interrupt() as stop, _progress() as watched:
+        follow: Callable[..., RunSummary] = (
+            functools.partial(track_recording, drawing=watched("drawing videos", "pictures"))
+            if cluster is None
+            else cli_cluster.on(cluster)
+        )
         summary = follow(
-            settings, output, overwrite=overwrite, detection_files=detection_files, stop=stop, progress=advance
+            settings,
+            output,
+            overwrite=overwrite,
+            detection_files=detection_files,
+            stop=stop,
+            progress=watched("tracking", "camera-frames"),
         )
     out.print(summary.to_text(), markup=False)
     if summary.interrupted:
@@ -234,18 +258,10 @@ def _track(
 def _settings(path: Path | None, cameras: list[str], start_times: list[str], values: dict[str, Any]) -> Config:
     """File, then environment, then the command line's cameras and values."""
     settings = load_config(path)
-    known = {entry.id: entry for entry in settings.cameras}
-    seen: set[str] = set()
-    for text in cameras:
-        name, source = _assignment(text, "--camera")
-        if name in seen:
-            raise ConfigError(f"--camera: two cameras are called {name!r}; give each its own name")
-        seen.add(name)
-        described = known[name].model_dump() if name in known else {"id": name}
-        known[name] = CameraConfig.model_validate({**described, "source": source})
-    entries = {name: entry.model_dump() for name, entry in known.items()}
-    for text in start_times:
-        name, moment = _assignment(text, "--start-time")
+    entries = {entry.id: entry.model_dump() for entry in settings.cameras}
+    for name, source in _named(cameras, "--camera").items():
+        entries[name] = {**entries.get(name, {"id": name}), "source": source}
+    for name, moment in _named(start_times, "--start-time").items():
         if name not in entries:
             raise ConfigError(f"--start-time: no camera is called {name!r} (cameras: {', '.join(entries) or 'none'})")
         entries[name]["start_time"] = moment
@@ -259,6 +275,17 @@ def _assignment(text: str, option: str) -> tuple[str, str]:
     if not equals or not name or not value:
         raise ConfigError(f"{option} {text!r}: expected NAME=VALUE")
     return name, value
+
+
+def _named(texts: list[str], option: str) -> dict[str, str]:
+    """Camera -> what an option says of it."""
+    named: dict[str, str] = {}
+    for text in texts:
+        name, value = _assignment(text, option)
+        if name in named:
+            raise ConfigError(f"{option}: camera {name!r} is given twice; give each camera once")
+        named[name] = value
+    return named
 
 
 def _ids(value: str) -> Ids:
@@ -291,31 +318,36 @@ def _stop_on_interrupt() -> Iterator[Any]:
         restore()
 
 
-def _say_nothing(_done: int, _total: int | None) -> None:
-    """Progress where nobody watches."""
+_Advance = Callable[[int, int | None], None]
 
 
 @contextmanager
-def _progress() -> Iterator[Any]:
-    """Frames done, rate and time left, where somebody watches."""
+def _progress() -> Iterator[Callable[[str, str], _Advance]]:
+    """What is done, its rate and the time left, where somebody watches: a bar per stage, from its first step on."""
     if not err.is_terminal:
-        yield _say_nothing
+        yield lambda _stage, _unit: lambda _done, _total: None
         return
     columns = (
-        TextColumn("tracking"),
+        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("camera-frames, {task.fields[rate]:.0f}/s"),
+        TextColumn("{task.fields[unit]}, {task.fields[rate]:.0f}/s"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=True) as bar:
-        task = bar.add_task("tracking", total=None, rate=0.0)
+    with Progress(*columns, console=err, transient=True) as bars:
 
-        def advance(done: int, total: int | None) -> None:
-            elapsed = bar.tasks[task].elapsed or 0.0
-            bar.update(task, completed=done, total=total, rate=done / elapsed if elapsed else 0.0)
+        def watched(stage: str, unit: str) -> _Advance:
+            begun: list[TaskID] = []
 
-        yield advance
+            def advance(done: int, total: int | None) -> None:
+                if not begun:
+                    begun.append(bars.add_task(stage, total=total, unit=unit, rate=0.0))
+                elapsed = bars.tasks[begun[0]].elapsed or 0.0
+                bars.update(begun[0], completed=done, total=total, rate=done / elapsed if elapsed else 0.0)
+
+            return advance
+
+        yield watched
 
 
 # Behind the commands above, because help lists them in this order.

@@ -153,15 +153,19 @@ def load_config(path: Path | None = None, environment: Mapping[str, str] | None 
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"config {path}: not valid TOML ({error})") from error
         _locate_sources(tree, path.parent)
+    variables: dict[tuple[Any, ...], str] = {}
     for name, text in (os.environ if environment is None else environment).items():
         if name.startswith(ENVIRONMENT_PREFIX) and "__" in name:
             table, _, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
             if table in _LISTS:
                 raise ConfigError(f"environment: {name}: there may be several {table}; set them in a file")
+            if table not in tree:
+                variables[(table,)] = name
             branch = tree.setdefault(table, {})
             if isinstance(branch, dict):
                 branch[key] = text
-    return _checked(tree, f"config {path}" if path else "environment")
+                variables[table, key] = name
+    return _checked(tree, f"config {path}" if path else "environment", variables)
 
 
 def _locate_sources(tree: dict[str, Any], folder: Path) -> None:
@@ -169,7 +173,7 @@ def _locate_sources(tree: dict[str, Any], folder: Path) -> None:
     cameras = tree.get("cameras")
     for camera in cameras if isinstance(cameras, list) else []:
         source = camera.get("source") if isinstance(camera, dict) else None
-        if isinstance(source, str) and not source.isdecimal() and "://" not in source:
+        if isinstance(source, str) and source and not source.isdecimal() and "://" not in source:
             camera["source"] = str(folder / source)
     association = tree.get("association")
     if isinstance(association, dict) and isinstance(association.get("calibration"), str):
@@ -203,22 +207,36 @@ def _toml_value(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
-def _checked(tree: Mapping[str, Any], where: str) -> Config:
+def _checked(tree: Mapping[str, Any], where: str, variables: Mapping[tuple[Any, ...], str] | None = None) -> Config:
+    """The tree as settings; errors say ``where`` it is from, or which environment variable set table and key."""
     try:
         return Config.model_validate(tree)
     except ValidationError as failure:
-        raise ConfigError("; ".join(f"{where}: {_explain(error)}" for error in failure.errors())) from failure
+        told = []
+        for error in failure.errors():
+            variable = (variables or {}).get(error["loc"][:2])
+            told.append(f"{f'environment: {variable}' if variable else where}: {_explain(error, tree)}")
+        raise ConfigError("; ".join(told)) from failure
 
 
-def _explain(error: Any) -> str:
-    path = ".".join(str(step) for step in error["loc"])
+def _explain(error: Any, tree: Mapping[str, Any]) -> str:
+    camera = _camera_of(error["loc"], tree)
+    path = ".".join(str(step) for step in (error["loc"][2:] if camera else error["loc"]))
     if error["type"] == "extra_forbidden":
         *tables, key = [step for step in error["loc"] if isinstance(step, str)]
-        return f"unknown key {path!r}{_did_you_mean(key, _keys_of(tables))}"
+        return f"{camera}unknown key {path!r}{_did_you_mean(key, _keys_of(tables))}"
     message = error["msg"].removeprefix("Value error, ")
-    if not path:
+    if not path:  # of several settings together: the message names them
         return str(message)
-    return f"{path}: {message}{_got(error['input'])}"
+    return f"{camera}{path}: {message}{_got(error['input'])}"
+
+
+def _camera_of(place: tuple[str | int, ...], tree: Mapping[str, Any]) -> str:
+    """The camera at a place of the tree by its name, which says more than its number."""
+    if place[:1] != ("cameras",) or len(place) < 2 or not isinstance(place[1], int):
+        return ""
+    camera = tree["cameras"][place[1]]
+    return f"camera {camera['id']!r}: " if isinstance(camera, dict) and "id" in camera else ""
 
 
 def _got(value: Any) -> str:

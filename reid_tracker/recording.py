@@ -10,9 +10,9 @@ from pathlib import Path
 
 from reid_tracker.build import build_pipeline, model_facts
 from reid_tracker.config import CameraConfig, Config, load_config
-from reid_tracker.errors import ConfigError
+from reid_tracker.errors import ConfigError, InputError
 from reid_tracker.parts import Source
-from reid_tracker.results import CameraFacts, RunFacts, RunFolder
+from reid_tracker.results import CameraFacts, RunFacts, RunFolder, read_run
 from reid_tracker.sources import ImageSource, Problem, VideoSource, common_time_base, open_source
 
 
@@ -68,14 +68,16 @@ def track_recording(
     detection_files: Mapping[str, Path] | None = None,
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int, int | None], None] = lambda _done, _total: None,
+    drawing: Callable[[int, int | None], None] = lambda _done, _total: None,
 ) -> RunSummary:
     """Track the configuration's cameras to their end and write the results to ``out``.
 
     Args:
         overwrite: replace the results of an earlier run in ``out``.
         detection_files: camera id -> MOT file whose detections stand in for the detector.
-        stop: asked after each moment; once true the run completes what there is.
+        stop: asked after each moment, and while videos are drawn; once true the run completes what there is.
         progress: told (camera-frames done, in all where known) after each camera-frame.
+        drawing: told (pictures done, in all) after each picture of the videos that are drawn at the end.
 
     Raises:
         ReidTrackerError: as its parts do; what was already written stays readable.
@@ -87,6 +89,9 @@ def track_recording(
         nonlocal stopped
         stopped = stopped or stop()
         return stopped
+
+    def stop_drawing() -> bool:
+        return not folder.interrupted and stop_now()  # a run that was stopped before is drawn as far as it came
 
     with ExitStack() as open_things:
         sources = [
@@ -103,7 +108,10 @@ def track_recording(
             model_facts(config, pipeline),
         )
         recordings = [source for source in sources if isinstance(source, VideoSource | ImageSource)]
-        folder = open_things.enter_context(RunFolder(out, config, facts, overwrite, recordings))
+        inputs = list((detection_files or {}).values())
+        folder = open_things.enter_context(
+            RunFolder(out, config, facts, overwrite, recordings, inputs, stop_drawing, drawing)
+        )
         total = _total_frames(sources)
         done = 0
         for tracked in pipeline.run(sources, stop_now):
@@ -115,7 +123,8 @@ def track_recording(
         problems = tuple(line for source in sources for line in _problem_lines(source))  # before they are read again
         if stopped:
             folder.mark_interrupted()
-    return summary_of(folder, len(sources), done, time.monotonic() - started, problems, stopped)
+        seconds = time.monotonic() - started  # without the drawing of videos
+    return summary_of(folder, len(sources), done, seconds, problems, folder.interrupted)
 
 
 def summary_of(
@@ -155,6 +164,15 @@ def demo_config() -> Config:
         if (folder / "site.toml").is_file():
             return load_config(folder / "site.toml")
     raise ConfigError(f"demo clip: no folder {package / 'demo_clip'}; the installation is incomplete, reinstall it")
+
+
+def holds_demo(out: Path) -> bool:
+    """Whether the results in a folder are those of the clip that ships."""
+    try:
+        cameras = read_run(out)["cameras"]
+    except InputError:
+        return False
+    return [camera["source"] for camera in cameras] == [camera.source for camera in demo_config().cameras]
 
 
 # What the summary points to, where it was written.

@@ -10,7 +10,7 @@ import tomllib
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -20,10 +20,20 @@ def _with_zone(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def _source_text(given: Any) -> Any:
+    """The source of a camera, where a webcam may be given as a number."""
+    if given == "":
+        raise ValueError("is empty; give a video file, a pattern of such, a folder of images or a webcam number")
+    return str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+
+
 class Table(BaseModel):
     """One table: unknown keys fail, nothing changes later; errors do not show values, which may hold passwords."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
+    # no setting means anything as infinity or NaN, which text and TOML can say
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -48,7 +58,7 @@ class CameraConfig(Table):
     """One camera: ``[[cameras]]``."""
 
     id: str = Field(min_length=1, description="name of the camera, unique")
-    source: str = Field(
+    source: Annotated[str, BeforeValidator(_source_text)] = Field(
         description="video file, pattern of such, folder of images (paths from the config file), or webcam number"
     )
     start_time: Annotated[datetime, AfterValidator(_with_zone)] | None = Field(
@@ -75,7 +85,7 @@ class CameraConfig(Table):
             if not _invertible(self.homography):
                 raise ValueError(f"homography of camera {self.id!r} maps the frame to no plane (determinant 0)")
         for neighbour, (least, most) in self.neighbours.items():
-            if not 0 <= least <= most < math.inf:
+            if not 0 <= least <= most:
                 raise ValueError(
                     f"neighbour {neighbour!r} of camera {self.id!r}: expected [least, most] seconds, "
                     f"0 or more and in that order, got [{least:g}, {most:g}]"
@@ -128,8 +138,9 @@ class DetectionConfig(Table):
         "bits, half the time) where OpenVINO runs it on an x86 processor, else nanodet_g",
     )
     trust_model: bool = Field(False, description="allow loading .pt files, which can run code")
-    input_size: int | Literal["auto"] = Field(
-        "auto", description="longer side of the network input in pixels; auto chooses from the frames and keeps it"
+    input_size: Annotated[int, Field(ge=32, le=8192)] | Literal["auto"] = Field(
+        "auto",
+        description="longer side of the network input in pixels, 32 to 8192; auto chooses from the frames and keeps it",
     )
     score_threshold: Fraction | Literal["auto"] = Field(
         "auto", description="least score that leaves the detector; auto follows model and size"

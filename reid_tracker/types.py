@@ -22,10 +22,21 @@ FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 Image = NDArray[np.uint8]
 
+_UNIT_TOLERANCE = 0.02  # of a squared length: ten times what half precision rounds off
+
 
 def _require(condition: bool, what: str, expected: str, got: object) -> None:
     if not condition:
         raise InputError(f"{what}: expected {expected}, got {got}")
+
+
+def _require_unit(what: str, vectors: FloatArray, valid: BoolArray) -> None:
+    """Distances mean something between vectors of unit length alone; NaN has none."""
+    meant = vectors if valid.all() else vectors[valid]
+    squares = np.einsum("...d,...d->...", meant, meant, dtype=np.float32, casting="unsafe")
+    if not bool((np.abs(squares - 1) < _UNIT_TOLERANCE).all()):
+        worst = float(np.sqrt(squares.flat[np.abs(squares - 1).argmax()]))
+        raise InputError(f"{what}: expected unit length, got {worst:g}; divide each by its length (embedder)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +149,9 @@ class Appearance:
             f"bool of shape ({count},)",
             f"{self.valid.dtype} of shape {self.valid.shape}",
         )
+        _require(bool(np.isfinite(self.quality).all()), "quality", "finite numbers", "NaN or infinity")
+        _require_unit("global vectors", self.global_, self.valid)
+        _require_unit("stripes", self.stripes, self.valid)
 
     def __len__(self) -> int:
         return len(self.global_)

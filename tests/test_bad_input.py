@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from reid_tracker import cli, read_tracks
+from reid_tracker.recording import demo_config
 from reid_tracker.results import read_run
 from tests.runtime.networks import embedder
 
@@ -208,9 +209,19 @@ def _detections(site: Site, line: str) -> list[str]:
         (lambda s: _camera(s, "rtsp://camera/1"), USAGE, r"rtsp:// is a live stream.*reid-tracker serve"),
         (lambda s: ["track", "--camera", str(s.door), "--out", str(s.out)], USAGE, r"--camera .*expected NAME=VALUE"),
         (lambda s: ["track", "--out", str(s.out)], USAGE, r"no camera: give --camera"),
-        (lambda s: s.track("--camera", f"door={s.hall}"), USAGE, r"two cameras are called 'door'; give each"),
+        (lambda s: s.track("--camera", f"door={s.hall}"), USAGE, r"--camera: camera 'door' is given twice; give"),
+        (
+            lambda s: s.track("--detections", f"door={s.boxes}"),
+            USAGE,
+            r"--detections: camera 'door' is given twice; give",
+        ),
+        (
+            lambda s: s.track(*["--start-time", "door=2026-05-01T08:00:00Z"] * 2),
+            USAGE,
+            r"--start-time: camera 'door' is given twice; give",
+        ),
         (lambda s: s.track("--start-time", "dor=2026-05-01T08:00:00Z"), USAGE, r"no camera is called 'dor'.*door"),
-        (lambda s: s.track("--start-time", "door=yesterday"), USAGE, r"start_time.*yesterday"),
+        (lambda s: s.track("--start-time", "door=yesterday"), USAGE, r"camera 'door': start_time.*yesterday"),
         (
             lambda s: s.track("--start-time", "door=2026-05-01T08:00:00Z"),
             USAGE,
@@ -260,6 +271,17 @@ def _detections(site: Site, line: str) -> list[str]:
         (lambda s: _detections(s, "13,-1,20,twenty,30,80,0.9"), FAILURE, r"broken\.txt, line 13: expected numbers"),
         (lambda s: _detections(s, "13,-1,20"), FAILURE, r"broken\.txt, line 13: expected at least 6 columns"),
         (lambda s: _detections(s, "13,-1,nan,20,30,80,0.9"), FAILURE, r"broken\.txt, line 13: a box with NaN"),
+        (
+            lambda s: _detections(s, "13,-1,1e39,20,30,80,0.9"),
+            FAILURE,
+            r"broken\.txt, line 13: no box in single precis",
+        ),
+        (lambda s: _detections(s, "13,-1,1e9,20,.1,80,0.9"), FAILURE, r"broken\.txt, line 13: no box in single precis"),
+        (
+            lambda s: _detections(s, "1e30,-1,10,20,30,80,0.9"),
+            FAILURE,
+            r"broken\.txt, line 13: frame numbers are whole",
+        ),
         (lambda s: s.track("--detections", f"dor={s.boxes}"), USAGE, r"'dor'"),
         # the output folder
         (_under_a_file, FAILURE, r"boxes\.txt/out: cannot be written .*choose another output folder"),
@@ -301,6 +323,22 @@ def test_a_run_is_replaced_only_on_request(site: Site, command: Callable[..., To
     assert "--overwrite" in _error_of(command(*site.track()))
     assert (site.out / "tracks.jsonl").read_bytes() == before
     assert command(*site.track("--overwrite")).code == 0
+
+
+def test_the_demo_replaces_a_run_of_its_own_and_another_only_on_request(
+    site: Site, command: Callable[..., Told], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(cli, "_track", lambda _settings, _out, overwrite, **_: asked.append(overwrite))
+    write = {"version": 1, "cameras": [{"source": camera.source} for camera in demo_config().cameras]}
+    for name, run in (("demo", write), ("mine", {**write, "cameras": [{"source": "door.mp4"}]})):
+        (site.folder / name).mkdir()
+        (site.folder / name / "run.json").write_text(json.dumps(run))
+    command("demo", "--out", site.folder / "demo")
+    command("demo", "--out", site.folder / "mine")
+    command("demo", "--out", site.folder / "mine", "--overwrite")
+    command("demo")
+    assert asked == [True, False, True, True]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import pytest
@@ -16,6 +17,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from reid_tracker.__main__ import main
 from reid_tracker.cli import app
 
 
@@ -135,6 +137,17 @@ def test_a_stopped_run_completes_what_there_is(
     assert json.loads((out / "run.json").read_text())["status"] == "interrupted"
     assert json.loads((out / "identities.json").read_text())["people"]
     assert all(json.loads(line) for line in tracks.read_text().splitlines())
+
+
+def test_ctrl_c_while_the_program_is_loaded_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(ModuleType):
+        def __getattr__(self, _name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "reid_tracker.cli", Interrupted("reid_tracker.cli"))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
 
 
 @pytest.mark.parametrize("source", ["rtsp://viewer:s3cret@10.0.0.7/live", "rtsps://10.0.0.7/live", "srt://10.0.0.7:9"])

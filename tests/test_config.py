@@ -68,7 +68,7 @@ def test_paths_in_a_file_are_from_that_file(tmp_path: Path, source: str, expecte
         ("[detection]\nmodle = 1\n", ["detection.modle", "did you mean 'model'"]),
         ("[detektion]\nmodel = 1\n", ["detektion", "did you mean 'detection'"]),
         ("[detection]\nnms_overlap = 3\n", ["detection.nms_overlap", "got 3"]),
-        ('[[cameras]]\nid = "a"\nsorce = "x"\n', ["cameras.0.sorce", "did you mean 'source'"]),
+        ('[[cameras]]\nid = "a"\nsorce = "x"\n', ["camera 'a': unknown key 'sorce'", "did you mean 'source'"]),
         ('[[cameras]]\nid = "a"\nsource = "x"\n[[cameras]]\nid = "a"\nsource = "y"\n', ["two cameras are called 'a'"]),
         (
             '[[cameras]]\nid = "hall"\nsource = "x"\nneighbours = { hal = [1, 9] }\n',
@@ -150,9 +150,10 @@ def test_tables_of_which_there_are_several_cannot_be_set_one_by_one(tmp_path: Pa
     [
         ("neighbours = {hall = [60, 5]}", "expected \\[least, most\\] seconds"),
         ("neighbours = {hall = [-1, 5]}", "expected \\[least, most\\] seconds"),
-        ("neighbours = {hall = [nan, 5]}", "expected \\[least, most\\] seconds"),
+        ("neighbours = {hall = [nan, 5]}", "camera 'door': neighbours.hall.0: Input should be a finite number"),
+        ("neighbours = {hall = [1, inf]}", "camera 'door': neighbours.hall.1: Input should be a finite number"),
         ("homography = [[0, 0, 0], [0, 0, 0], [0, 0, 0]]", "determinant 0"),
-        ("homography = [[nan, 0, 0], [0, 1, 0], [0, 0, 1]]", "determinant 0"),
+        ("homography = [[nan, 0, 0], [0, 1, 0], [0, 0, 1]]", "camera 'door': homography.0.0: Input should be a finite"),
     ],
 )
 def test_a_camera_that_cannot_be_is_refused(tmp_path: Path, settings: str, said: str) -> None:
@@ -162,3 +163,36 @@ def test_a_camera_that_cannot_be_is_refused(tmp_path: Path, settings: str, said:
     )
     with pytest.raises(ConfigError, match=said):
         load_config(path, {})
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", float("inf")])
+def test_infinity_and_nan_are_no_settings(value: object) -> None:
+    """They went through to the tracker, which ended in a traceback."""
+    with pytest.raises(ConfigError, match=r"tracking\.max_lost_seconds: Input should be a finite number"):
+        Config().with_values({"tracking.max_lost_seconds": value})
+
+
+@pytest.mark.parametrize("size", [0, -5, 31, 8193, "100000"])
+def test_sizes_of_input_that_no_network_takes_are_refused(size: object) -> None:
+    """100000 asked for 21 GB."""
+    with pytest.raises(ConfigError, match=r"detection\.input_size.*should be (greater|less) than or equal to"):
+        Config().with_values({"detection.input_size": size})
+    assert Config().with_values({"detection.input_size": "640"}).detection.input_size == 640
+
+
+def test_a_webcam_may_be_a_number_and_a_source_may_not_be_empty(tmp_path: Path) -> None:
+    path = write(tmp_path, '[[cameras]]\nid = "door"\nsource = 0\n')
+    assert load_config(path, {}).cameras[0].source == "0"
+    with pytest.raises(ConfigError, match=r"site\.toml: camera 'door': source: is empty; give a video file"):
+        load_config(write(tmp_path, '[[cameras]]\nid = "door"\nsource = ""\n'), {})
+
+
+def test_errors_name_the_environment_variable_rather_than_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "[embedding]\nbatch = 4\n")
+    for variable, said in (
+        ("REID_TRACKER_EMBEDDING__BATCH", "embedding.batch: Input should be a valid integer"),
+        ("REID_TRACKER_EMBEDDING__BACH", "unknown key 'embedding.bach'; did you mean 'batch'"),
+        ("REID_TRACKER_EMBEDING__BATCH", "unknown key 'embeding'; did you mean 'embedding'"),
+    ):
+        with pytest.raises(ConfigError, match=f"^environment: {variable}: {said}"):
+            load_config(path, {variable: "four"})

@@ -14,6 +14,8 @@ from reid_tracker.types import Detections, Frame
 
 CONFIDENT_SHARE = 0.2  # of the scale of a file's scores; 0.05 to 0.4 track alike (docs/tracking.md)
 TOP_SHARE = 0.1  # of a file's boxes, which reach the top of its scale: one outlier must not stretch it
+_LAST_FRAME = 2**53  # up to where a float counts every frame
+_LARGEST = 1e38  # of a number in single precision, with room for a sum
 _COLUMNS = "frame, id, left, top, width, height, score"
 
 
@@ -140,11 +142,22 @@ def _row(line: str, path: Path, number: int) -> tuple[float, float, float, float
     score = numbers[6] if len(numbers) > 6 else 1.0
     if not np.isfinite([frame, left, top, width, height, score]).all():
         raise InputError(f"{where}: a box with NaN or infinity: {line.strip()!r}; remove or correct the line")
-    if frame < 1 or frame != int(frame):
+    if not 1 <= frame <= _LAST_FRAME or frame != int(frame):
         raise InputError(f"{where}: frame numbers are whole and count from 1, got {fields[0]!r}")
     if width <= 0 or height <= 0:
         raise InputError(f"{where}: a box of width {width:g} and height {height:g}; both must be above 0")
+    if (
+        max(abs(left), abs(top), width, height, abs(score)) > _LARGEST
+        or _vanishes(left, width)
+        or _vanishes(top, height)
+    ):
+        raise InputError(f"{where}: no box in single precision: {line.strip()!r}; remove or correct the line")
     return frame, left, top, width, height, score
+
+
+def _vanishes(begin: float, length: float) -> bool:
+    """Whether so little follows so far out that single precision does not see it."""
+    return bool(np.float32(begin + length) <= np.float32(begin))
 
 
 def _to_unit(scores: np.ndarray) -> np.ndarray:

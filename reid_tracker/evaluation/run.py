@@ -14,6 +14,7 @@ from reid_tracker.evaluation.evaluation import Evaluation, score_sequences
 from reid_tracker.evaluation.labelled import LabelledBoxes
 from reid_tracker.evaluation.truth import Truth, read_truth_folder, without_ignored
 from reid_tracker.results import read_tracks
+from reid_tracker.results.files import file_name
 from reid_tracker.types import TrackedFrame
 
 IdKind = Literal["emitted", "final"]
@@ -43,8 +44,9 @@ def evaluate(
         raise ConfigError(f"ids: expected 'emitted' or 'final', got {ids!r}")
     if frames is not None and not 0 <= frames[0] < frames[1]:
         raise ConfigError(f"frames: expected 0 <= first < end, got {frames}")
-    truths = read_truth_folder(Path(truth))
     results = labelled_tracks(read_tracks(tracks, ids=ids))
+    camera_of = {file_name(camera_id): camera_id for camera_id in results}  # folders may be named as export names files
+    truths = {camera_of.get(name, name): of_camera for name, of_camera in read_truth_folder(Path(truth)).items()}
     notes = [_what_counts(frames)]
 
     people: dict[str, LabelledBoxes] = {}

@@ -6,6 +6,7 @@ the FFmpeg inside OpenCV (LGPL, with libvpx). Its VP9 takes five times as long a
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -30,6 +31,7 @@ _H264_ENCODERS = {
     "libopenh264": ["-b:v", "3M"],
     "h264_videotoolbox": ["-b:v", "3M"],
 }
+_FULL_DISK = "No space left on device"  # in the words of the C library, which ffmpeg repeats
 _FREE_BYTES_NEEDED = 1 << 16
 _FRAMES_BETWEEN_CHECKS = 256
 
@@ -106,7 +108,7 @@ class FfmpegEncoder:
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the encoder)
         width, height = size
         command = [
-            "ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin", "-y",
+            "ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin", "-xerror", "-y",
             "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", f"{width}x{height}", "-r", f"{fps:.6f}", "-i", "-",
             "-an", "-c:v", encoder, *_H264_ENCODERS[encoder], "-pix_fmt", "yuv420p", "-movflags", "+faststart",
             str(path.absolute()),
@@ -149,7 +151,7 @@ class FfmpegEncoder:
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # the program's own end says why, below
             self._process.stdin.close()
-        failed = self._process.wait() != 0
+        failed = self._process.wait() != 0 or _FULL_DISK in self._words()  # of which ffmpeg may end with success
         failure = self._failure() if failed else None
         self._complaints.close()
         if failure:
@@ -157,9 +159,16 @@ class FfmpegEncoder:
 
     def _failure(self) -> OutputError:
         self._path.unlink(missing_ok=True)  # without its end an .mp4 shows nothing
+        words = self._words()
+        if _FULL_DISK in words:
+            return output_error(self._path, OSError(errno.ENOSPC, _FULL_DISK))
+        reason = words.splitlines()[-1] if words else "it gives no reason"
+        return OutputError(f"{self._path}: ffmpeg failed ({reason})")
+
+    def _words(self) -> str:
+        """What the program complained of so far."""
         self._complaints.seek(0)
-        words = self._complaints.read().decode(errors="replace").strip().splitlines()
-        return OutputError(f"{self._path}: ffmpeg failed ({words[-1] if words else 'it gives no reason'})")
+        return self._complaints.read().decode(errors="replace").strip()
 
 
 class OpencvEncoder:
@@ -196,7 +205,7 @@ class OpencvEncoder:
 
     def _check_disk(self) -> None:
         if shutil.disk_usage(self._path.parent).free < _FREE_BYTES_NEEDED:
-            raise output_error(self._path, OSError(28, "No space left on device"))
+            raise output_error(self._path, OSError(errno.ENOSPC, _FULL_DISK))
 
 
 def _open_quietly(path: Path, fourcc: int, fps: float, size: tuple[int, int]) -> cv2.VideoWriter:

@@ -22,10 +22,14 @@ _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _log = logging.getLogger(__name__)
 
 
+class FullDiskError(OutputError):
+    """There is no room any more. It meets many files at once, and is told of one."""
+
+
 def output_error(path: Path, error: OSError) -> OutputError:
     """What to tell a user whose results cannot be written to ``path``."""
     if error.errno in _FULL:
-        return OutputError(
+        return FullDiskError(
             f"{path}: the disk is full; free space or choose another output folder (what was written is readable)"
         )
     if error.errno in _FORBIDDEN:
@@ -50,9 +54,15 @@ def try_all(steps: Iterable[Callable[[], None]]) -> None:
         except OSError as error:  # of a sink that does not put it into words itself
             failures.append(output_error(Path(error.filename or "results"), error))
     for failure in failures[1:]:
-        _log.error("%s", failure)
+        log_further(failures[0], failure)
     if failures:
         raise failures[0]
+
+
+def log_further(first: BaseException, failure: ReidTrackerError) -> None:
+    """Put on record a failure that came after another one; aloud unless the other one says the same."""
+    same = isinstance(first, FullDiskError) and isinstance(failure, FullDiskError)
+    _log.log(logging.INFO if same else logging.ERROR, "%s", failure)
 
 
 def make_folder(path: Path) -> None:
@@ -71,14 +81,36 @@ def make_folder(path: Path) -> None:
 def writing(path: Path) -> Iterator[TextIO]:
     """Open ``path`` for text as it is given (UTF-8, line ends untouched); replaced where it exists.
 
+    What is not whole in the end is not left.
+
     Raises:
         OutputError: it cannot be created or written.
     """
+    with _whole(path, "w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+@contextmanager
+def writing_bytes(path: Path) -> Iterator[BinaryIO]:
+    """``writing``, for bytes."""
+    with _whole(path, "wb") as file:
+        yield file
+
+
+@contextmanager
+def _whole(path: Path, mode: str, **options: str) -> Iterator[Any]:
     try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            yield file
+        file = path.open(mode, **options)  # type: ignore[call-overload]
     except OSError as error:
         raise output_error(path, error) from error
+    try:
+        with file:
+            yield file
+    except BaseException as error:
+        path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise output_error(path, error) from error
+        raise
 
 
 def write_json_lines(path: Path, values: Iterable[Any]) -> Path:
@@ -103,7 +135,8 @@ def write_atomically(path: Path, parts: Iterable[str | bytes]) -> None:
     try:
         with beside.open("wb") as file:
             for part in parts:
-                file.write(part.encode() if isinstance(part, str) else part)
+                # names of files may be no UTF-8: what stands for their bytes is written as JSON has it, \udcff
+                file.write(part.encode(errors="backslashreplace") if isinstance(part, str) else part)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)

@@ -79,7 +79,7 @@ def read_finished(path: str | Path) -> FinishedRun:
     """
     folder = run_folder_of(tracks_file(path))
     run = read_run(folder)
-    summary = IdentitySummary()
+    summary = IdentitySummary(camera["id"] for camera in run["cameras"])
     for tracked in read_tracks(folder):
         summary.add(tracked)
     decide_since(summary, read_revisions(folder))

@@ -120,15 +120,22 @@ class PersonRecord:
 
 
 class IdentitySummary:
-    """Gathers what identities.json says. Grows with tracklets and events, not with frames."""
+    """Gathers what identities.json says. Grows with tracklets and events, not with frames.
 
-    def __init__(self) -> None:
+    Args:
+        cameras: of the run; others are added as their frames come.
+    """
+
+    def __init__(self, cameras: Iterable[str] = ()) -> None:
+        self._cameras = set(cameras)
         self.records: dict[int, TrackletRecord] = {}
         self.events: list[IdentityEvent] = []
         self._replay = IdentityReplay()
 
     def add(self, tracked: TrackedFrame) -> None:
         """Take in one frame of one camera."""
+        if tracked.camera_id:  # events may be decided outside any
+            self._cameras.add(tracked.camera_id)
         for person in tracked.people:
             record = self.records.get(person.tracklet)
             if record is None:
@@ -165,7 +172,7 @@ class IdentitySummary:
     def to_json(self) -> dict[str, Any]:
         """The value of identities.json."""
         people = self.people()
-        seen_by: defaultdict[str, int] = defaultdict(int)
+        seen_by = dict.fromkeys(sorted(self._cameras), 0)
         for person in people:
             for camera in person.cameras:
                 seen_by[camera] += 1
@@ -174,7 +181,7 @@ class IdentitySummary:
             "version": VERSION,
             "unique_people": {
                 "overall": len(people),
-                "per_camera": dict(sorted(seen_by.items())),
+                "per_camera": seen_by,
                 "emitted": len(emitted),
             },
             "people": [person.to_json() for person in people],

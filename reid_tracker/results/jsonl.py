@@ -44,7 +44,7 @@ class JsonLinesSink(Closing):
         """Append one line.
 
         Raises:
-            InputError: a box, score or time that is not finite; nothing is written.
+            InputError: a box, score, quality or time that is not finite; nothing is written.
             OutputError: the line cannot be written.
         """
         line = json.dumps(frame_to_json(tracked), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -132,13 +132,16 @@ def frame_to_json(tracked: TrackedFrame) -> dict[str, Any]:
     """The value of one line.
 
     Raises:
-        InputError: a box, score or time that is not finite.
+        InputError: a box, score, quality or time that is not finite.
     """
-    numbers = [tracked.time, *(number for person in tracked.people for number in (*person.box, person.score))]
+    numbers = [
+        tracked.time,
+        *(number for person in tracked.people for number in (*person.box, person.score, person.quality)),
+    ]
     if not np.isfinite(numbers).all():
         raise InputError(
-            f"camera {tracked.camera_id!r}, frame {tracked.index}: expected finite boxes, scores and time, "
-            "got NaN or infinity; look at the detector or tracker that made them"
+            f"camera {tracked.camera_id!r}, frame {tracked.index}: expected finite boxes, scores, qualities and time, "
+            "got NaN or infinity; look at the detector, embedder or tracker that made them"
         )
     return {
         "version": VERSION,

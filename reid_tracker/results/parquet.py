@@ -9,7 +9,7 @@ from typing import Any
 
 from reid_tracker.errors import ConfigError
 from reid_tracker.results.csv_table import COLUMNS, rows_of
-from reid_tracker.results.files import output_error
+from reid_tracker.results.files import writing_bytes
 from reid_tracker.results.jsonl import IdKind, read_tracks
 
 _ROWS = 65_536  # a group of rows: what is in memory at once
@@ -39,12 +39,9 @@ def export_parquet(tracks: Path, out: Path, ids: IdKind) -> list[Path]:
     schema = pyarrow.schema([(name, kinds.get(name, pyarrow.float64())) for name in COLUMNS])
     path = out / "tracks.parquet"
     rows = (row for tracked in read_tracks(tracks, ids) for row in rows_of(tracked))
-    try:
-        with parquet.ParquetWriter(path, schema) as file:
-            for columns in _columns(rows):
-                file.write_table(pyarrow.table(columns, schema=schema))
-    except OSError as error:
-        raise output_error(path, error) from error
+    with writing_bytes(path) as file, parquet.ParquetWriter(file, schema) as table:
+        for columns in _columns(rows):
+            table.write_table(pyarrow.table(columns, schema=schema))
     return [path]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from reid_tracker.types import TrackedFrame
 NOTE = "final ids"
 SETTLED = "settled"
 
+# Fast stretches of a rate that varies are this much faster than the mean; steps rarer than the share are jitter.
+_UNSTEADY, _RARE_SHARE = 1.2, 0.1
+
 _log = logging.getLogger(__name__)
 
 
@@ -27,7 +31,9 @@ def draw_recordings(
     rates: Mapping[str, float | None],
     recordings: Sequence[Source],
     blur_faces: bool = False,
-) -> None:
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[int], None] = lambda _done: None,
+) -> bool:
     """Read recordings a second time and write an annotated video of each into ``folder``.
 
     A link that was found late shows from the first frame on, which a video drawn during the run cannot do. Frames
@@ -36,19 +42,70 @@ def draw_recordings(
     Args:
         tracks: tracks.jsonl of the run, complete.
         codec: see encoders.
-        rates: frames a second by camera, where known.
+        rates: frames a second by camera, where known; see ``fitting_rates``.
         recordings: that the run followed; each may be read again.
         blur_faces: blur the top of everybody's box (reid_tracker.results.blurring).
+        stop: asked before each picture; once true no more is drawn, and of a video that was begun nothing is left.
+        progress: told the pictures drawn so far, over all recordings.
+
+    Returns:
+        Whether all were drawn.
 
     Raises:
         OutputError: a video cannot be written.
         SourceError: a recording cannot be read any more.
     """
+    done = 0
+    rates = fitting_rates(tracks, rates)
     for source in recordings:
         _log.info("camera %r: drawing the video", source.camera_id)
         with VideoSink(folder, codec, rates, NOTE) as sink:
             for tracked in pictured(tracks, source, blur_faces):
+                if stop():
+                    sink.discard()
+                    return False
                 sink.write(tracked)
+                done += 1
+                progress(done)
+    return True
+
+
+def fitting_rates(tracks: Path, rates: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Frames a second by camera at which a video shows them all.
+
+    That is the camera's rate, a mean, where its frames come steadily. Where the rate varies (cameras lower theirs in
+    the dark or while nothing moves) the frames of busy times come much faster, and a video at the mean would leave out
+    most of them: there their own step counts.
+
+    Args:
+        tracks: tracks.jsonl of the run.
+        rates: frames a second by camera, where known.
+
+    Raises:
+        InputError: tracks cannot be read.
+    """
+    last: dict[str, float] = {}
+    steps: defaultdict[str, Counter[int]] = defaultdict(Counter)  # milliseconds from frame to frame -> how often
+    for tracked in read_tracks(tracks):
+        if tracked.camera_id in last:
+            steps[tracked.camera_id][max(1, round(1000 * (tracked.time - last[tracked.camera_id])))] += 1
+        last[tracked.camera_id] = tracked.time
+    fitting = dict(rates)
+    for camera, counted in steps.items():
+        fastest = 1000 / _low_quantile(counted)
+        if fastest > _UNSTEADY * (rates.get(camera) or 0.0):
+            fitting[camera] = fastest
+    return fitting
+
+
+def _low_quantile(counted: Counter[int]) -> int:
+    """The value below which lie as few as are not worth more pictures a second."""
+    below = 0
+    for value in sorted(counted):
+        below += counted[value]
+        if below > _RARE_SHARE * counted.total():
+            break
+    return value
 
 
 def pictured(tracks: Path, source: Source, blur_faces: bool) -> Iterator[TrackedFrame]:

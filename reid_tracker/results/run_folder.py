@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -15,11 +13,12 @@ from typing import Any, Self
 
 from reid_tracker import __version__
 from reid_tracker.config import Config
-from reid_tracker.errors import ConfigError, ReidTrackerError
+from reid_tracker.errors import ConfigError, InputError, ReidTrackerError
 from reid_tracker.parts import Sink, Source, find_part
 from reid_tracker.results.blurring import without_faces
+from reid_tracker.results.counts import CameraCount, RunCounts
 from reid_tracker.results.crops import CROPS_FOLDER, CROPS_TABLE, CropsSink
-from reid_tracker.results.encoders import choose_codec
+from reid_tracker.results.encoders import SUFFIX, Codec, choose_codec
 from reid_tracker.results.facts import (
     RUN_FILE,
     VERSION,
@@ -28,8 +27,17 @@ from reid_tracker.results.facts import (
     RunStatus,
     hide_credentials,
     models_to_json,
+    read_run,
 )
-from reid_tracker.results.files import make_folder, output_error, part_name, try_all, write_atomically
+from reid_tracker.results.files import (
+    file_name,
+    log_further,
+    make_folder,
+    output_error,
+    part_name,
+    try_all,
+    write_atomically,
+)
 from reid_tracker.results.identities import IDENTITIES_FILE, IdentitySummary
 from reid_tracker.results.jsonl import REVISIONS_FILE, TRACKS_FILE, JsonLinesSink
 from reid_tracker.results.lock import FolderLock
@@ -46,7 +54,8 @@ CORRECTIONS_FILE = "corrections.jsonl"
 # Room for the last run.json: a run whose disk filled up must still be able to say so. There while a run goes on.
 RESERVE_FILE, RESERVE_BYTES = ".reserve", 1 << 16
 
-# What a run may have left: these files, and in these folders the files of these forms. Nothing else is ever removed.
+# What a run may have left: these files, and beside a run.json files named after its cameras and those of crops. Nothing
+# else is ever removed: recordings of the user's own may lie in folders of the same names.
 OWN_FILES = (
     RUN_FILE,
     TRACKS_FILE,
@@ -57,67 +66,7 @@ OWN_FILES = (
     CORRECTIONS_FILE,
     REVISIONS_FILE,
 )
-OWN_FOLDERS = {
-    f"{MOT_FOLDER}/emitted": re.compile(r".+\.txt"),
-    f"{MOT_FOLDER}/final": re.compile(r".+\.txt"),
-    VIDEO_FOLDER: re.compile(r".+\.(mp4|webm)"),
-    CROPS_FOLDER: re.compile(r"\d{4,}_c\d+s1_\d{6,}_\d{2,}\.jpg|" + re.escape(CROPS_TABLE)),
-}
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _CameraCount:
-    """What the frames of one camera added up to."""
-
-    facts: CameraFacts
-    frames: int = 0
-    boxes: int = 0
-    undecodable: int = 0
-    size: tuple[int, int] = (0, 0)
-    first: float | None = None
-    last: float | None = None
-
-    def add(self, tracked: TrackedFrame) -> None:
-        if self.first is None:
-            self.first = tracked.time
-        self.size = tracked.size
-        self.last = tracked.time
-        self.frames += 1
-        self.boxes += len(tracked.people)
-
-    def to_json(self) -> dict[str, Any]:
-        fps = self.facts.fps
-        if fps is None and self.first is not None and self.last is not None and self.last > self.first:
-            fps = (self.frames - 1) / (self.last - self.first)
-        start = self.facts.start if self.facts.start is not None else self.first
-        return {
-            "id": self.facts.id,
-            "source": self.facts.source,
-            "size": list(self.facts.size or self.size),
-            "fps": None if fps is None else round(fps, 4),
-            "start": None if start is None else round(start, 6),
-            "frames": self.frames,
-            "boxes": self.boxes,
-            "undecodable_frames": self.undecodable,
-        }
-
-
-@dataclass(slots=True)
-class _Progress:
-    """What a run added up to so far."""
-
-    cameras: dict[str, _CameraCount]
-    events: Counter[str] = field(default_factory=Counter)
-    started: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    def add(self, tracked: TrackedFrame) -> None:
-        camera = self.cameras.get(tracked.camera_id)
-        if camera is None:
-            camera = self.cameras[tracked.camera_id] = _CameraCount(CameraFacts(tracked.camera_id))
-        camera.add(tracked)
-        self.events.update(str(event.type) for event in tracked.events)
+_CROP = re.compile(r"\d{4,}_c\d+s1_\d{6,}_\d{2,}\.jpg|" + re.escape(CROPS_TABLE))
 
 
 class RunFolder:
@@ -133,9 +82,13 @@ class RunFolder:
         overwrite: replace the results of an earlier run in ``out``.
         recordings: cameras that can be read again; their videos are drawn when the run has ended, with the ids as known
             then. Those of other cameras are drawn during the run, with the ids as given at the time.
+        inputs: further files that the run reads.
+        stop: asked while videos are drawn at the end; once true no more are, and the run counts as interrupted.
+        drawing: told (pictures drawn, in all) after each of them.
 
     Raises:
-        ConfigError: another run is writing to the folder, or it holds results and ``overwrite`` is off.
+        ConfigError: another run is writing to the folder, it holds results and ``overwrite`` is off, something that the
+            run reads lies where it would write, or a codec or sink is not to be had. What was there stays as it was.
         OutputError: the folder cannot be created or written.
     """
 
@@ -146,27 +99,32 @@ class RunFolder:
         facts: RunFacts | None = None,
         overwrite: bool = False,
         recordings: Sequence[Source] = (),
+        inputs: Sequence[Path] = (),
+        stop: Callable[[], bool] = lambda: False,
+        drawing: Callable[[int, int | None], None] = lambda _done, _total: None,
     ) -> None:
         self.path = Path(out)
         self.config = config
         self._recordings = {source.camera_id: source for source in recordings}
         self.facts = facts or RunFacts()
-        self._progress = _Progress({camera.id: _CameraCount(camera) for camera in self.facts.cameras})
-        self._summary = IdentitySummary()
+        self._progress = RunCounts({camera.id: CameraCount(camera) for camera in self.facts.cameras})
+        self._summary = IdentitySummary(camera.id for camera in self.facts.cameras)
+        self._stop, self._drawing = stop, drawing
         self._interrupted = False
         self._failure: str | None = None
         self._closed = False
 
+        # before anything of an earlier run is removed
+        self._codec: Codec | None = choose_codec(config.output.video_codec) if config.output.video else None
+        self._further_sinks = [find_part("sinks", name) for name in config.output.sinks]
         make_folder(self.path)
         self._lock = FolderLock(self.path)
         self._sinks: list[Sink] = []
         try:
+            self._spare([*inputs, *(file for source in recordings for file in getattr(source, "files", ()))])
             claim_folder(self.path, overwrite)
-            _write_reserve(self.path / RESERVE_FILE)
-            self._write_run("running")
-            self._open_sinks()
+            self._begin()
         except BaseException:
-            self._close_sinks()
             self._lock.release()
             raise
 
@@ -196,8 +154,13 @@ class RunFolder:
 
     def note_undecodable(self, camera_id: str, frames: int) -> None:
         """Record how many frames of a camera could not be decoded, for run.json."""
-        camera = self._progress.cameras.setdefault(camera_id, _CameraCount(CameraFacts(camera_id)))
+        camera = self._progress.cameras.setdefault(camera_id, CameraCount(CameraFacts(camera_id)))
         camera.undecodable = frames
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the run was ended on request."""
+        return self._interrupted
 
     def mark_interrupted(self) -> None:
         """Record that the run was ended before its sources were; closing then completes what there is."""
@@ -226,6 +189,9 @@ class RunFolder:
         except ReidTrackerError as error:
             self._failure = self._failure or str(error)
             raise
+        except KeyboardInterrupt:
+            self._interrupted = True
+            raise
         finally:
             (self.path / RESERVE_FILE).unlink(missing_ok=True)
             try:
@@ -249,7 +215,31 @@ class RunFolder:
         try:
             self.close()
         except ReidTrackerError as failure:  # the first error is the one to hear of
-            _log.error("%s", failure)
+            log_further(error, failure)
+
+    def _spare(self, inputs: Sequence[Path]) -> None:
+        """Refuse to write or to remove what the run reads."""
+        written = _files_of_cameras(self.path, [camera.id for camera in self.facts.cameras], self._codec is not None)
+        touched = {file.resolve() for file in (*own_files(self.path), *written)}
+        for file in inputs if touched else ():
+            if file.resolve() in touched:
+                raise ConfigError(
+                    f"{file}: the run reads this file and would replace it with results; give another --out"
+                )
+
+    def _begin(self) -> None:
+        """Write what is there from the start; nothing is left where that fails, so that the next try finds it free."""
+        try:
+            _write_reserve(self.path / RESERVE_FILE)
+            self._write_run("running")
+            self._open_sinks()
+        except BaseException:
+            with suppress(ReidTrackerError):  # the first error is the one to hear of
+                self._close_sinks()
+            for file in own_files(self.path):
+                with suppress(OSError):
+                    file.unlink()
+            raise
 
     def _open_sinks(self) -> None:
         output = self.config.output
@@ -259,13 +249,14 @@ class RunFolder:
         cameras = tuple(camera.id for camera in self.facts.cameras)
         if output.save_crops:
             self._sinks.append(CropsSink(self.path / CROPS_FOLDER, output.crops_per_tracklet, cameras))
-        if output.video:
-            codec = choose_codec(output.video_codec)  # also asked where it is only needed at the end: told at once
-            self._sinks.append(VideoSink(self.path / VIDEO_FOLDER, codec, self._rates(), without=self._recordings))
+        if self._codec:
+            self._sinks.append(
+                VideoSink(self.path / VIDEO_FOLDER, self._codec, self._rates(), without=self._recordings)
+            )
         if output.report:
             self._sinks.append(ReportSink(self.path / REPORT_FILE, self._summary, self._run_value))
-        for name in output.sinks:
-            self._sinks.append(find_part("sinks", name)(self.path, self.config, self.facts))
+        for sink in self._further_sinks:
+            self._sinks.append(sink(self.path, self.config, self.facts))
 
     def _embedder(self) -> Mapping[str, Any]:
         embedder = self.facts.models.get("embedder")
@@ -285,17 +276,22 @@ class RunFolder:
         write_mot_of_run(self.path / TRACKS_FILE, emitted, final, identity_of)
 
     def _draw_recordings(self) -> None:
-        if self.config.output.video and self._recordings:
-            codec = choose_codec(self.config.output.video_codec)
+        if self._codec and self._recordings:
             recordings = list(self._recordings.values())
-            draw_recordings(
+            total = sum(
+                self._progress.cameras[camera].frames for camera in self._recordings if camera in self._progress.cameras
+            )
+            drawn = draw_recordings(
                 self.path / TRACKS_FILE,
                 self.path / VIDEO_FOLDER,
-                codec,
+                self._codec,
                 self._rates(),
                 recordings,
-                blur_faces=self.config.privacy.blur_faces,
+                self.config.privacy.blur_faces,
+                self._stop,
+                lambda done: self._drawing(done, total),
             )
+            self._interrupted = self._interrupted or not drawn
 
     def _rates(self) -> dict[str, float | None]:
         return {camera.id: camera.fps for camera in self.facts.cameras}
@@ -363,10 +359,24 @@ def own_files(path: Path) -> list[Path]:
     """The files in ``path`` that a run wrote."""
     names = [*OWN_FILES, RESERVE_FILE, *(part_name(name) for name in OWN_FILES)]  # parts: left by a run that was killed
     found = [path / name for name in names if (path / name).is_file()]
-    for folder, form in OWN_FOLDERS.items():
-        if (path / folder).is_dir():
-            found += sorted(file for file in (path / folder).iterdir() if file.is_file() and form.fullmatch(file.name))
+    try:
+        run = read_run(path)
+        cameras, output = [camera["id"] for camera in run["cameras"]], run["config"]["output"]
+    except (InputError, OSError, KeyError, TypeError):  # whose the rest is cannot be told
+        return found
+    found += _files_of_cameras(path, cameras, output["video"])
+    if output["save_crops"] and (path / CROPS_FOLDER).is_dir():
+        found += sorted(file for file in (path / CROPS_FOLDER).iterdir() if _CROP.fullmatch(file.name))
     return found
+
+
+def _files_of_cameras(path: Path, cameras: Sequence[str], video: bool) -> list[Path]:
+    """The files in ``path`` that are named as those that a run of these cameras writes, one per camera."""
+    kinds = [(f"{MOT_FOLDER}/emitted", ".txt"), (f"{MOT_FOLDER}/final", ".txt")]
+    if video:
+        kinds += [(VIDEO_FOLDER, suffix) for suffix in dict.fromkeys(SUFFIX.values())]
+    files = (path / folder / f"{file_name(camera)}{suffix}" for folder, suffix in kinds for camera in cameras)
+    return [file for file in files if file.is_file()]
 
 
 def _write_reserve(path: Path) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Mapping
+from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 
 import cv2
 import numpy as np
 
+from reid_tracker.errors import OutputError
 from reid_tracker.results.closing import Closing
 from reid_tracker.results.drawing import Annotator
 from reid_tracker.results.encoders import SUFFIX, Codec, Encoder, open_encoder
@@ -74,12 +77,28 @@ class VideoSink(Closing):
         """
         try_all(camera.close for camera in self._cameras.values())
 
+    def discard(self) -> None:
+        """Remove all files: half a video looks like a whole one."""
+        with suppress(OutputError):
+            self.close()
+        for camera in self._cameras.values():
+            camera.path.unlink(missing_ok=True)
+        self._cameras.clear()
+        with suppress(OSError):  # other videos are in it
+            self._folder.rmdir()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Complete all files, or none where an error came between."""
+        self.close() if error is None else self.discard()
+
 
 class _CameraVideo:
     """One camera's file."""
 
     def __init__(self, path: Path, codec: Codec, fps: float | None, note: str) -> None:
-        self._path = path
+        self.path = path
         self._codec: Codec = codec
         self._fps = fps
         self._annotator = Annotator(note)
@@ -116,7 +135,7 @@ class _CameraVideo:
             fps = 1 / (second_time - first_time) if second_time and second_time > first_time else UNKNOWN_FPS
         fps = min(max(fps, LEAST_FPS), MOST_FPS)
         self._clock = SteadyClock(fps, first_time)
-        self._encoder = open_encoder(self._path, self._codec, self._size, fps)
+        self._encoder = open_encoder(self.path, self._codec, self._size, fps)
 
     def _append(self, image: Image, time: float, until: float | None) -> None:
         assert self._clock is not None

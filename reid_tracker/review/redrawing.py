@@ -10,11 +10,11 @@ from pathlib import Path
 from reid_tracker.config import CameraConfig, OutputConfig, PrivacyConfig
 from reid_tracker.errors import InputError
 from reid_tracker.parts import Sink, Source
-from reid_tracker.results.encoders import choose_codec
+from reid_tracker.results.encoders import SUFFIX, choose_codec
 from reid_tracker.results.files import make_folder, output_error
 from reid_tracker.results.finished import FinishedRun
 from reid_tracker.results.jsonl import TRACKS_FILE
-from reid_tracker.results.redraw import NOTE, pictured
+from reid_tracker.results.redraw import NOTE, fitting_rates, pictured
 from reid_tracker.results.report import REPORT_FILE, ReportSink
 from reid_tracker.results.run_folder import VIDEO_FOLDER
 from reid_tracker.results.video import VideoSink
@@ -40,14 +40,17 @@ def redraw(tracks: str | Path, cameras: Mapping[str, str] | None = None) -> tupl
     """
     with held_run(tracks) as run, ExitStack() as open_things:
         report, videos = run.folder / REPORT_FILE, run.folder / VIDEO_FOLDER
-        if not (report.exists() or videos.exists()):
+        had_videos = (
+            videos.exists() and run.run["config"]["output"]["video"]
+        )  # else the user's own recordings lie there
+        if not (report.exists() or had_videos):
             return ()
         sources = [open_things.enter_context(closing(source)) for source in _recordings(run, cameras or {})]
         drawn = Path(open_things.enter_context(tempfile.TemporaryDirectory(dir=run.folder)))
         sinks: list[ReportSink | VideoSink] = []
         if report.exists():
             sinks.append(ReportSink(report, run.summary, lambda: run.run))
-        if videos.exists():
+        if had_videos:
             sinks.append(_video(run, drawn))
         _draw(run, sources, sinks)
         return (*([report] if report.exists() else []), *_moved(drawn, videos))
@@ -74,7 +77,8 @@ def _recording(camera: CameraConfig, place: str) -> Source:
 
 def _video(run: FinishedRun, folder: Path) -> VideoSink:
     codec = choose_codec(OutputConfig.model_validate(run.run["config"]["output"]).video_codec)
-    return VideoSink(folder, codec, {camera["id"]: camera["fps"] for camera in run.run["cameras"]}, NOTE)
+    rates = fitting_rates(run.folder / TRACKS_FILE, {camera["id"]: camera["fps"] for camera in run.run["cameras"]})
+    return VideoSink(folder, codec, rates, NOTE)
 
 
 def _draw(run: FinishedRun, sources: Sequence[Source], sinks: Sequence[Sink]) -> None:
@@ -94,8 +98,8 @@ def _moved(drawn: Path, videos: Path) -> list[Path]:
     for file in sorted(drawn.iterdir()):
         try:
             make_folder(videos)
-            for old in videos.glob(f"{file.stem}.*"):
-                old.unlink()
+            for suffix in SUFFIX.values():
+                (videos / f"{file.stem}{suffix}").unlink(missing_ok=True)
             written.append(file.rename(videos / file.name))
         except OSError as error:
             raise output_error(videos / file.name, error) from error

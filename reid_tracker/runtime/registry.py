@@ -144,7 +144,9 @@ def shipped_model(name: str) -> ShippedModel:
     if name not in models:
         nearest = difflib.get_close_matches(name, models, n=1)
         hint = f"did you mean {nearest[0]!r}?" if nearest else f"shipped: {', '.join(models) or 'none'}"
-        raise ConfigError(f"model {name!r}: no shipped model and no .onnx or .xml file of that name; {hint}")
+        raise ConfigError(
+            f"model {name!r}: no shipped model, and no .onnx or .xml file (or .pt, of a detector); {hint}"
+        )
     return models[name]
 
 
@@ -179,6 +181,8 @@ def _own_model(path: Path, task: str) -> FoundModel:
     manifest = read_manifest(papers)
     _must_do(task, manifest, str(path))
     if manifest.sha256 is not None:
+        if manifest.file != path.name:  # what it vouches for would not be what is loaded
+            raise ModelError(f"manifest {papers}: is of {manifest.file!r}, not of {path.name!r}; correct its file")
         ShippedModel(manifest, path.parent).verify()
     return FoundModel(manifest.name, path, manifest)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import cv2
 
+from reid_tracker.sources.mp4 import Cut
 from reid_tracker.sources.quiet import open_capture
 
 # Packets lie in decoding order; a picture may stand this many packets before one that is shown earlier
@@ -22,6 +23,8 @@ _UNDECODED = (cv2.CAP_PROP_FORMAT, -1, cv2.CAP_PROP_N_THREADS, 1)
 # How many packets to look through for that of a decoded frame: more than any decoder leaves out in a row, and not the
 # rest of a long recording where a stream has no times.
 _FARTHEST = 1024
+# Times are rounded to microseconds, and the begin of a trimmed recording with them.
+_ROUNDED = 1
 # OpenCV refuses a packet too damaged to be handed out, and refuses at the end of the file; this many in a row are the
 # end.
 _REFUSALS_UNTIL_END = 256
@@ -34,10 +37,13 @@ class PacketCensus:
         path: the file that is being decoded.
         period: usual seconds from one frame to the next; a packet nearer to a decoded frame than a quarter of it
             is no picture of its own (VP8 keeps invisible reference pictures as packets).
+        cut: the part that the decoder shows where the recording was trimmed; packets beside it are no pictures.
     """
 
-    def __init__(self, path: Path, period: float) -> None:
+    def __init__(self, path: Path, period: float, cut: Cut | None = None) -> None:
         self._capture = open_capture(str(path), cv2.CAP_FFMPEG, _UNDECODED)
+        self._shown = None if cut is None else (cut.begin * 1e6 - _ROUNDED, cut.end * 1e6 - _ROUNDED)
+        self._begin: int | None = 0 if cut is None else None  # the packet time that the decoder calls 0
         self._period = period * 1e6
         self._nearest = int(self._period / 4)
         self._pending: list[int] = []
@@ -54,9 +60,11 @@ class PacketCensus:
         Args:
             microseconds: time of a decoded frame, as the container has it; None where it has none.
         """
-        if microseconds is None or not self._find(microseconds):
+        found = None if microseconds is None else self._find(microseconds)
+        if found is None:
             self._take_one()
             return 0
+        microseconds = found
         # As many may have been read already that are shown later, so twice the reordering is sure to be enough.
         while sum(time > microseconds for time in self._pending) < 2 * _REORDERED and self._read_one():
             pass
@@ -96,13 +104,19 @@ class PacketCensus:
             self._capture.release()
             self._capture = None
 
-    def _find(self, microseconds: int) -> bool:
+    def _find(self, microseconds: int) -> int | None:
+        """The time of the packet that a frame of that time was decoded from."""
+        if self._begin is None:
+            self._read_ahead(2 * _REORDERED)
+            self._begin = min(self._pending, default=0)
+        wanted = self._begin + microseconds
         for _ in range(_FARTHEST):
-            if microseconds in self._pending:
-                return True
+            for time in self._pending:
+                if abs(time - wanted) <= _ROUNDED:
+                    return time
             if not self._read_one():
-                return False
-        return False
+                return None
+        return None
 
     def _take_one(self) -> None:
         """A frame whose packet cannot be told by its time: any will do, so that the number stays right."""
@@ -134,15 +148,22 @@ class PacketCensus:
             pass
 
     def _read_one(self) -> bool:
+        while (time := self._next_time()) is not None:
+            if self._shown is None or self._shown[0] <= time < self._shown[1]:
+                heapq.heappush(self._pending, time)
+                return True
+        return False
+
+    def _next_time(self) -> int | None:
+        """Microseconds of the next packet; None at the end of the file."""
         if self._capture is None:
-            return False
+            return None
         for refused in range(_REFUSALS_UNTIL_END):
             if self._capture.grab():
                 self._untimed += refused
-                heapq.heappush(self._pending, as_microseconds(self._capture.get(cv2.CAP_PROP_POS_MSEC)))
-                return True
+                return as_microseconds(self._capture.get(cv2.CAP_PROP_POS_MSEC))
         self.close()
-        return False
+        return None
 
 
 def as_microseconds(milliseconds: float) -> int:

@@ -56,6 +56,11 @@ class ImageSource(Rereadable):
         self.frame_count = len(self._files)
         self.size = self._first_size()
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The pictures, in order."""
+        return tuple(self._files)
+
     def _read(self) -> Generator[Frame, None, None]:
         for index, file in enumerate(self._files):
             image = _read_image(file)

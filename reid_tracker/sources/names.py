@@ -21,7 +21,7 @@ _STAMP = re.compile(
 def natural_key(path: Path) -> tuple[tuple[bool, int, str], ...]:
     """Sort key in which ``part2`` comes before ``part10``; the folder counts before the name."""
     pieces = re.split(r"(\d+)", str(path))
-    return tuple((piece.isdigit(), int(piece) if piece.isdigit() else 0, piece) for piece in pieces)
+    return tuple((piece.isdecimal(), int(piece) if piece.isdecimal() else 0, piece) for piece in pieces)
 
 
 def time_in_name(path: Path) -> float | None:

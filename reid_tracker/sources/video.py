@@ -111,7 +111,14 @@ class VideoSource(Rereadable):
         return [*places, Place(len(places), index, elapsed)]
 
     def _read(self) -> Generator[Frame, None, None]:
-        return self._read_from(Place())
+        frames = self._read_from(Place())
+        first = next(frames, None)
+        if first is None:
+            raise SourceError(
+                f"camera {self.camera_id!r}: not one frame of its {len(self._files)} files can be decoded"
+            )
+        yield first
+        yield from frames
 
     def _read_from(self, place: Place) -> Generator[Frame, None, None]:
         index, elapsed = place.index, place.seconds

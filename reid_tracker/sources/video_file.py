@@ -11,6 +11,7 @@ import numpy as np
 
 from reid_tracker.errors import SourceError
 from reid_tracker.sources.census import PacketCensus, as_microseconds
+from reid_tracker.sources.mp4 import Cut, cut_of, has_index
 from reid_tracker.sources.problems import Problem, Problems
 from reid_tracker.sources.quiet import open_capture
 from reid_tracker.types import Image
@@ -35,11 +36,18 @@ class VideoHeader:
         fps: average frames a second, None where the file does not say.
         frame_count: frames it announces, None where it does not say. Often an estimate.
         size: (width, height) in pixels, upright.
+        cut: the part of it that is to be shown, where it was trimmed.
     """
 
     fps: float | None
     frame_count: int | None
     size: tuple[int, int]
+    cut: Cut | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it announces to be."""
+        return self.frame_count / self.fps if self.frame_count and self.fps else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,7 @@ def read_header(path: Path) -> VideoHeader:
     """
     capture = _open(path)
     try:
-        return _header(capture)
+        return _header(capture, path)
     finally:
         capture.release()
 
@@ -90,7 +98,7 @@ def measure(path: Path) -> Extent:
         SourceError: the file is missing, empty, not readable or no video.
     """
     header = read_header(path)
-    census = PacketCensus(path, 1 / (header.fps or DEFAULT_RATE))
+    census = PacketCensus(path, 1 / (header.fps or DEFAULT_RATE), header.cut)
     try:
         return Extent(*census.extent())
     finally:
@@ -104,14 +112,14 @@ def read_frames(path: Path, problems: Problems) -> Iterator[DecodedFrame]:
     timestamps (a raw H.264 stream) frames follow one another at the announced rate.
 
     Raises:
-        SourceError: the file cannot be opened.
+        SourceError: the file cannot be opened, or (at its end) not one frame of it decodes.
     """
     capture = _open(path)
-    header = _header(capture)
+    header = _header(capture, path)
     period = 1 / (header.fps or DEFAULT_RATE)
-    census = PacketCensus(path, period)
+    census = PacketCensus(path, period, header.cut)
     try:
-        position, seconds, first = -1, 0.0, None
+        position, seconds, first, step, shown = -1, 0.0, None, period, 0
         while _grab(capture, census):
             stamp = as_microseconds(capture.get(cv2.CAP_PROP_POS_MSEC))
             first = stamp if first is None else first
@@ -120,13 +128,18 @@ def read_frames(path: Path, problems: Problems) -> Iterator[DecodedFrame]:
             lost = census.lost_before(stamp if usable else None)
             if lost:
                 problems.note(Problem.UNDECODABLE, f"{path.name}: frame at {seconds + period:.2f} s", lost)
+            step = elapsed - seconds if usable and position >= 0 else period
             position, seconds = position + lost + 1, elapsed if usable else seconds + period
             decoded, image = capture.retrieve()
             if decoded:
+                shown += 1
                 yield DecodedFrame(position, seconds, image.astype(np.uint8, copy=False))
             else:
                 problems.note(Problem.UNDECODABLE, f"{path.name}: frame at {seconds:.2f} s has no picture")
-        _note_early_end(path, position + 1, census.rest(), header, problems)
+        if not shown:
+            raise SourceError(f"{path}: not one frame of it can be decoded; record or copy it again")
+        read = Extent(position + 1, seconds + max(step, period))
+        _note_early_end(path, read, census.rest(), header, problems)
     finally:
         capture.release()
         census.close()
@@ -145,29 +158,45 @@ def _grab(capture: cv2.VideoCapture, census: PacketCensus) -> bool:
     return False
 
 
-def _note_early_end(path: Path, read: int, rest: int, header: VideoHeader, problems: Problems) -> None:
-    announced = max(header.frame_count or 0, read + rest)
-    if announced - read > max(_LACKING_FRAMES, _LACKING_SHARE * announced):
+def _note_early_end(path: Path, read: Extent, rest: int, header: VideoHeader, problems: Problems) -> None:
+    announced = max(header.frame_count or 0, read.frames + rest)
+    missing = max(_LACKING_FRAMES, _LACKING_SHARE * announced)
+    if rest > missing or (announced - read.frames > missing and _lacks_time(read, header)):
         problems.note(
             Problem.ENDED_EARLY,
-            f"{path.name} ended after {read} of the {announced} frames it announces; it was cut off, "
+            f"{path.name} ended after {read.frames} of the {announced} frames it announces; it was cut off, "
             "damaged or trimmed; copy it again if the recording was longer",
         )
     elif rest:
         problems.note(Problem.UNDECODABLE, f"{path.name}: last frames", rest)
 
 
-def _header(capture: cv2.VideoCapture) -> VideoHeader:
+def _lacks_time(read: Extent, header: VideoHeader) -> bool:
+    """Whether a file ended before its time. Where the rate varies, frames that it announces are length times rate, and
+    mean nothing by themselves."""
+    if header.seconds is None or header.fps is None:
+        return True
+    return header.seconds - read.seconds > max(_LACKING_FRAMES / header.fps, _LACKING_SHARE * header.seconds)
+
+
+def _header(capture: cv2.VideoCapture, path: Path) -> VideoHeader:
     fps = capture.get(cv2.CAP_PROP_FPS)
     count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    cut = cut_of(path)
+    if cut is not None:
+        count = round((cut.end - cut.begin) * fps)
     return VideoHeader(
         fps=fps if 0 < fps <= _HIGHEST_RATE else None,
         frame_count=int(count) if 0 < count < 2**40 else None,
         size=(int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))),
+        cut=cut,
     )
 
 
 def _open(path: Path) -> cv2.VideoCapture:
+    shown = str(path).encode(errors="backslashreplace").decode()
+    if shown != str(path):  # OpenCV ends the process at such names
+        raise SourceError(f"{shown}: the name is not valid UTF-8; rename the file or folder")
     head = _first_bytes(path)
     if not head:
         raise SourceError(f"{path}: the file is empty (0 bytes); record or copy it again")
@@ -205,24 +234,9 @@ def _decodes(head: bytes) -> bool:
 
 
 def _why_not(path: Path, head: bytes) -> str:
-    if head[4:8] == b"ftyp" and not _has_index(path):
+    if head[4:8] == b"ftyp" and not has_index(path):
         return (
             "an MP4 without its index: the recording was interrupted or is still being written; "
             "repair it with a tool such as untrunc, or record to .mkv or .ts, which survive interruptions"
         )
     return "no known format, or damaged at its start; check that it plays, or convert it with ffmpeg"
-
-
-def _has_index(path: Path) -> bool:
-    """Whether an MP4 has its 'moov' box (ISO/IEC 14496-12, section 8.2)."""
-    with path.open("rb") as file:
-        while len(box := file.read(8)) == 8:
-            length, kind = int.from_bytes(box[:4], "big"), box[4:]
-            if kind == b"moov":
-                return True
-            if length == 1:  # the true length follows as 64 bits
-                length = int.from_bytes(file.read(8), "big") - 8
-            if length < 8:
-                return False
-            file.seek(length - 8, 1)
-    return False

@@ -90,6 +90,21 @@ def test_a_run_without_pictures_has_nothing_to_draw(run: Path) -> None:
     assert "neither report nor video" in reid_tracker("redraw", "--tracks", run).output
 
 
+def test_recordings_that_lie_beside_the_results_are_left_alone(run: Path) -> None:
+    """A run without --video whose recordings lie in video/: redraw put annotated ones in their place."""
+    facts = json.loads((run / "run.json").read_text())
+    shutil.rmtree(run / "video")
+    (run / "video").mkdir()
+    for camera in facts["config"]["cameras"]:
+        camera["source"] = shutil.copy(camera["source"], run / "video")
+    before = {file: file.read_bytes() for file in (run / "video").iterdir()}
+    assert len(before) == 2
+    facts["config"]["output"]["video"] = False
+    (run / "run.json").write_text(json.dumps(facts))
+    assert reid_tracker("redraw", "--tracks", run).exit_code == 0
+    assert {file: file.read_bytes() for file in (run / "video").iterdir()} == before
+
+
 def test_a_damaged_table_of_crops_is_named_before_anything_is_written(run: Path) -> None:
     kept, gone = a_mergeable_pair(run)
     table = run / "crops" / "crops.csv"

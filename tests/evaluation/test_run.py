@@ -138,3 +138,10 @@ def test_an_identity_twice_in_a_frame_costs_and_is_said(tmp_path: Path) -> None:
 def test_arguments_that_mean_nothing_are_refused(arguments: dict[str, object], linked_late: tuple[Path, Path]) -> None:
     with pytest.raises(ConfigError, match="expected"):
         evaluate(*linked_late, **arguments)  # type: ignore[arg-type]
+
+
+def test_truth_may_be_named_as_export_names_files(tmp_path: Path) -> None:
+    """A camera called lobby/left has no folder of that name; export writes lobby%2Fleft.txt."""
+    run = write_run(tmp_path, [TrackedFrame("lobby/left", i, i / 10, (person(1, 1),)) for i in range(10)])
+    truth = write_truth(tmp_path, {"lobby%2Fleft": 10})
+    assert list(evaluate(truth, run).to_json()["cameras"]) == ["lobby/left"]

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from reid_tracker.errors import ConfigError, InputError
+from reid_tracker.errors import ConfigError, InputError, OutputError
 from reid_tracker.results import JsonLinesSink, LooksSink, export, read_looks, read_tracks
 from reid_tracker.results.exporters import SHIPPED
 from reid_tracker.types import TrackedFrame
@@ -302,3 +302,17 @@ def test_an_unknown_format_lists_what_there_is(tracks: Path, tmp_path: Path) -> 
 def test_tracks_that_are_missing_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         export(tmp_path, tmp_path / "out", "mot")
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_what_does_not_fit_on_the_disk_is_not_left_half(tracks: Path, tmp_path: Path, name: str) -> None:
+    """The device that is always full stands where the files would be; a cut-off table looks like a whole one."""
+    out = tmp_path / "out"
+    names = [path.name for path in export(tracks, out, name)]
+    room = tmp_path / "full"
+    room.mkdir()
+    for each in names:
+        (room / each).symlink_to("/dev/full")
+    with pytest.raises(OutputError, match="the disk is full"):
+        export(tracks, room, name)
+    assert not [each for each in names[:1] if (room / each).is_symlink()]

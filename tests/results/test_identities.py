@@ -20,6 +20,14 @@ def test_people_are_counted_under_final_ids(run: list[TrackedFrame]) -> None:
     assert counts == {"overall": 2, "per_camera": {"door": 2, "hall": 1}, "emitted": 3}
 
 
+def test_cameras_that_saw_nobody_are_counted_too(run: list[TrackedFrame]) -> None:
+    summary = IdentitySummary(["yard"])  # of the run, without a frame so far
+    for tracked in (TrackedFrame("attic", 0, 0.0, ()), run[0]):
+        summary.add(tracked)
+    counts = summary.to_json()["unique_people"]
+    assert counts["per_camera"] == {"attic": 0, "door": 2, "yard": 0}
+
+
 def test_a_person_holds_tracklets_of_both_cameras_and_the_hand_over(run: list[TrackedFrame]) -> None:
     person = summary_of(run).to_json()["people"][0]
     assert person["identity"] == 1

@@ -171,7 +171,7 @@ def test_a_missing_file_says_what_to_give(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-@pytest.mark.parametrize("place", ["box", "score", "time"])
+@pytest.mark.parametrize("place", ["box", "score", "quality", "time"])
 def test_numbers_that_are_not_finite_are_refused_and_leave_the_file_as_it_was(
     tmp_path: Path, run: list[TrackedFrame], value: float, place: str
 ) -> None:
@@ -179,7 +179,7 @@ def test_numbers_that_are_not_finite_are_refused_and_leave_the_file_as_it_was(
     if place == "time":
         bad = replace(tracked, time=value)
     else:
-        changed = {"box": (0.0, 0.0, value, 1.0)} if place == "box" else {"score": value}
+        changed = {"box": (0.0, 0.0, value, 1.0)} if place == "box" else {place: value}
         bad = replace(tracked, people=(replace(tracked.people[0], **changed),))
     with JsonLinesSink(tmp_path / "tracks.jsonl") as sink:
         sink.write(tracked)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +24,7 @@ from reid_tracker.results import (
     read_run,
     read_tracks,
 )
-from reid_tracker.types import TrackedFrame
+from reid_tracker.types import Frame, TrackedFrame
 
 FACTS = RunFacts(
     time_base="relative",
@@ -97,6 +100,15 @@ def test_credentials_are_never_written(tmp_path: Path, run: list[TrackedFrame]) 
     assert all(b"secret" not in (out / name).read_bytes() for name in files_in(out))
 
 
+def test_names_that_are_not_utf8_are_kept_as_json_writes_them(tmp_path: Path, run: list[TrackedFrame]) -> None:
+    """A folder of pictures may be called so: writing run.json ended in a traceback."""
+    pictures = os.fsdecode(b"hall\xff")
+    facts = replace(FACTS, cameras=(CameraFacts("door", "door.mp4"), CameraFacts("hall", pictures)))
+    with RunFolder(tmp_path / "out", Config(), facts) as folder:
+        folder.write(run[0])
+    assert [camera["source"] for camera in read_run(tmp_path / "out")["cameras"]] == ["door.mp4", pictures]
+
+
 def test_mot_text_of_both_kinds_of_ids(tmp_path: Path, run: list[TrackedFrame]) -> None:
     out = write_run(tmp_path / "out", run)
     ids = {
@@ -156,6 +168,98 @@ def test_overwriting_removes_what_a_run_wrote_and_nothing_else(tmp_path: Path, r
         "mot/mine.txt",
         "video/holiday.avi",
     }
+
+
+@pytest.mark.parametrize("videos_drawn", [False, True])
+def test_overwriting_leaves_recordings_in_folders_of_the_same_names(
+    tmp_path: Path, run: list[TrackedFrame], videos_drawn: bool
+) -> None:
+    """Every video/*.mp4 and mot/*/*.txt was taken for a result, and removed."""
+    mine = {"video/street.mp4", "mot/final/street.txt", "crops/0001_c1s1_000451_01.jpg", "crops/crops.csv"}
+    drawn = {"video/door.mp4", "video/hall.webm"}
+    for name in mine | drawn:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    config = Config().with_values({"output.video": videos_drawn, "output.video_codec": "vp8"})
+    write_run(tmp_path, run, config)
+    write_run(tmp_path, run, overwrite=True)
+    left = files_in(tmp_path) & (mine | drawn)
+    assert left == (mine if videos_drawn else mine | drawn)
+
+
+def test_overwriting_takes_no_file_of_folders_where_no_run_was(tmp_path: Path, run: list[TrackedFrame]) -> None:
+    (tmp_path / "video").mkdir()
+    (tmp_path / "video" / "lobby.mp4").write_text("mine")
+    (tmp_path / "tracks.jsonl").touch()
+    write_run(tmp_path, run, overwrite=True)
+    assert (tmp_path / "video" / "lobby.mp4").read_text() == "mine"
+
+
+class Recording:
+    """A camera whose file lies at ``path``."""
+
+    camera_id = "door"
+
+    def __init__(self, path: Path) -> None:
+        self.files = (path,)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return iter(())
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.parametrize(("name", "video"), [("video/door.mp4", True), ("mot/final/door.txt", False)])
+def test_what_the_run_reads_is_neither_removed_nor_written_over(
+    tmp_path: Path, run: list[TrackedFrame], name: str, video: bool
+) -> None:
+    config = Config().with_values({"output.video": video, "output.video_codec": "vp8"})
+    write_run(tmp_path, run)
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    before = files_in(tmp_path)
+    recordings = [Recording(tmp_path / name)] if video else []
+    inputs = [] if video else [tmp_path / name]
+    with pytest.raises(ConfigError, match=rf"{name}: the run reads this file .* give another --out"):
+        RunFolder(tmp_path, config, FACTS, overwrite=True, recordings=recordings, inputs=inputs)
+    assert files_in(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"), [({"output.sinks": ["gone"]}, "'gone'"), ({"output.video_codec": "h264"}, "no ffmpeg program")]
+)
+def test_a_run_that_is_refused_removes_nothing(
+    tmp_path: Path, run: list[TrackedFrame], setting: dict[str, object], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The results of the earlier run were gone by the time the setting was looked at."""
+    monkeypatch.setenv("PATH", "/nonexistent")
+    out = write_run(tmp_path / "out", run)
+    before = {name: (out / name).read_bytes() for name in files_in(out)}
+    with pytest.raises(ConfigError, match=says):
+        RunFolder(out, Config().with_values({"output.video": True, **setting}), FACTS, overwrite=True)
+    assert {name: (out / name).read_bytes() for name in files_in(out)} == before
+
+
+@pytest.mark.parametrize("full", [".reserve", ".run.json.part", "looks.npy"])
+def test_a_run_that_cannot_begin_leaves_the_folder_free(
+    tmp_path: Path, run: list[TrackedFrame], full: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk left .reserve or a run.json that said "running", and the next try was refused for it."""
+    original = Path.open
+
+    def open_full(path: Path, mode: str = "r", *rest: object, **options: object) -> object:
+        if path.name == full and "w" in mode:
+            original(path, mode, *rest, **options).close()  # type: ignore[call-overload]
+            raise OSError(28, "No space left on device", str(path))
+        return original(path, mode, *rest, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", open_full)
+    with pytest.raises(OutputError, match="the disk is full"):
+        RunFolder(tmp_path, Config(), FACTS)
+    monkeypatch.undo()
+    assert files_in(tmp_path) == set()
+    write_run(tmp_path, run)
 
 
 def test_a_folder_with_other_files_can_be_used(tmp_path: Path, run: list[TrackedFrame]) -> None:
@@ -268,12 +372,35 @@ def test_what_could_not_be_completed_is_not_left_half(
     for tracked in run:
         folder.write(tracked)
     monkeypatch.setattr(Path, "open", full)
-    with pytest.raises(OutputError, match=r"identities\.json: the disk is full"):
+    with caplog.at_level(logging.INFO), pytest.raises(OutputError, match=r"identities\.json: the disk is full"):
         folder.close()
     monkeypatch.undo()
     assert files_in(out) == {"run.json", "tracks.jsonl", "looks.npy"}
     assert read_run(out)["status"] == "failed"
     assert "door.txt: the disk is full" in caplog.text
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]  # one line tells it
+
+
+def test_a_full_disk_is_told_once_where_pictures_and_files_meet_it(
+    tmp_path: Path, pictured_run: list[TrackedFrame], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A crop that did not fit, then report, identities and MOT text one after the other: five lines said the same."""
+    config = Config().with_values({"output.report": True, "output.save_crops": True})
+    original = Path.open
+
+    def full(path: Path, mode: str = "r", *rest: object, **options: object) -> object:
+        file = original(path, mode, *rest, **options)  # type: ignore[call-overload]
+        return FullDisk(file, 0) if "w" in mode and path.name != ".run.json.part" else file
+
+    def write_until_full() -> None:
+        with RunFolder(tmp_path / "out", config, FACTS) as folder:
+            monkeypatch.setattr(Path, "open", full)
+            for tracked in pictured_run:
+                folder.write(tracked)
+
+    with pytest.raises(OutputError, match=r"the disk is full"):
+        write_until_full()
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
 
 
 def test_a_sink_of_another_package_is_written_to_and_closed(

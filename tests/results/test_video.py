@@ -20,7 +20,7 @@ import pytest
 
 from reid_tracker.config import Config
 from reid_tracker.errors import ConfigError, OutputError
-from reid_tracker.results import CameraFacts, RunFacts, RunFolder
+from reid_tracker.results import CameraFacts, JsonLinesSink, RunFacts, RunFolder, read_run
 from reid_tracker.results.colours import (
     LOOKS,
     PALETTE,
@@ -34,6 +34,7 @@ from reid_tracker.results.colours import (
 )
 from reid_tracker.results.drawing import Annotator, clock_text
 from reid_tracker.results.encoders import choose_codec, h264_encoder, open_encoder
+from reid_tracker.results.redraw import fitting_rates
 from reid_tracker.results.video import SteadyClock, VideoSink
 from reid_tracker.types import Frame, TrackedFrame
 
@@ -123,6 +124,83 @@ def test_recordings_are_drawn_with_the_ids_known_at_the_end(
     chip = frames[20][50:59, 61:64].reshape(-1, 3).mean(0)  # the label's margin above the person
     distance = {one: np.linalg.norm(chip - np.array(identity_colour(one)[::-1])) for one in (1, 2, 3)}
     assert min(distance, key=distance.__getitem__) == (1 if again else 3)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_drawing_is_stopped_on_request_and_leaves_whole_videos_alone(
+    tmp_path: Path, pictured_run: list[TrackedFrame], codec: str
+) -> None:
+    """Ctrl-C was not heard any more once the videos were drawn, which takes as long as the tracking."""
+    cameras = [Pictures(name, pictured_run) for name in ("door", "hall")]
+    config = Config().with_values({"output.video": True, "output.video_codec": codec})
+    told: list[tuple[int, int | None]] = []
+    folder = RunFolder(
+        tmp_path / "out",
+        config,
+        RunFacts(cameras=(CameraFacts("door", fps=10.0), CameraFacts("hall", fps=10.0))),
+        recordings=cameras,
+        stop=lambda: len(told) == 40,  # in the middle of the second camera
+        drawing=lambda done, total: told.append((done, total)),
+    )
+    with folder:
+        for tracked in pictured_run:
+            folder.write(tracked)
+    assert told == [(done, 60) for done in range(1, 41)]
+    assert [file.stem for file in (tmp_path / "out" / "video").iterdir()] == ["door"]
+    assert folder.interrupted
+    assert read_run(tmp_path / "out")["status"] == "interrupted"
+    assert cameras[1].closed
+
+
+def test_a_run_that_is_broken_off_while_videos_are_drawn_says_so(
+    tmp_path: Path, pictured_run: list[TrackedFrame]
+) -> None:
+    def broken_off(_done: int, _total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    config = Config().with_values({"output.video": True, "output.video_codec": "vp8"})
+    cameras = [Pictures("door", pictured_run)]
+    folder = RunFolder(tmp_path / "out", config, recordings=cameras, drawing=broken_off)
+    folder.write(pictured_run[0])
+    with pytest.raises(KeyboardInterrupt):
+        folder.close()
+    assert read_run(tmp_path / "out")["status"] == "interrupted"
+    assert not (tmp_path / "out" / "video").exists()
+
+
+def test_a_video_that_met_an_error_is_not_left(tmp_path: Path, pictured_run: list[TrackedFrame]) -> None:
+    def broken_off() -> None:
+        with VideoSink(tmp_path / "video", "vp8") as sink:
+            for tracked in pictured_run[:10]:
+                sink.write(tracked)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken_off()
+    assert not (tmp_path / "video").exists()
+
+
+# seconds from frame to frame, rate that the recording declares, rate of the video
+@pytest.mark.parametrize(
+    ("steps", "declared", "expected"),
+    [
+        ([0.1] * 50, 10.0, 10.0),
+        ([0.033, 0.034] * 30, 29.97, 29.97),  # rounded by the container
+        ([0.7] * 20 + [0.1] * 17, 2.0, 10.0),  # still for a while, then busy
+        ([4.0] * 8 + [0.1] * 40 + [4.0] * 8, 1.66, 10.0),
+        ([0.1] * 20 + [0.002] + [0.1] * 20, 10.0, 10.0),  # one frame out of step is not worth 500 a second
+        ([0.1] * 20, None, 10.0),
+    ],
+)
+def test_a_video_shows_the_frames_of_busy_times_where_the_rate_varies(
+    tmp_path: Path, steps: list[float], declared: float | None, expected: float
+) -> None:
+    """At the mean rate most frames were left out just where something happened."""
+    tracks = tmp_path / "tracks.jsonl"
+    with JsonLinesSink(tracks) as sink:
+        for index, time in enumerate(itertools.accumulate(steps, initial=5.0)):
+            sink.write(TrackedFrame("door", index, time, ()))
+    assert fitting_rates(tracks, {"door": declared})["door"] == pytest.approx(expected)
 
 
 def test_odd_sizes_and_a_change_of_size_are_taken(tmp_path: Path, pictured_run: list[TrackedFrame]) -> None:
@@ -311,6 +389,29 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, codec: str) -> N
 
     with pytest.raises(OutputError, match=r"missing/door\.mp4"):
         write_one()
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_an_encoder_whose_disk_is_full_says_so_whatever_its_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """ffmpeg 5 ends with 0 where the end of the file did not fit: the run "finished", and its video did not play."""
+    program = tmp_path / "ffmpeg"
+    program.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *-encoders*) echo " V....D libx264"; exit;; esac\n'
+        "cat > /dev/null\n"
+        'for path; do :; done; echo part > "$path"\n'
+        f'echo "Error closing file $path: No space left on device" >&2; exit {code}\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    video = tmp_path / "door.mp4"
+    encoder = open_encoder(video, "h264", (64, 48), 10.0)
+    encoder.write(np.zeros((48, 64, 3), np.uint8))
+    with pytest.raises(OutputError, match=r"door\.mp4: the disk is full"):
+        encoder.close()
+    assert not video.exists()
 
 
 class Reports(http.server.SimpleHTTPRequestHandler):

@@ -114,6 +114,14 @@ def test_own_model_may_have_papers_or_not(tmp_path: Path) -> None:
     assert find_model(str(path), "embedder").manifest is None
 
 
+def test_a_manifest_vouches_for_the_network_beside_it_and_no_other(tmp_path: Path) -> None:
+    """The checksum of the file that it named was compared, and the other one loaded."""
+    other = embedder(tmp_path / "other.onnx")
+    path = write(tmp_path, file=other.name, sha256=checksum(other))
+    with pytest.raises(ModelError, match=r"mine\.json: is of 'other\.onnx', not of 'mine\.onnx'; correct"):
+        find_model(str(path), "embedder")
+
+
 # what is wrong in a manifest -> what the message must say
 BROKEN = {
     "unknown key": ({"licence_of_code": "MIT"}, "licence_of_code"),

@@ -52,3 +52,8 @@ def test_natural_order_counts() -> None:
     names = ["part10.mp4", "part9.mp4", "b/part1.mp4", "a/part2.mp4", "part1.mp4"]
     ordered = [str(path) for path in sorted(map(Path, names), key=natural_key)]
     assert ordered == ["a/part2.mp4", "b/part1.mp4", "part1.mp4", "part9.mp4", "part10.mp4"]
+
+
+def test_signs_that_look_like_digits_are_none() -> None:
+    """A folder with such a picture could not be opened."""
+    assert natural_key(Path("5\u00b25.jpg")) < natural_key(Path("6.jpg"))

@@ -166,3 +166,14 @@ def test_importing_and_opening_leave_the_process_as_it_was(tmp_path: Path, write
         "assert threading.active_count() == 1\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_a_name_that_is_not_utf8_is_refused_rather_than_ending_the_process(
+    tmp_path: Path, write_video: WriteVideo
+) -> None:
+    """OpenCV crashes at such a path, whether it was given or found by a pattern."""
+    named = tmp_path / os.fsdecode(b"door\xff.avi")
+    write_video(tmp_path / "door.avi").rename(named)
+    for spec in (named, str(tmp_path / "*.avi")):
+        with pytest.raises(SourceError, match=r"door\\udcff\.avi: the name is not valid UTF-8; rename"):
+            open_source(spec, "door")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from reid_tracker.errors import SourceError
-from reid_tracker.sources import Problem, VideoSource, open_source
+from reid_tracker.sources import Extent, Problem, VideoSource, measure, open_source
 from reid_tracker.sources.census import PacketCensus
 from tests.sources.conftest import WriteVideo, number_in
 
@@ -65,6 +65,55 @@ def test_frame_times_follow_the_container_where_the_rate_varies(repository: Path
     expected = [n / 20 for n in range(10)] + [0.5 + n / 4 for n in range(6)]
     assert [frame.time for frame in frames] == pytest.approx(expected, abs=1e-3)
     assert [frame.index for frame in frames] == list(range(16))
+
+
+def test_a_recording_of_variable_rate_is_whole_whatever_its_average_rate_announces(repository: Path) -> None:
+    """Matroska and transport streams announce length times rate: 21 frames, where 16 are there and none is missing."""
+    source = VideoSource([repository / "tests/data/variable_rate.mkv"], "door")
+
+    assert source.frame_count == 21
+    assert len(list(source)) == 16
+    assert source.problems.lines() == ()
+
+
+def _trimmed(recording: Path, trimmed: Path, begin: float, seconds: float) -> Path:
+    """As editors trim without encoding anew: all pictures stay in the file, and its edit list says which to show."""
+    data = bytearray(recording.read_bytes())
+    ticks = struct.unpack_from(">I", data, data.index(b"mdhd") + 16)[0]
+    edit = data.index(b"elst") + 12
+    _, first = struct.unpack_from(">Ii", data, edit)
+    struct.pack_into(">Ii", data, edit, round(seconds * 1000), first + round(begin * ticks))
+    trimmed.write_bytes(data)
+    return trimmed
+
+
+def test_a_trimmed_recording_is_what_it_shows_and_nothing_of_it_is_lost(repository: Path, tmp_path: Path) -> None:
+    """Packets before and after the shown part were taken for frames that did not decode, and shifted all numbers."""
+    file = _trimmed(repository / "demos/clip/hall.mp4", tmp_path / "hall.mp4", 3.05, 20.0)
+    source = VideoSource([file], "hall")
+
+    frames = list(source)
+
+    assert source.frame_count == 200
+    assert [frame.index for frame in frames] == list(range(200))
+    assert [frame.time for frame in frames] == pytest.approx([n / 10 for n in range(200)], abs=1e-3)
+    assert source.problems.lines() == ()
+    assert measure(file) == Extent(200, pytest.approx(19.9))
+
+
+def test_numbers_stay_right_after_damage_inside_a_trimmed_recording(repository: Path, tmp_path: Path) -> None:
+    file = _trimmed(repository / "demos/clip/hall.mp4", tmp_path / "hall.mp4", 3.05, 40.0)
+    whole = file.read_bytes()
+    middle = len(whole) // 2
+    file.write_bytes(whole[:middle] + b"\xff" * 4000 + whole[middle + 4000 :])
+    source = VideoSource([file], "hall")
+
+    frames = list(source)
+
+    lost = source.problems.counts[Problem.UNDECODABLE]
+    assert lost > 0
+    assert len(frames) + lost == 400
+    assert [frame.index for frame in frames] == [round(frame.time * 10) for frame in frames]
 
 
 def test_a_turned_recording_is_read_upright(repository: Path) -> None:
@@ -149,6 +198,21 @@ def test_a_recording_cut_short_runs_and_says_how_much_is_missing(tmp_path: Path,
     (line,) = [line for line in source.problems.lines() if "ended" in line]
     assert "a.avi ended after" in line
     assert f"{len(frames)} of the 100 frames" in line
+
+
+def test_a_recording_without_a_frame_that_decodes_is_an_error_that_names_it(
+    tmp_path: Path, write_video: WriteVideo
+) -> None:
+    """It ended as a run of 0 camera-frames that had gone well."""
+    files = [write_video(tmp_path / name) for name in ("a.avi", "b.avi")]
+    for file in files:
+        _spoil_pictures(file, range(20))
+    with pytest.raises(SourceError, match=r"a\.avi: not one frame of it can be decoded; record or copy"):
+        list(VideoSource(files[:1], "door"))
+    with pytest.raises(SourceError, match=r"camera 'door': not one frame of its 2 files can be decoded"):
+        list(VideoSource(files, "door"))
+    write_video(tmp_path / "b.avi")
+    assert len(list(VideoSource(files, "door"))) == 20
 
 
 def test_a_whole_recording_reports_nothing(tmp_path: Path, write_video: WriteVideo) -> None:
