@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ except ImportError:  # no such locks on Windows
     fcntl = None  # type: ignore[assignment]
 
 _log = logging.getLogger(__name__)
+_PATIENCE_SECONDS = 3.0  # a program that was just told to end, or killed, may still be letting go
 
 
 @contextmanager
@@ -44,7 +46,7 @@ def _lock(file: BinaryIO, path: Path) -> None:
         _log.info("%s: this system has no file locks; do not let two programs write to it", path)
         return
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock_in_time(file)
     except BlockingIOError as error:
         file.seek(0)
         holder = file.read(32).decode("ascii", "replace").strip() or "unknown"
@@ -53,3 +55,16 @@ def _lock(file: BinaryIO, path: Path) -> None:
         ) from error
     except OSError as error:
         _log.warning("%s: cannot be locked (%s); do not let two programs write to it", path, error.strerror)
+
+
+def _lock_in_time(file: BinaryIO) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return

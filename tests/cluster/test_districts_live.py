@@ -199,6 +199,7 @@ def test_whoever_walks_through_the_cut_keeps_the_number_whatever_is_lost(tmp_pat
         site.front.service = None  # the front is lost, and starts again from the store
         service.site.stop()
         service.recorder.close()
+        service.store.close()
         told = len(site.events)
         again = site.new_front()
         with again:
