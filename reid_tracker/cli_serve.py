@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from reid_tracker import cli_cluster
-from reid_tracker.config import CameraConfig, Config, load_config
+from reid_tracker.config import Config, load_config
 from reid_tracker.errors import ConfigError
 
 _ARGUMENTS_START = 48  # field of /proc/self/stat, counted from 1: where the command line lies in memory (proc(5))
@@ -125,7 +125,7 @@ def _settings(
         name, equals, source = text.partition("=")
         if not equals or not name or not source:
             raise ConfigError("--camera: expected NAME=SOURCE")  # what was given may hold a password
-        known[name] = CameraConfig(**{**known.get(name, {"id": name}), "source": source}).model_dump()
+        known[name] = {**known.get(name, {"id": name}), "source": source}
     changes: dict[str, object] = {"cameras": list(known.values())}
     for text in values:
         key, equals, value = text.partition("=")

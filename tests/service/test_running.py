@@ -192,6 +192,8 @@ def test_the_command_follows_real_people_and_hides_passwords(repository: Path, t
     [
         (["--host", "0.0.0.0", "--camera", "a=x.mp4"], "tokens"),
         (["--camera", "nonsense-with-s3cret"], "NAME=SOURCE"),
+        (["--camera", "=rtsp://me:s3cret@host/"], "NAME=SOURCE"),
+        (["--camera", "do\udcffor=rtsp://me:s3cret@host/"], "camera 'do"),
         (["--camera", "level/2=rtsp://me:s3cret@127.0.0.1:1/x"], "without slashes"),
         (["--set", "live.retry=3"], "live.retry"),
         (["--set", "nats://me:s3cret@host"], "KEY=VALUE"),
