@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ pytest.importorskip("fastapi", reason="needs the extra 'service'")
 
 from reid_tracker.cluster.arrivals import ClusterCameras
 from reid_tracker.cluster.charge import Charge
+from reid_tracker.cluster.front import FrontService
 from reid_tracker.cluster.group import Duty, GroupReport
 from reid_tracker.cluster.lives import new_life
 from reid_tracker.cluster.orders import DistrictNews, DistrictReport, Push, Reply
@@ -128,44 +130,46 @@ def test_people_are_counted_once_while_two_workers_run_one_group(tmp_path: Path)
         older.stop()
 
 
-@pytest.mark.slow
-def test_a_district_that_was_begun_again_elsewhere_ends(tmp_path: Path) -> None:
-    site = Site(two_districts(tmp_path))
+@contextmanager
+def one_district(site: Site) -> Iterator[tuple[Site, FrontService, RemoteDistrict]]:
+    """A site with its front and the first of its districts, which has been heard."""
     with site.new_front() as service:
         site.front.service = service
-        name, names = next(iter(site.placed)), list(site.placed)
-        with RemoteDistrict(site.config, name, names, site.front) as older:
-            wait_for(lambda: service.districts.reports()[name][0].cameras != (), 30)  # it was heard
-            with RemoteDistrict(site.config, name, names, site.front) as newer:
-                wait_for(lambda: service.districts.reports()[name][2] == 1, 30)
-                wait_for(lambda: older.arrivals.sync(GroupReport("group 1", "a life")).waits, 30)
-                assert not newer.arrivals.sync(GroupReport("group 1", "a life")).waits
+        name = next(iter(site.placed))
+        with RemoteDistrict(site.config, name, list(site.placed), site.front) as district:
+            wait_for(lambda: service.districts.reports()[name][0].cameras != (), 30)
+            yield site, service, district
         site.front.service = None
+
+
+@pytest.mark.slow
+def test_a_district_that_was_begun_again_elsewhere_ends(tmp_path: Path) -> None:
+    with (
+        one_district(Site(two_districts(tmp_path))) as (site, service, older),
+        RemoteDistrict(site.config, older.name, list(site.placed), site.front) as newer,
+    ):
+        wait_for(lambda: service.districts.reports()[older.name][2] == 1, 30)
+        wait_for(lambda: older.arrivals.sync(GroupReport("group 1", "a life")).waits, 30)
+        assert not newer.arrivals.sync(GroupReport("group 1", "a life")).waits
 
 
 @pytest.mark.slow
 def test_what_the_front_answered_is_done_however_busy_the_district_is(tmp_path: Path) -> None:
     """The front says once what to do; a district whose loop has no time for it just then does it later."""
-    site = Site(two_districts(tmp_path))
-    with site.new_front() as service:
-        site.front.service = service
-        name, names = next(iter(site.placed)), list(site.placed)
-        with RemoteDistrict(site.config, name, names, site.front) as district:
-            wait_for(lambda: service.districts.reports()[name][0].cameras != (), 30)
-            (camera, *_) = [each.id for each in district.arrivals.cameras]
-            answered, call, push = [], district.loop.call, site.front.push
+    with one_district(Site(two_districts(tmp_path))) as (site, service, district):
+        (camera, *_) = [each.id for each in district.arrivals.cameras]
+        answered, call, push = [], district.loop.call, site.front.push
 
-            def busy_after_an_answer(function: Callable[[], object], timeout: float = 30.0) -> object:
-                if answered and answered.pop():
-                    raise Busy("no time")
-                return call(function, timeout)
+        def busy_after_an_answer(function: Callable[[], object], timeout: float = 30.0) -> object:
+            if answered and answered.pop():
+                raise Busy("no time")
+            return call(function, timeout)
 
-            def pushed(news: Push) -> Reply:
-                reply = push(news)
-                answered.append(bool(reply.cameras))
-                return reply
+        def pushed(news: Push) -> Reply:
+            reply = push(news)
+            answered.append(bool(reply.cameras))
+            return reply
 
-            district.loop.call, site.front.push = busy_after_an_answer, pushed  # type: ignore[method-assign,assignment]
-            service.districts.pause(camera)
-            wait_for(lambda: any(camera in charge.paused for charge in district.arrivals.charges()), 30)
-        site.front.service = None
+        district.loop.call, site.front.push = busy_after_an_answer, pushed  # type: ignore[method-assign,assignment]
+        service.districts.pause(camera)
+        wait_for(lambda: any(camera in charge.paused for charge in district.arrivals.charges()), 30)

@@ -16,12 +16,11 @@ pytest.importorskip("tensorrt_rtx", reason="needs tensorrt-rtx-cu13, which build
 from reid_tracker.compilation.parity import compare
 from reid_tracker.errors import ConfigError, ModelError
 from reid_tracker.runtime import cuda
-from reid_tracker.runtime.tensorrt.building import BuildRequest, build_engine, shapes_for
+from reid_tracker.runtime.tensorrt.building import build_engine, shapes_for
 from reid_tracker.runtime.tensorrt.cache import ENGINE, EngineCache
 from reid_tracker.runtime.tensorrt.flavours import Flavour, Interrupted, Progress
-from tests.engines.networks import crops, embedder
-
-SIZES = ((32, 16), (32, 16), (32, 16))
+from tests.engines.networks import embedder
+from tests.engines.requests import SIZES, request
 
 
 @pytest.fixture(scope="module")
@@ -37,19 +36,6 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def cache(tmp_path: Path) -> EngineCache:
     return EngineCache(tmp_path / "cache")
-
-
-def request(path: Path, precision: str = "fp16", **changes: Any) -> BuildRequest:
-    values = {
-        "path": path,
-        "model": str(path),
-        "precision": precision,
-        "shapes": shapes_for(path, (1, 4, 8), SIZES),
-        "batches": crops(16),
-        "compare": partial(compare, precision=precision, embedder=True),
-        "force": precision in ("bf16", "fp8"),  # of drawn weights; whether they pass is another question
-    }
-    return BuildRequest(**{**values, **changes})
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "int8", "fp8"])

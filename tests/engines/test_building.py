@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +14,19 @@ from typer.testing import CliRunner
 from reid_tracker import compilation
 from reid_tracker.cli import app
 from reid_tracker.compilation import EngineOptions
-from reid_tracker.compilation.parity import compare
 from reid_tracker.errors import ModelError
 from reid_tracker.runtime import cuda
 from reid_tracker.runtime.graphs import convert, run_on_processor
 from reid_tracker.runtime.tensorrt import building
-from reid_tracker.runtime.tensorrt.building import BuildRequest, Built, build_engine, shapes_for
+from reid_tracker.runtime.tensorrt.building import Built, build_engine
 from reid_tracker.runtime.tensorrt.cache import EngineCache
 from reid_tracker.runtime.tensorrt.flavours import Flavour
 from reid_tracker.runtime.tensorrt.records import rebuild, record_of
 from tests.engines.networks import crops, embedder
+from tests.engines.requests import request
 from tests.engines.test_cache import key
 
 CARD = cuda.Device(0, "NVIDIA A10", (8, 6), 24 << 30)
-SIZES = ((32, 16), (32, 16), (32, 16))
 
 
 class PaperFlavour(Flavour):
@@ -71,18 +69,6 @@ def gpu(monkeypatch: pytest.MonkeyPatch, device: cuda.Device | None) -> None:
     monkeypatch.setattr(cuda, "probe", lambda: cuda.Probe(device, "" if device else "no NVIDIA driver"))
 
 
-def request(path: Path, precision: str = "fp32", **changes: Any) -> BuildRequest:
-    values = {
-        "path": path,
-        "model": str(path),
-        "precision": precision,
-        "shapes": shapes_for(path, (1, 4, 8), SIZES),
-        "batches": crops(16),
-        "compare": partial(compare, precision=precision, embedder=True),
-    }
-    return BuildRequest(**{**values, **changes})
-
-
 @pytest.mark.parametrize(
     ("capabilities", "compared"), [((), True), (("8.6",), True), (("8.6", "8.9"), True), (("8.9",), False)]
 )
@@ -96,7 +82,7 @@ def test_only_an_engine_for_this_gpu_is_run_to_compare(
 ) -> None:
     """A build with ``--compute`` for other machines ended when this one's GPU refused the engine."""
     gpu(monkeypatch, CARD)
-    built = build_engine(request(path, capabilities=capabilities), PaperFlavour(), cache)
+    built = build_engine(request(path, "fp32", capabilities=capabilities), PaperFlavour(), cache)
     assert bool(engines_run) is compared
     assert built.record.parity is not None
     assert (built.record.parity["engine"] is not None) is compared
@@ -107,9 +93,9 @@ def test_an_engine_built_without_a_gpu_is_compared_when_one_is_there(
     cache: EngineCache, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gpu(monkeypatch, None)
-    first = build_engine(request(path), PaperFlavour(), cache)
+    first = build_engine(request(path, "fp32"), PaperFlavour(), cache)
     gpu(monkeypatch, CARD)
-    second = build_engine(request(path), PaperFlavour(), cache)
+    second = build_engine(request(path, "fp32"), PaperFlavour(), cache)
     assert (second.already_there, second.folder) == (True, first.folder)
     (entry,) = cache.entries()
     assert entry.record == second.record
@@ -123,7 +109,7 @@ def test_an_engine_is_compared_on_a_gpu_once(
 ) -> None:
     gpu(monkeypatch, CARD)
     for _ in range(2):
-        build_engine(request(path), PaperFlavour(), cache)
+        build_engine(request(path, "fp32"), PaperFlavour(), cache)
     assert len(engines_run) == 1
 
 
@@ -131,12 +117,12 @@ def test_an_engine_that_fails_when_a_gpu_first_runs_it_is_kept_no_longer(
     cache: EngineCache, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gpu(monkeypatch, None)
-    build_engine(request(path), PaperFlavour(), cache)
+    build_engine(request(path, "fp32"), PaperFlavour(), cache)
     gpu(monkeypatch, CARD)
     truth = run_on_processor(convert(path, "fp32").network, crops(16))
     monkeypatch.setattr(building, "_answers", lambda *_: {name: -values for name, values in truth.items()})
     with pytest.raises(ModelError, match=r"on NVIDIA A10, the engine differs from float32.*--force"):
-        build_engine(request(path), PaperFlavour(), cache)
+        build_engine(request(path, "fp32"), PaperFlavour(), cache)
     assert cache.entries() == []
 
 
@@ -155,9 +141,9 @@ def test_another_converter_makes_another_engine(
     cache: EngineCache, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gpu(monkeypatch, None)
-    build_engine(request(path), PaperFlavour(), cache)
+    build_engine(request(path, "fp32"), PaperFlavour(), cache)
     monkeypatch.setattr(sys.modules[convert.__module__], "CONVERTER", 2)
-    assert not build_engine(request(path), PaperFlavour(), cache).already_there
+    assert not build_engine(request(path, "fp32"), PaperFlavour(), cache).already_there
     assert len(cache.entries()) == 2
 
 

@@ -103,9 +103,7 @@ def test_a_trimmed_recording_is_what_it_shows_and_nothing_of_it_is_lost(reposito
 
 def test_numbers_stay_right_after_damage_inside_a_trimmed_recording(repository: Path, tmp_path: Path) -> None:
     file = _trimmed(repository / "demos/clip/hall.mp4", tmp_path / "hall.mp4", 3.05, 40.0)
-    whole = file.read_bytes()
-    middle = len(whole) // 2
-    file.write_bytes(whole[:middle] + b"\xff" * 4000 + whole[middle + 4000 :])
+    _damage(file, file)
     source = VideoSource([file], "hall")
 
     frames = list(source)
@@ -158,11 +156,7 @@ def test_a_frame_that_does_not_decode_leaves_its_number_unused(
 
 def test_numbers_stay_right_after_damage_inside_an_h264_stream(repository: Path, tmp_path: Path) -> None:
     """H.264 shows frames in another order than it stores them; the damage runs on to the next key frame."""
-    whole = (repository / "demos/clip/hall.mp4").read_bytes()
-    middle = len(whole) // 2
-    damaged = tmp_path / "hall.mp4"
-    damaged.write_bytes(whole[:middle] + b"\xff" * 4000 + whole[middle + 4000 :])
-    source = VideoSource([damaged], "hall")
+    source = VideoSource([_damage(repository / "demos/clip/hall.mp4", tmp_path / "hall.mp4")], "hall")
 
     frames = list(source)
 
@@ -332,3 +326,11 @@ def _spoil_pictures(file: Path, numbers: Iterable[int]) -> None:
         begin, length = pictures[number]
         data[begin : begin + length] = b"\xff" * length
     file.write_bytes(data)
+
+
+def _damage(file: Path, damaged: Path) -> Path:
+    """A file with 4,000 bytes in its middle written over."""
+    whole = file.read_bytes()
+    middle = len(whole) // 2
+    damaged.write_bytes(whole[:middle] + b"\xff" * 4000 + whole[middle + 4000 :])
+    return damaged

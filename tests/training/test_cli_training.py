@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 
 from reid_tracker.cli import app  # noqa: E402
 from reid_tracker.errors import ConfigError, InputError, ModelError, ReidTrackerError  # noqa: E402
+from tests.training.tiny import write_people  # noqa: E402
 
 RECIPE = """
 name = "mine"
@@ -31,14 +32,7 @@ def run(*arguments: str | Path) -> str:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
     """Four people of four pictures, and a recipe."""
-    root = tmp_path_factory.mktemp("data")
-    rng = np.random.default_rng(0)
-    (root / "mine").mkdir()
-    for person in range(1, 5):
-        shirt = rng.integers(0, 256, 3)
-        for number in range(4):
-            picture = np.clip(shirt + rng.integers(-20, 20, (64, 32, 3)), 0, 255).astype(np.uint8)
-            cv2.imwrite(str(root / "mine" / f"{person:04d}_c{1 + number % 2}_{number}.png"), picture)
+    root = write_people(tmp_path_factory.mktemp("data"), "mine", people=4)
     (root / "mine.toml").write_text(RECIPE)
     return root
 

@@ -11,15 +11,15 @@ from reid_tracker.training.train import Places, StopRequest
 BATCH = 6
 
 
-def write_people(folder: Path) -> Path:
-    """Pictures in ``set``, each person a colour of their own with noise."""
+def write_people(folder: Path, name: str = "set", people: int = 5) -> Path:
+    """Four pictures a person in the folder ``name``, each person a colour of their own with noise."""
     rng = np.random.default_rng(0)
-    (folder / "set").mkdir()
-    for person in range(1, 6):
+    (folder / name).mkdir()
+    for person in range(1, people + 1):
         shirt = rng.integers(0, 256, 3)
         for number in range(4):
             picture = np.clip(shirt + rng.integers(-20, 20, (64, 32, 3)), 0, 255).astype(np.uint8)
-            cv2.imwrite(str(folder / "set" / f"{person:04d}_c{1 + number % 2}_{number}.png"), picture)
+            cv2.imwrite(str(folder / name / f"{person:04d}_c{1 + number % 2}_{number}.png"), picture)
     return folder
 
 
