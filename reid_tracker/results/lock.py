@@ -58,31 +58,45 @@ class FolderLock:
         except OSError as error:
             raise output_error(self._path, error) from error
         try:
-            if not self._lock(file):
-                file.seek(0)
-                holder = file.read(32).decode("ascii", "replace").strip() or "unknown"
+            if not lock(file, self._path.parent):
                 raise ConfigError(
-                    f"{self._path.parent}: another run (process {holder}) is writing here; wait for it to end, or give "
-                    "another --out"
+                    f"{self._path.parent}: another run (process {holder(file)}) is writing here; wait for it to end, "
+                    "or give another --out"
                 )
             if self._path.exists() and os.path.samestat(os.fstat(file.fileno()), self._path.stat()):
-                file.truncate(0)
-                file.write(f"{os.getpid()}\n".encode())
-                file.flush()
+                sign(file)
                 self._file = file
         finally:
             if self._file is not file:
                 file.close()
         return self._file is file
 
-    def _lock(self, file: BinaryIO) -> bool:
-        if fcntl is None:
-            _log.info("%s: this system has no file locks; do not let two runs write here", self._path.parent)
-            return True
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            _log.warning("%s: cannot be locked (%s); do not let two runs write here", self._path.parent, error.strerror)
+
+def lock(file: BinaryIO, shown: Path) -> bool:
+    """Lock an open file for this process; False where another one has it.
+
+    Where there are no such locks nothing is held, and the log says so of ``shown``.
+    """
+    if fcntl is None:
+        _log.info("%s: this system has no file locks; do not let two programs write here", shown)
         return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        _log.warning("%s: cannot be locked (%s); do not let two programs write here", shown, error.strerror)
+    return True
+
+
+def sign(file: BinaryIO) -> None:
+    """Write into a locked file which process has it."""
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n".encode())
+    file.flush()
+
+
+def holder(file: BinaryIO) -> str:
+    """The process that signed a file."""
+    file.seek(0)
+    return file.read(32).decode("ascii", "replace").strip() or "unknown"

@@ -1,23 +1,15 @@
-"""One program at a time writes to a file: the numbers that two of them gave would be the same."""
+"""One program at a time writes to a store: the numbers that two of them gave would be the same."""
 
 from __future__ import annotations
 
-import logging
-import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from reid_tracker.errors import StoreError
+from reid_tracker.results.lock import holder, lock, sign
 
-try:
-    import fcntl
-except ImportError:  # no such locks on Windows
-    fcntl = None  # type: ignore[assignment]
-
-_log = logging.getLogger(__name__)
 _PATIENCE_SECONDS = 3.0  # a program that was just told to end, or killed, may still be letting go
 
 
@@ -34,37 +26,20 @@ def held(path: Path) -> Iterator[None]:
         OSError: the lock cannot be written.
     """
     with Path(f"{path}.lock").open("a+b") as file:
-        _lock(file, path)
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n".encode())
-        file.flush()
+        if not taken_in_time(lambda: lock(file, path)):
+            raise StoreError(
+                f"store {path}: another program (process {holder(file)}) writes to it; end that one, or choose another "
+                "file"
+            )
+        sign(file)
         yield
 
 
-def _lock(file: BinaryIO, path: Path) -> None:
-    if fcntl is None:
-        _log.info("%s: this system has no file locks; do not let two programs write to it", path)
-        return
-    try:
-        _lock_in_time(file)
-    except BlockingIOError as error:
-        file.seek(0)
-        holder = file.read(32).decode("ascii", "replace").strip() or "unknown"
-        raise StoreError(
-            f"store {path}: another program (process {holder}) writes to it; end that one, or choose another file"
-        ) from error
-    except OSError as error:
-        _log.warning("%s: cannot be locked (%s); do not let two programs write to it", path, error.strerror)
-
-
-def _lock_in_time(file: BinaryIO) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-        else:
-            return
+def taken_in_time(take: Callable[[], bool]) -> bool:
+    """Whether ``take`` succeeds within the seconds that a program may need to let go."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while not take():
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.1)
+    return True

@@ -18,6 +18,7 @@ import numpy as np
 
 from reid_tracker.errors import ConfigError, StoreError
 from reid_tracker.store.high_water import file_of_this_user
+from reid_tracker.store.holding import taken_in_time
 from reid_tracker.store.sql import SqlStore
 from reid_tracker.types import FloatArray
 
@@ -29,7 +30,6 @@ ANSWER_SECONDS = 30.0
 
 _CONNECT_SECONDS = 3
 _PAUSE_SECONDS = 1.0  # between two attempts to connect
-_TAKEN_SECONDS = 2.0  # in which a program that has just ended may still be known to the server
 _LOCK = "SELECT pg_try_advisory_lock(hashtext('reid_tracker'), hashtext(coalesce(current_schema(), '')))"
 # so that the server notices within a minute that a machine was lost, whose lock would else last for hours
 _LIVELINESS = "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
@@ -148,14 +148,11 @@ class PostgresStore(SqlStore):
     def _hold(self, base: Connection) -> None:
         """Keep other programs out of the schema as long as the connection lasts."""
         base.execute(_LIVELINESS)
-        until = time.monotonic() + _TAKEN_SECONDS
-        while not base.execute(_LOCK).fetchall()[0][0]:
-            if time.monotonic() >= until:
-                raise StoreError(
-                    f"store {self._shown}: another program writes to it; end that one, or choose another database or "
-                    "schema (a program that was lost is let go of after a minute)"
-                )
-            time.sleep(0.1)
+        if not taken_in_time(lambda: bool(base.execute(_LOCK).fetchall()[0][0])):
+            raise StoreError(
+                f"store {self._shown}: another program writes to it; end that one, or choose another database or "
+                "schema (a program that was lost is let go of after a minute)"
+            )
 
     def _drop(self) -> None:
         base, self._base = self._base, None
